@@ -1,0 +1,99 @@
+package mail
+
+import "time"
+
+// Priority of a message (the book, chapter 5, "content restrictions"): it may
+// bar a message from a connector and orders a link's queues.
+type Priority int8
+
+// Priorities; the numbers are those of the original's tracking log.
+const (
+	PriorityLow    Priority = -1
+	PriorityNormal Priority = 0
+	PriorityHigh   Priority = 1
+)
+
+// String is "low", "normal" or "high".
+func (p Priority) String() string {
+	switch {
+	case p < 0:
+		return "low"
+	case p > 0:
+		return "high"
+	}
+	return "normal"
+}
+
+// BodyType is what the sender declared with BODY= (RFC 6152, RFC 3030).
+type BodyType uint8
+
+// Body types.
+const (
+	Body7Bit BodyType = iota
+	Body8BitMIME
+	BodyBinaryMIME
+)
+
+// Notify is the set of reports asked for by NOTIFY= (RFC 3461 section 4.1). The
+// zero value is the default: failure and delay.
+type Notify uint8
+
+// Bits of Notify; NotifyNever stands alone.
+const (
+	NotifyNever Notify = 1 << iota
+	NotifySuccess
+	NotifyFailure
+	NotifyDelay
+)
+
+// WantsFailure says whether a failure is to be reported.
+func (n Notify) WantsFailure() bool { return n == 0 || n&NotifyFailure != 0 }
+
+// WantsDelay says whether a delay is to be reported.
+func (n Notify) WantsDelay() bool { return n == 0 || n&NotifyDelay != 0 }
+
+// WantsSuccess says whether a delivery is to be reported.
+func (n Notify) WantsSuccess() bool { return n&NotifySuccess != 0 }
+
+// Recipient is one RCPT of an accepted message.
+type Recipient struct {
+	Address  Address
+	Original string // ORCPT as received, "rfc822;..." (RFC 3461 section 4.2); empty when not given
+	Notify   Notify
+}
+
+// Envelope is everything a node knows of an accepted message besides its
+// content. It is written once, before the 250, and never changed after.
+type Envelope struct {
+	ID        ID        // this node's own name for the message
+	Origin    ID        // given by the first node of the organisation
+	MessageID string    // the Message-ID header without brackets; "" if the message had none
+	Received  time.Time // when this node accepted it
+	Created   time.Time // when the first node accepted it; the clock of expiration
+	Size      int64     // octets of the content, trace headers included
+
+	From       Address // zero for the null reverse path
+	Recipients []Recipient
+
+	Body       BodyType
+	UTF8       bool   // SMTPUTF8 was asked for (RFC 6531)
+	Return     string // RET: "FULL", "HDRS" or "" (RFC 3461 section 4.3)
+	EnvelopeID string // ENVID, xtext decoded (RFC 3461 section 4.4)
+
+	Priority Priority
+	System   bool // a report or another message of the transport itself
+
+	// Where it came from.
+	ClientHost string // address of the client, "127.0.0.1"; "" for local submission
+	ClientName string // its HELO argument
+	Account    string // authenticated user; "" for anonymous
+	FromNode   GUID   // the node of this organisation that handed it over; zero for outsiders
+
+	// What travels between nodes (the XPOSTROAD parameter).
+	Hops      int    // number of Received header fields seen, this node's included
+	Visited   []GUID // routing groups the message has been in, oldest first
+	Connector GUID   // connector chosen by an earlier node; zero: choose here
+}
+
+// Null says whether the reverse path is null, as it is in reports.
+func (e *Envelope) Null() bool { return e.From.IsZero() }
