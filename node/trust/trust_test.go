@@ -1,0 +1,144 @@
+package trust
+
+import (
+	"crypto/tls"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+func issue(t *testing.T, a *Authority, dir string, n Name) *Identity {
+	t.Helper()
+	f := Files{
+		CA:   filepath.Join(dir, AuthorityCert),
+		Cert: filepath.Join(dir, n.Name+".crt"),
+		Key:  filepath.Join(dir, n.Name+".key"),
+	}
+	if err := a.Issue(n, []string{"localhost", "127.0.0.1"}, f.Cert, f.Key, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	id, err := Load(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+func authority(t *testing.T, org string) (*Authority, string) {
+	t.Helper()
+	dir := t.TempDir()
+	a, err := OpenAuthority(dir, org, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, dir
+}
+
+// handshake returns the errors of client and server.
+func handshake(client, server *tls.Config) (error, error) {
+	c, s := net.Pipe()
+	deadline := time.Now().Add(10 * time.Second)
+	_ = c.SetDeadline(deadline)
+	_ = s.SetDeadline(deadline)
+	done := make(chan error, 1)
+	go func() {
+		conn := tls.Server(s, server)
+		err := conn.Handshake()
+		if err == nil {
+			_, err = conn.Write([]byte("x"))
+		}
+		if err != nil {
+			s.Close()
+		}
+		done <- err
+	}()
+	conn := tls.Client(c, client)
+	err := conn.Handshake()
+	if err == nil {
+		_, err = conn.Read(make([]byte, 1)) // a TLS 1.3 server's refusal arrives after the client's handshake
+	}
+	c.Close()
+	return err, <-done
+}
+
+func TestWhoMayTalkToWhom(t *testing.T) {
+	a, dir := authority(t, "example")
+	paris := issue(t, a, dir, Name{"example", RoleServer, "paris-1"})
+	oslo := issue(t, a, dir, Name{"example", RoleServer, "oslo-1"})
+	admin := issue(t, a, dir, Name{"example", RoleAdmin, "root"})
+	b, dirB := authority(t, "example")
+	impostor := issue(t, b, dirB, Name{"example", RoleServer, "paris-1"})
+
+	for _, c := range []struct {
+		name           string
+		client, server *tls.Config
+		want           string // part of either side's error; "" for success
+	}{
+		{"node to node", oslo.ClientTLS("paris-1"), paris.ServerTLS(), ""},
+		{"any node will do", admin.ClientTLS(""), paris.ServerTLS(), ""},
+		{"wrong node answers", oslo.ClientTLS("berlin-1"), paris.ServerTLS(), `expected "berlin-1"`},
+		{"other authority answers", oslo.ClientTLS("paris-1"), impostor.ServerTLS(), "not signed by the cluster CA"},
+		{"other authority asks", impostor.ClientTLS("paris-1"), paris.ServerTLS(), "certificate"},
+		{"an admin is no node", oslo.ClientTLS("root"), admin.ServerTLS(), "not a node"},
+		{"stranger asks gossip", &tls.Config{InsecureSkipVerify: true}, paris.ServerTLS(), "certificate"},
+		{"stranger sends mail", &tls.Config{InsecureSkipVerify: true}, paris.MailTLS(), ""},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ce, se := handshake(c.client, c.server)
+			all := ""
+			for _, e := range []error{ce, se} {
+				if e != nil {
+					all += e.Error() + "; "
+				}
+			}
+			if c.want == "" && all != "" || !strings.Contains(all, c.want) || c.want != "" && all == "" {
+				t.Errorf("errors %q, want %q", all, c.want)
+			}
+		})
+	}
+}
+
+func TestPeerServer(t *testing.T) {
+	a, dir := authority(t, "example")
+	paris := issue(t, a, dir, Name{"example", RoleServer, "paris-1"})
+	admin := issue(t, a, dir, Name{"example", RoleAdmin, "root"})
+	if n, ok := paris.PeerServer(tls.ConnectionState{PeerCertificates: nil}); ok {
+		t.Errorf("no certificate: got %q", n)
+	}
+	state := tls.ConnectionState{}
+	state.PeerCertificates = append(state.PeerCertificates, paris.cert.Leaf)
+	if n, ok := admin.PeerServer(state); !ok || n != "paris-1" {
+		t.Errorf("node's certificate: got %q %v", n, ok)
+	}
+	state.PeerCertificates[0] = admin.cert.Leaf
+	if _, ok := paris.PeerServer(state); ok {
+		t.Error("an administrator's certificate passed for a node's")
+	}
+}
+
+func TestAuthorityIsKept(t *testing.T) {
+	_, dir := authority(t, "example")
+	before, err := os.ReadFile(filepath.Join(dir, AuthorityCert))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenAuthority(dir, "example", time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.ReadFile(filepath.Join(dir, AuthorityCert))
+	if err != nil || string(before) != string(after) {
+		t.Errorf("opening changed the certificate (%v)", err)
+	}
+	if _, err := OpenAuthority(dir, "other", time.Now()); err == nil || !strings.Contains(err.Error(), `belongs to organization`) {
+		t.Errorf("other organisation: %v", err)
+	}
+	if err := os.Remove(filepath.Join(dir, authorityKey)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := OpenAuthority(dir, "example", time.Now()); err == nil || !strings.Contains(err.Error(), "restore both") {
+		t.Errorf("half a pair: %v", err)
+	}
+}
