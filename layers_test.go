@@ -1,0 +1,141 @@
+// Package postroad holds only the test that keeps the import graph as designed.
+package postroad
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/postroad/postroad/"
+
+// rule says which packages of this module a package may import. A trailing
+// slash means the package and all below it.
+type rule struct {
+	pkg     string
+	imports []string
+	// not lists packages outside the module that are forbidden.
+	not []string
+}
+
+// pure packages decide and do nothing else: no network, no files, no clock of
+// their own, no logging.
+var impure = []string{"net", "os", "context", "log", "log/slog", "go.uber.org/zap", "google.golang.org/grpc", "go.etcd.io/etcd/client/v3"}
+
+// rules is the whole import graph, in the order a message takes. A new edge
+// needs a new entry here, and a reason in the commit.
+var rules = []rule{
+	{pkg: "linkstate", not: impure},
+	{pkg: "linkstate/sim", imports: []string{"linkstate"}, not: impure},
+	{pkg: "routing", not: impure},
+
+	{pkg: "store/directory", imports: []string{"proto/"}},
+	{pkg: "store/catalog", imports: []string{"proto/", "store/directory"}},
+	{pkg: "store/spool", imports: []string{"proto/"}},
+
+	{pkg: "node/mail"},
+	{pkg: "node/mail/codec", imports: []string{"node/mail", "proto/"}},
+	{pkg: "node/trust"},
+	{pkg: "node/smtpd", imports: []string{"node/mail"}},
+	// smtpd and vserver are one stage: the engine, and what it is allowed to do.
+	{pkg: "node/vserver", imports: []string{"node/mail", "node/mail/codec", "node/smtpd", "proto/", "store/directory"}},
+	{pkg: "node/submit", imports: []string{"node/mail", "node/mail/codec", "store/spool"}},
+	{pkg: "node/categorize", imports: []string{"node/mail", "proto/", "store/directory"}},
+	{pkg: "node/route", imports: []string{"node/mail", "proto/", "routing", "store/directory"}},
+	{pkg: "node/queue", imports: []string{"node/mail", "node/mail/codec", "store/spool"}},
+	{pkg: "node/deliver", imports: []string{"node/mail"}},
+	{pkg: "node/resolve", imports: []string{"node/mail"}},
+	{pkg: "node/dsn", imports: []string{"node/mail"}, not: impure},
+	{pkg: "node/track", imports: []string{"node/mail"}},
+	{pkg: "node/gossip", imports: []string{"linkstate", "node/mail", "proto/"}},
+	{pkg: "node/topo", imports: []string{"linkstate", "node/mail", "proto/", "routing", "store/directory"}, not: impure},
+	{pkg: "node/admin", imports: []string{"node/mail", "proto/", "store/directory"}},
+
+	{pkg: "node/pipeline", imports: []string{"linkstate", "node/", "proto/", "routing", "store/"}},
+	{pkg: "node", imports: []string{"linkstate", "node/", "proto/", "routing", "store/"}},
+	{pkg: "cmd/postroadctl/", imports: []string{"cmd/postroadctl/", "proto/", "node/trust", "store/directory"}},
+	{pkg: "cmd/postroad/", imports: []string{"cmd/postroad/", "deploy/scenarios", "node", "node/trust", "proto/", "store/directory"}},
+	{pkg: "deploy/", imports: []string{"deploy/"}},
+	{pkg: "proto/", imports: []string{"proto/"}},
+}
+
+// Only these packages may use gRPC or etcd (design: "gRPC types appear only in
+// gossip, admin, codecs and the CLI; etcd only in store/directory").
+var owners = map[string][]string{
+	"google.golang.org/grpc": {"node/gossip", "node/admin", "cmd/postroadctl/", "cmd/postroad/", "proto/"},
+	"go.etcd.io/etcd":        {"store/directory"},
+	"github.com/cockroachdb": {"store/spool", "store/catalog"},
+}
+
+func TestLayers(t *testing.T) {
+	for _, p := range packages(t) {
+		name := strings.TrimPrefix(p.ImportPath, module)
+		if p.ImportPath+"/" == module {
+			continue // this test
+		}
+		i := slices.IndexFunc(rules, func(r rule) bool { return within(name, r.pkg) })
+		if i < 0 {
+			t.Errorf("package %s stands in no layer: add a rule to layers_test.go, with the imports it needs", name)
+			continue
+		}
+		for _, imp := range p.Imports {
+			if err := allowed(rules[i], name, imp); err != nil {
+				t.Errorf("%s imports %s: %v", name, imp, err)
+			}
+		}
+	}
+}
+
+func allowed(r rule, name, imp string) error {
+	if own, ok := strings.CutPrefix(imp, module); ok {
+		if slices.ContainsFunc(r.imports, func(a string) bool { return within(own, a) }) {
+			return nil
+		}
+		return fmt.Errorf("the layer allows %v only", r.imports)
+	}
+	if slices.Contains(r.not, imp) {
+		return fmt.Errorf("a pure package decides and returns effects; perform them in its runner")
+	}
+	for lib, who := range owners {
+		if strings.HasPrefix(imp, lib) && !slices.ContainsFunc(who, func(w string) bool { return within(name, w) }) {
+			return fmt.Errorf("%s belongs to %v", lib, who)
+		}
+	}
+	return nil
+}
+
+func within(name, pattern string) bool {
+	if prefix, ok := strings.CutSuffix(pattern, "/"); ok {
+		return name == prefix || strings.HasPrefix(name, pattern)
+	}
+	return name == pattern
+}
+
+type goPackage struct {
+	ImportPath string
+	Imports    []string
+}
+
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports", "./...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []goPackage
+	for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {
+		var p goPackage
+		if err := d.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	if len(all) < 10 {
+		t.Fatalf("go list found only %d packages", len(all))
+	}
+	return all
+}

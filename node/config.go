@@ -1,0 +1,103 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/postroad/postroad/node/trust"
+)
+
+// Config is what a node must know before it can read the directory: the file of
+// `postroad node --config`. Everything else is in the directory.
+type Config struct {
+	// Name of the Server object that this node is.
+	Name string `json:"name"`
+	// Organization as in the certificates.
+	Organization string `json:"organization"`
+	// Data is the node's folder: spool, catalog, link state, tracking, mailboxes.
+	// It belongs to one node; two nodes may not share it.
+	Data string `json:"data"`
+	// TLS is the node's identity in the cluster.
+	TLS trust.Files `json:"tls"`
+	// Etcd is where the directory is. Without endpoints the node lives from the
+	// catalog on its disk.
+	Etcd EtcdConfig `json:"etcd"`
+	// Gossip and Admin are listening addresses, "host:port". Empty: the ports of
+	// the Server object, on all addresses.
+	Gossip string `json:"gossip,omitempty"`
+	Admin  string `json:"admin,omitempty"`
+	// AdminSocket is a unix socket for local administration, owner only.
+	// Default: "admin.sock" in the data folder.
+	AdminSocket string `json:"adminSocket,omitempty"`
+	// Metrics is the address of /metrics, /healthz and /readyz; default
+	// "127.0.0.1:9691", "off" for none.
+	Metrics string    `json:"metrics,omitempty"`
+	Log     LogConfig `json:"log,omitempty"`
+	// MinFree is the free space in octets below which mail is refused with 452;
+	// default 256 MiB.
+	MinFree uint64 `json:"minFree,omitempty"`
+}
+
+// EtcdConfig is how to reach the directory. The node's own certificate
+// authenticates it unless TLS says otherwise.
+type EtcdConfig struct {
+	Endpoints []string     `json:"endpoints"`
+	TLS       *trust.Files `json:"tls,omitempty"`
+}
+
+// LogConfig: level "debug", "info" (default), "warn", "error"; format "json"
+// (default) or "console".
+type LogConfig struct {
+	Level  string `json:"level,omitempty"`
+	Format string `json:"format,omitempty"`
+}
+
+// LoadConfig reads and checks a configuration file. Relative paths are relative
+// to the file's folder.
+func LoadConfig(path string) (Config, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, fmt.Errorf("node configuration: %w", err)
+	}
+	var c Config
+	if err := yaml.UnmarshalStrict(b, &c); err != nil {
+		return Config{}, fmt.Errorf("node configuration %s: %w", path, err)
+	}
+	dir := filepath.Dir(path)
+	for _, p := range []*string{&c.Data, &c.TLS.CA, &c.TLS.Cert, &c.TLS.Key, &c.AdminSocket} {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(dir, *p)
+		}
+	}
+	if err := c.check(); err != nil {
+		return Config{}, fmt.Errorf("node configuration %s: %w", path, err)
+	}
+	return c, nil
+}
+
+func (c *Config) check() error {
+	var errs []error
+	for _, f := range []struct{ name, value, cure string }{
+		{"name", c.Name, "the name of this host's Server object"},
+		{"organization", c.Organization, "the organization in the certificates"},
+		{"data", c.Data, "the folder for spool and catalog"},
+		{"tls.ca", c.TLS.CA, "the cluster CA's certificate"},
+		{"tls.cert", c.TLS.Cert, "made by `postroad ca issue`"},
+		{"tls.key", c.TLS.Key, "made by `postroad ca issue`"},
+	} {
+		if f.value == "" {
+			errs = append(errs, fmt.Errorf("%s: must be set (%s)", f.name, f.cure))
+		}
+	}
+	if c.AdminSocket == "" {
+		c.AdminSocket = filepath.Join(c.Data, "admin.sock")
+	}
+	if c.Metrics == "" {
+		c.Metrics = "127.0.0.1:9691"
+	}
+	return errors.Join(errs...)
+}
