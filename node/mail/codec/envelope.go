@@ -23,7 +23,7 @@ func EncodeEnvelope(e *mail.Envelope) []byte {
 		Utf8:           e.UTF8,
 		Return:         text(e.Return),
 		EnvelopeId:     text(e.EnvelopeID),
-		Priority:       int32(e.Priority),
+		Priority:       clamp(e.Priority),
 		System:         e.System,
 		ClientHost:     text(e.ClientHost),
 		ClientName:     text(e.ClientName),

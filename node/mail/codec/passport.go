@@ -50,7 +50,7 @@ func EncodePassport(p Passport) string {
 		Origin:    id16(p.Origin),
 		Visited:   list16(visited),
 		Connector: id16(p.Connector),
-		Priority:  int32(p.Priority),
+		Priority:  clamp(p.Priority),
 		System:    p.System,
 		Account:   text(p.Account),
 	}

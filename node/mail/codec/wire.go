@@ -107,6 +107,12 @@ func notify(v uint32) (mail.Notify, error) {
 	return mail.Notify(v), nil
 }
 
+// clamp keeps a priority within what the decoders accept: a number nobody
+// defined must not make a stored message unreadable.
+func clamp(p mail.Priority) int32 {
+	return int32(min(max(p, mail.PriorityLow), mail.PriorityHigh))
+}
+
 func priority(v int32) (mail.Priority, error) {
 	if v < int32(mail.PriorityLow) || v > int32(mail.PriorityHigh) {
 		return 0, corrupt("priority", fmt.Sprintf("%d is not -1, 0 or 1", v))
