@@ -1,0 +1,122 @@
+package linkstate
+
+import (
+	"slices"
+	"time"
+)
+
+// Table is an immutable snapshot: the newest record known of each server. Any
+// number of goroutines may read it. The zero value and nil are empty tables.
+type Table struct {
+	rows    []row // sorted by server
+	digest  Hash
+	version uint64
+}
+
+type row struct {
+	record  *Record
+	hash    Hash
+	changed time.Time
+}
+
+func (t *Table) find(server GUID) (int, bool) {
+	if t == nil {
+		return 0, false
+	}
+	return slices.BinarySearchFunc(t.rows, server, func(r row, g GUID) int { return r.record.Server.Compare(g) })
+}
+
+// Get gives the record of a server, nil if none is known.
+func (t *Table) Get(server GUID) *Record {
+	if i, ok := t.find(server); ok {
+		return t.rows[i].record
+	}
+	return nil
+}
+
+// Changed is when this node last saw the server's record change; zero if no
+// record is known.
+func (t *Table) Changed(server GUID) time.Time {
+	if i, ok := t.find(server); ok {
+		return t.rows[i].changed
+	}
+	return time.Time{}
+}
+
+// All gives every record, sorted by server. The slice is the caller's, the
+// records are not.
+func (t *Table) All() []*Record {
+	if t == nil {
+		return nil
+	}
+	all := make([]*Record, len(t.rows))
+	for i, r := range t.rows {
+		all[i] = r.record
+	}
+	return all
+}
+
+// Len is the number of servers with a record.
+func (t *Table) Len() int {
+	if t == nil {
+		return 0
+	}
+	return len(t.rows)
+}
+
+// Digest is the same on two nodes exactly if their tables hold the same
+// records. It is the exclusive or of the records' hashes, so that one change
+// costs one step; it guards against chance, not against an attacker, who would
+// need a node's certificate to begin with.
+func (t *Table) Digest() Hash {
+	if t == nil {
+		return Hash{}
+	}
+	return t.digest
+}
+
+// Version counts this node's changes of the table; it says nothing to others.
+func (t *Table) Version() uint64 {
+	if t == nil {
+		return 0
+	}
+	return t.version
+}
+
+// with gives a table in which r replaces what was known of its server.
+func (t *Table) with(r *Record, now time.Time) *Table {
+	i, known := t.find(r.Server)
+	n := &Table{digest: t.digest, version: t.version + 1}
+	fresh := row{r, r.Hash(), now}
+	if known {
+		n.rows = slices.Clone(t.rows)
+		n.digest.toggle(n.rows[i].hash)
+		n.rows[i] = fresh
+	} else {
+		n.rows = slices.Insert(slices.Clip(t.rows), i, fresh)
+	}
+	n.digest.toggle(fresh.hash)
+	return n
+}
+
+// keep gives a table without the servers that exists refuses; t itself if all stay.
+func (t *Table) keep(exists func(GUID) bool) *Table {
+	n := &Table{digest: t.digest, version: t.version + 1}
+	for _, r := range t.rows {
+		if exists(r.record.Server) {
+			n.rows = append(n.rows, r)
+		} else {
+			n.digest.toggle(r.hash)
+		}
+	}
+	if len(n.rows) == len(t.rows) {
+		return t
+	}
+	return n
+}
+
+func (h *Hash) toggle(o Hash) {
+	for i := range h {
+		h[i] ^= o[i]
+	}
+}
