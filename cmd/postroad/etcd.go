@@ -1,0 +1,44 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/postroad/postroad/node/trust"
+	"github.com/postroad/postroad/store/directory"
+)
+
+// etcdCommand runs the embedded etcd as a process of its own, so that it can be
+// stopped, killed and looked at without touching a node.
+func etcdCommand() *cobra.Command {
+	var c directory.EmbedConfig
+	var f trust.Files
+	cmd := &cobra.Command{
+		Use:   "etcd",
+		Short: "Run the embedded etcd (started by `postroad up`)",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			log, err := zap.NewProduction()
+			if err != nil {
+				return err
+			}
+			c.Logger = log
+			c.TLS = &directory.EmbedTLS{CA: f.CA, Cert: f.Cert, Key: f.Key}
+			e, err := directory.Embed(cmd.Context(), c)
+			if err != nil {
+				return err
+			}
+			<-cmd.Context().Done()
+			e.Stop()
+			return nil
+		},
+	}
+	fl := cmd.Flags()
+	fl.StringVar(&c.Dir, "data", "", "folder of etcd")
+	fl.StringVar(&c.ClientAddress, "client", "127.0.0.1:2379", "address for clients")
+	fl.StringVar(&c.PeerAddress, "peer", "127.0.0.1:2380", "address for other members")
+	fl.StringVar(&f.CA, "ca", "", "cluster CA")
+	fl.StringVar(&f.Cert, "cert", "", "certificate")
+	fl.StringVar(&f.Key, "key", "", "key")
+	return cmd
+}

@@ -1,0 +1,33 @@
+// Command postroad is the daemon: one node, or with `up` a whole organisation on
+// this machine.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/postroad/postroad/node"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := &cobra.Command{
+		Use:           "postroad",
+		Short:         "A cluster of mail-transport nodes",
+		Long:          "Postroad moves an organisation's mail between its sites, over the cheapest path that works.\nStart with `postroad up`; operate with `postroadctl`.",
+		Version:       node.Version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(upCommand(), nodeCommand(), caCommand(), etcdCommand())
+	if err := root.ExecuteContext(ctx); err != nil {
+		fmt.Fprintf(os.Stderr, "postroad: %v\n", err)
+		os.Exit(1)
+	}
+}

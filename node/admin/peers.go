@@ -1,0 +1,96 @@
+package admin
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/status"
+)
+
+// peerTimeout is how long one node may take to answer another's question.
+const peerTimeout = 2 * time.Second
+
+// peers keeps a connection to each node that was asked before.
+type peers struct {
+	list func() []Peer
+	tls  func(node string) *tls.Config
+
+	mu    sync.Mutex
+	conns map[Peer]*grpc.ClientConn
+}
+
+func newPeers(list func() []Peer, tls func(string) *tls.Config) *peers {
+	return &peers{list: list, tls: tls, conns: make(map[Peer]*grpc.ClientConn)}
+}
+
+func (p *peers) conn(to Peer) (*grpc.ClientConn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.conns[to]; c != nil {
+		return c, nil
+	}
+	c, err := grpc.NewClient("passthrough:///"+to.Address, grpc.WithTransportCredentials(credentials.NewTLS(p.tls(to.Name))))
+	if err != nil {
+		return nil, err
+	}
+	p.conns[to] = c
+	return c, nil
+}
+
+func (p *peers) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		c.Close()
+	}
+	clear(p.conns)
+}
+
+// named finds a node by name.
+func (p *peers) named(name string) (Peer, bool) {
+	for _, n := range p.list() {
+		if n.Name == name {
+			return n, true
+		}
+	}
+	return Peer{}, false
+}
+
+// one asks one node.
+func one[T any](ctx context.Context, p *peers, to Peer, ask func(context.Context, grpc.ClientConnInterface) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+	defer cancel()
+	c, err := p.conn(to)
+	if err != nil {
+		var none T
+		return none, err
+	}
+	return ask(ctx, c)
+}
+
+// all asks every other node at the same time. Answers come in no order; missing
+// says of each node that did not answer why.
+func all[T any](ctx context.Context, p *peers, ask func(context.Context, grpc.ClientConnInterface) (T, error)) (answers map[string]T, missing map[string]string) {
+	answers, missing = make(map[string]T), make(map[string]string)
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, to := range p.list() {
+		wg.Go(func() {
+			a, err := one(ctx, p, to, ask)
+			mu.Lock()
+			defer mu.Unlock()
+			if err != nil {
+				missing[to.Name] = fmt.Sprintf("%s: %s", to.Address, status.Convert(err).Message())
+				return
+			}
+			answers[to.Name] = a
+		})
+	}
+	wg.Wait()
+	return answers, missing
+}

@@ -1,0 +1,94 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"slices"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	trackingv1 "github.com/postroad/postroad/proto/postroad/tracking/v1"
+)
+
+type trackingService struct {
+	trackingv1.UnimplementedTrackingServiceServer
+	s *Server
+}
+
+func (t *trackingService) Find(_ context.Context, req *trackingv1.FindRequest) (*trackingv1.FindResponse, error) {
+	events, err := t.s.cfg.Node.Find(req)
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	return &trackingv1.FindResponse{Events: events}, nil
+}
+
+// Follow asks all nodes for the events of one message, puts them in order of
+// time, and follows the reports that were made of it.
+func (t *trackingService) Follow(ctx context.Context, req *trackingv1.FollowRequest) (*trackingv1.FollowResponse, error) {
+	if req.GetMessage() == "" {
+		return nil, status.Error(codes.InvalidArgument, "message: must be a Message-ID, a queue ID or an origin ID")
+	}
+	events, missing, err := t.everywhere(ctx, req.GetMessage())
+	if err != nil {
+		return nil, err
+	}
+	// A queue ID is known to one node only; the origin ID in its events is known to all.
+	asked := map[string]bool{req.GetMessage(): true}
+	for _, id := range related(events) {
+		if asked[id] {
+			continue
+		}
+		asked[id] = true
+		more, _, err := t.everywhere(ctx, id)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, more...)
+	}
+	if len(events) == 0 && len(missing) == 0 {
+		return nil, status.Errorf(codes.NotFound, "no node has an event of message %q", req.GetMessage())
+	}
+	return &trackingv1.FollowResponse{Events: ordered(events), Missing: missing}, nil
+}
+
+func (t *trackingService) everywhere(ctx context.Context, id string) ([]*trackingv1.Event, map[string]string, error) {
+	find := &trackingv1.FindRequest{Message: id}
+	events, err := t.s.cfg.Node.Find(find)
+	if err != nil {
+		return nil, nil, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	answers, missing := all(ctx, t.s.peers, func(ctx context.Context, c grpc.ClientConnInterface) (*trackingv1.FindResponse, error) {
+		return trackingv1.NewTrackingServiceClient(c).Find(ctx, find)
+	})
+	for _, a := range answers {
+		events = append(events, a.GetEvents()...)
+	}
+	return events, missing, nil
+}
+
+// related are the origin IDs of events and of the reports linked with them.
+func related(events []*trackingv1.Event) []string {
+	var ids []string
+	for _, e := range events {
+		for _, id := range []string{e.GetOriginId(), e.GetLinkedId()} {
+			if id != "" && !slices.Contains(ids, id) {
+				ids = append(ids, id)
+			}
+		}
+	}
+	return ids
+}
+
+// ordered sorts by time and drops what was found twice.
+func ordered(events []*trackingv1.Event) []*trackingv1.Event {
+	slices.SortStableFunc(events, func(a, b *trackingv1.Event) int {
+		return cmp.Or(cmp.Compare(a.GetTimeUnixUs(), b.GetTimeUnixUs()), cmp.Compare(a.GetNode(), b.GetNode()), cmp.Compare(a.GetKind(), b.GetKind()), slices.Compare(a.GetRecipients(), b.GetRecipients()))
+	})
+	return slices.CompactFunc(events, func(a, b *trackingv1.Event) bool {
+		return a.GetTimeUnixUs() == b.GetTimeUnixUs() && a.GetNode() == b.GetNode() && a.GetKind() == b.GetKind() &&
+			a.GetQueueId() == b.GetQueueId() && slices.Equal(a.GetRecipients(), b.GetRecipients())
+	})
+}
