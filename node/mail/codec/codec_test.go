@@ -146,7 +146,7 @@ func TestPassportRoundTrip(t *testing.T) {
 
 // The longest way a message may go still fits the bound that receivers keep.
 func TestLongestPassportIsReadable(t *testing.T) {
-	p := codec.Passport{Origin: mail.ID{1}, Created: time.UnixMilli(9_000_000_000_000), Connector: mail.GUID{1}, Account: strings.Repeat("é", 255)}
+	p := codec.Passport{Origin: mail.ID{1}, Created: time.UnixMilli(9_000_000_000_000), Connector: mail.GUID{1}, Account: strings.Repeat("a", 300)}
 	for i := range codec.MaxVisited + 50 {
 		p.Visited = append(p.Visited, mail.GUID{byte(i), byte(i >> 8), 1})
 	}

@@ -21,14 +21,17 @@ type Passport struct {
 	Account   string
 }
 
-// MaxVisited bounds Passport.Visited: no message has more hops than the largest
-// hop count a virtual server may be given.
-const MaxVisited = 256
-
-// MaxPassport is the length in octets of the longest passport that
-// DecodePassport reads, and so what the line limit of a receiving node must
-// leave room for.
-const MaxPassport = 8192
+const (
+	// MaxVisited bounds Passport.Visited. A loop through more groups than that
+	// is left to the hop count.
+	MaxVisited = 96
+	// MaxPassport is the length in octets of the longest passport that
+	// DecodePassport reads. It leaves a quarter of the 4,096 octets that a MAIL
+	// line may have between nodes for everything else on it.
+	MaxPassport = 3072
+	// maxAccount is the greatest length of an object's name in the directory.
+	maxAccount = 255
+)
 
 // PassportOf collects what of an envelope travels on.
 func PassportOf(e *mail.Envelope) Passport {
@@ -52,7 +55,7 @@ func EncodePassport(p Passport) string {
 		Connector: id16(p.Connector),
 		Priority:  clamp(p.Priority),
 		System:    p.System,
-		Account:   text(p.Account),
+		Account:   text(p.Account[:min(len(p.Account), maxAccount)]),
 	}
 	if !p.Created.IsZero() {
 		m.CreatedUnixMs = p.Created.UnixMilli()
