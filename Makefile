@@ -4,7 +4,7 @@ GO      ?= go
 BIN     := bin
 TOOLS   := $(BIN)/tools
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-LDFLAGS := -X github.com/postroad/postroad/node.Version=$(VERSION)
+LDFLAGS := -X github.com/postroad/postroad/node.Version=$(VERSION) -X main.version=$(VERSION)
 
 # The end-to-end folders start real processes; the race run covers the rest.
 UNIT = $(shell $(GO) list ./... | grep -v /deploy/e2e)

@@ -57,9 +57,11 @@ var rules = []rule{
 
 	{pkg: "node/pipeline", imports: []string{"linkstate", "node/", "proto/", "routing", "store/"}},
 	{pkg: "node", imports: []string{"linkstate", "node/", "proto/", "routing", "store/"}},
-	{pkg: "cmd/postroadctl/", imports: []string{"cmd/postroadctl/", "proto/", "node/trust", "store/directory"}},
-	{pkg: "cmd/postroad/", imports: []string{"cmd/postroad/", "deploy/scenarios", "node", "node/trust", "proto/", "store/directory"}},
-	{pkg: "deploy/", imports: []string{"deploy/"}},
+	{pkg: "cmd/endpoints"},
+	{pkg: "cmd/postroadctl/", imports: []string{"cmd/endpoints", "cmd/postroadctl/", "proto/", "node/trust", "store/directory"}},
+	{pkg: "cmd/postroad/", imports: []string{"cmd/endpoints", "cmd/postroad/", "deploy/scenarios", "node", "node/trust", "proto/", "store/directory"}},
+	// End-to-end folders see the product from outside only.
+	{pkg: "deploy/", imports: []string{"cmd/endpoints", "deploy/"}},
 	{pkg: "proto/", imports: []string{"proto/"}},
 }
 

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"errors"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+)
+
+// Exit codes; scripts rely on them.
+const (
+	exitOK          = 0
+	exitFailed      = 1
+	exitUsage       = 2
+	exitNotFound    = 3
+	exitConflict    = 4
+	exitUnavailable = 5
+	exitPartial     = 6
+)
+
+// failure is an error after the command line itself was understood.
+type failure struct {
+	err  error
+	code int
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// failed turns an error into one with an exit code.
+func failed(err error) error {
+	var f *failure
+	if err == nil || errors.As(err, &f) {
+		return err
+	}
+	s, ok := status.FromError(err)
+	if !ok {
+		return &failure{err, exitFailed}
+	}
+	code := exitFailed
+	switch s.Code() {
+	case codes.NotFound:
+		code = exitNotFound
+	case codes.Aborted, codes.AlreadyExists, codes.FailedPrecondition:
+		code = exitConflict
+	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+		code = exitUnavailable
+	}
+	return &failure{errors.New(s.Message()), code}
+}

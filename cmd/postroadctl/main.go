@@ -1,0 +1,80 @@
+// Command postroadctl operates a Postroad cluster. It speaks gRPC to one node;
+// that node asks the others where a question concerns them all.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the linker.
+var version = "devel"
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(execute(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// execute runs one command line and returns the exit code.
+func execute(ctx context.Context, args []string, stdin *os.File, stdout, stderr *os.File) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return exitOK
+	}
+	fmt.Fprintf(stderr, "postroadctl: %v\n", err)
+	var f *failure
+	if errors.As(err, &f) {
+		return f.code
+	}
+	fmt.Fprintln(stderr, "see postroadctl --help")
+	return exitUsage
+}
+
+func newRoot() *cobra.Command {
+	c := &client{}
+	root := &cobra.Command{
+		Use:   "postroadctl",
+		Short: "Operate a Postroad cluster",
+		Long: `Operate a Postroad cluster: its directory, topology, link state, queues and tracking.
+
+The node to ask is found by --endpoint, then $POSTROAD_ENDPOINT, then the
+endpoints.json of a running 'postroad up' (--data, $POSTROAD_DATA, ./data), then
+/run/postroad/admin.sock.
+
+Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 conflict, 5 unavailable,
+6 partial (some nodes did not answer; what did is printed).
+Tables are for people and may change; -o json and -o yaml are for programs.`,
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	c.flags(root.PersistentFlags())
+	root.AddCommand(
+		applyCommand(c), getCommand(c), deleteCommand(c), diffCommand(c),
+		group("topology", "The map: groups, connectors, costs, states", topologyShow(c)),
+		group("route", "Why mail goes where it goes", routeExplain(c)),
+		group("queue", "Queues and what they wait for", queueList(c), queueMessages(c), queueRetry(c)),
+		group("track", "What became of a message", trackFollow(c), trackFind(c)),
+		group("linkstate", "What every node knows of every link", linkstateList(c)),
+		group("node", "The nodes themselves", nodeList(c)),
+	)
+	return root
+}
+
+func group(noun, short string, verbs ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: noun, Short: short}
+	cmd.AddCommand(verbs...)
+	return cmd
+}

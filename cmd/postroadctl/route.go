@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+
+	topologyv1 "github.com/postroad/postroad/proto/postroad/topology/v1"
+)
+
+func routeExplain(c *client) *cobra.Command {
+	req := &topologyv1.ExplainRequest{}
+	cmd := &cobra.Command{
+		Use:     "explain ADDRESS",
+		Short:   "Say which way mail to an address goes, and why the others lost",
+		Example: "  postroadctl route explain erik@example.test --from paris-1\n  postroadctl route explain someone@example.net --size 5242880 --priority low",
+		Args:    cobra.ExactArgs(1),
+		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error {
+			req.Address = args[0]
+			m, err := topologyv1.NewTopologyServiceClient(conn).Explain(ctx, req)
+			if err != nil {
+				return err
+			}
+			if done, err := c.message(cmd.OutOrStdout(), m); done {
+				return err
+			}
+			explain(cmd.OutOrStdout(), m)
+			return nil
+		}),
+	}
+	f := cmd.Flags()
+	f.StringVar(&req.From, "from", "", "server whose view is wanted (default: the node that is asked)")
+	f.StringVar(&req.Sender, "sender", "", "sender's address")
+	f.Int64Var(&req.Size, "size", 0, "message size in octets")
+	f.StringVar(&req.Priority, "priority", "", "low, normal or high")
+	f.BoolVar(&req.System, "system", false, "a report or another message of the transport itself")
+	return cmd
+}
+
+func explain(w io.Writer, m *topologyv1.ExplainResponse) {
+	fmt.Fprintf(w, "%s, seen from %s (routing table %d, catalog %s old)\n", m.GetAddress(), m.GetNode(), m.GetTableVersion(), age(m.GetCatalogAgeMs()))
+	for _, l := range m.GetCategory() {
+		fmt.Fprintf(w, "  %s\n", l)
+	}
+	for _, r := range m.GetRoutes() {
+		fmt.Fprintf(w, "\n%s: %s", r.GetRecipient(), r.GetResult())
+		if r.GetNextHop() != "" {
+			fmt.Fprintf(w, ", next hop %s", r.GetNextHop())
+		}
+		if r.GetConnector() != "" {
+			fmt.Fprintf(w, " over %s", r.GetConnector())
+		}
+		if len(r.GetPath()) > 1 {
+			fmt.Fprintf(w, ", cost %d: %s", r.GetCost(), strings.Join(r.GetPath(), " → "))
+		}
+		fmt.Fprintln(w)
+		for _, l := range r.GetReasons() {
+			fmt.Fprintf(w, "  %s\n", l)
+		}
+		for _, k := range r.GetCandidates() {
+			fmt.Fprintf(w, "  %s %-18s %s\n", chosen(k.GetChosen()), k.GetConnector(), candidate(k))
+		}
+		for _, b := range r.GetBridgeheads() {
+			fmt.Fprintf(w, "  %s bridgehead %-12s weight %016x %s %s\n", chosen(b.GetChosen()), b.GetServer(), b.GetWeight(), upDown(b.GetUp()), b.GetReason())
+		}
+	}
+}
+
+func candidate(k *topologyv1.Candidate) string {
+	var parts []string
+	if k.GetAddressSpace() != "" {
+		parts = append(parts, k.GetAddressSpace())
+	}
+	if k.GetCost() >= 0 {
+		parts = append(parts, fmt.Sprintf("cost %d", k.GetCost()))
+	}
+	if len(k.GetPath()) > 0 {
+		parts = append(parts, strings.Join(k.GetPath(), " → "))
+	}
+	return strings.Join(append(parts, k.GetReason()), "; ")
+}
+
+func chosen(yes bool) string {
+	if yes {
+		return "✓"
+	}
+	return "✗"
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+
+	trackingv1 "github.com/postroad/postroad/proto/postroad/tracking/v1"
+)
+
+func trackFollow(c *client) *cobra.Command {
+	return &cobra.Command{
+		Use:   "follow MESSAGE-ID",
+		Short: "Tell a message's way over all nodes",
+		Long:  "Tell a message's way over all nodes, by its Message-ID header, its queue ID or its origin ID.",
+		Args:  cobra.ExactArgs(1),
+		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error {
+			m, err := trackingv1.NewTrackingServiceClient(conn).Follow(ctx, &trackingv1.FollowRequest{Message: args[0]})
+			if err != nil {
+				return err
+			}
+			if done, err := c.message(cmd.OutOrStdout(), m); done {
+				return firstError(err, missing(cmd.ErrOrStderr(), m.GetMissing()))
+			}
+			return firstError(c.events(cmd.OutOrStdout(), m.GetEvents()), missing(cmd.ErrOrStderr(), m.GetMissing()))
+		}),
+	}
+}
+
+func trackFind(c *client) *cobra.Command {
+	req := &trackingv1.FindRequest{}
+	var since time.Duration
+	cmd := &cobra.Command{
+		Use:   "find",
+		Short: "Search the events of the node that is asked",
+		Args:  cobra.NoArgs,
+		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, _ []string) error {
+			req.SinceUnixUs = time.Now().Add(-since).UnixMicro()
+			m, err := trackingv1.NewTrackingServiceClient(conn).Find(ctx, req)
+			if err != nil {
+				return err
+			}
+			if done, err := c.message(cmd.OutOrStdout(), m); done {
+				return err
+			}
+			return c.events(cmd.OutOrStdout(), m.GetEvents())
+		}),
+	}
+	f := cmd.Flags()
+	f.StringVar(&req.Sender, "sender", "", "sender's address")
+	f.StringVar(&req.Recipient, "recipient", "", "recipient's address")
+	f.DurationVar(&since, "since", time.Hour, "how far back")
+	f.Int32Var(&req.Limit, "limit", 1000, "at most this many")
+	return cmd
+}
+
+func (c *client) events(w io.Writer, events []*trackingv1.Event) error {
+	var rows [][]string
+	for i, e := range events {
+		later := "+0.0 ms"
+		if i > 0 {
+			later = fmt.Sprintf("+%.1f ms", float64(e.GetTimeUnixUs()-events[0].GetTimeUnixUs())/1000)
+		}
+		over := e.GetPeer()
+		if e.GetConnector() != "" {
+			over += " over " + e.GetConnector()
+		}
+		detail := strings.TrimSpace(e.GetStatus() + " " + e.GetDetail())
+		row := []string{time.UnixMicro(e.GetTimeUnixUs()).Format("15:04:05.000"), later, e.GetNode(),
+			strings.TrimPrefix(e.GetKind().String(), "EVENT_KIND_"), dash(strings.Join(e.GetRecipients(), ", ")), dash(over), dash(detail)}
+		if c.format == "wide" {
+			row = append(row, e.GetQueueId(), e.GetOriginId(), fmt.Sprint(e.GetTableVersion()), dash(e.GetLinkedId()))
+		}
+		rows = append(rows, row)
+	}
+	header := "TIME\tLATER\tNODE\tEVENT\tRECIPIENTS\tPEER\tDETAIL"
+	if c.format == "wide" {
+		header += "\tQUEUE ID\tORIGIN ID\tTABLE\tLINKED"
+	}
+	return c.table(w, header, rows)
+}
