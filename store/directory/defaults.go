@@ -1,0 +1,111 @@
+package directory
+
+import (
+	"net"
+	"strconv"
+	"time"
+
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
+)
+
+// Ports of a server whose addresses are not written down.
+const (
+	PortSMTP   = 25
+	PortGossip = 691
+	PortAdmin  = 6910
+)
+
+// SMTPAddress is the "host:port" where other nodes deliver to the server.
+func SMTPAddress(s *directoryv1.Server) string {
+	return addressOr(s.GetSmtpAddress(), s.GetFqdn(), PortSMTP)
+}
+
+// GossipAddress is the "host:port" where other nodes gossip with the server.
+func GossipAddress(s *directoryv1.Server) string {
+	return addressOr(s.GetGossipAddress(), s.GetFqdn(), PortGossip)
+}
+
+// AdminAddress is the "host:port" of the server's admin service.
+func AdminAddress(s *directoryv1.Server) string {
+	return addressOr(s.GetAdminAddress(), s.GetFqdn(), PortAdmin)
+}
+
+func addressOr(address, host string, port int) string {
+	if address != "" {
+		return address
+	}
+	return net.JoinHostPort(host, strconv.Itoa(port))
+}
+
+// Bindings are the "address:port" on which a virtual server listens.
+func Bindings(v *directoryv1.VirtualServer) []string {
+	if b := v.GetBindings(); len(b) > 0 {
+		return b
+	}
+	return []string{":25"}
+}
+
+// LinkStateTimings are the organisation's timings with the defaults filled in.
+type LinkStateTimings struct {
+	Keepalive, SuspectAfter, RefuteWithin, AntiEntropy time.Duration
+}
+
+// LinkState fills in the defaults; o may be nil.
+func LinkState(o *directoryv1.Organization) LinkStateTimings {
+	t := o.GetLinkState()
+	return LinkStateTimings{
+		Keepalive:    durationOr(t.GetKeepalive(), 5*time.Second),
+		SuspectAfter: durationOr(t.GetSuspectAfter(), 15*time.Second),
+		RefuteWithin: durationOr(t.GetRefuteWithin(), 15*time.Second),
+		AntiEntropy:  durationOr(t.GetAntiEntropy(), 60*time.Second),
+	}
+}
+
+// RetryTimes is a virtual server's retry clock with the defaults filled in.
+type RetryTimes struct {
+	First, Second, Third, Subsequent time.Duration
+	DelayNotice, Expiration          time.Duration
+}
+
+// Retry fills in the defaults of the book, chapter 5; r may be nil.
+func Retry(r *directoryv1.RetryClock) RetryTimes {
+	return RetryTimes{
+		First:       durationOr(r.GetFirst(), 10*time.Minute),
+		Second:      durationOr(r.GetSecond(), 10*time.Minute),
+		Third:       durationOr(r.GetThird(), 10*time.Minute),
+		Subsequent:  durationOr(r.GetSubsequent(), 15*time.Minute),
+		DelayNotice: durationOr(r.GetDelayNotice(), 12*time.Hour),
+		Expiration:  durationOr(r.GetExpiration(), 48*time.Hour),
+	}
+}
+
+// DetectionTimes is a connector's detection with the defaults filled in.
+type DetectionTimes struct {
+	GlitchRetries                 int
+	GlitchInterval, ProbeInterval time.Duration
+}
+
+// Detection fills in the defaults; d may be nil.
+func Detection(d *directoryv1.Detection) DetectionTimes {
+	t := DetectionTimes{
+		GlitchRetries:  3,
+		GlitchInterval: durationOr(d.GetGlitchInterval(), 60*time.Second),
+		ProbeInterval:  durationOr(d.GetProbeInterval(), 60*time.Second),
+	}
+	if d != nil && d.GlitchRetries != nil {
+		t.GlitchRetries = int(d.GetGlitchRetries())
+	}
+	return t
+}
+
+func durationOr(d *durationpb.Duration, fallback time.Duration) time.Duration {
+	if d == nil || d.AsDuration() == 0 {
+		return fallback
+	}
+	return d.AsDuration()
+}
+
+// Cost is a connector's or address space's cost: 1 if it is not written.
+func Cost(c int32) int { return max(int(c), 1) }
