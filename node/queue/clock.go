@@ -1,0 +1,89 @@
+package queue
+
+import (
+	"time"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+// Clock is the retry clock of a virtual server.
+type Clock struct {
+	First, Second, Third, Subsequent time.Duration
+	// DelayNotice: a message older than that is reported as delayed, once; 0: never.
+	DelayNotice time.Duration
+	// Expiration: a message older than that is given up.
+	Expiration time.Duration
+	// Glitch retries, GlitchWait apart, come before First; for hops that do not
+	// say it themselves.
+	Glitch     int
+	GlitchWait time.Duration
+}
+
+// DefaultClock has the values of the original.
+func DefaultClock() Clock {
+	return Clock{
+		First: 10 * time.Minute, Second: 10 * time.Minute, Third: 10 * time.Minute, Subsequent: 15 * time.Minute,
+		DelayNotice: 12 * time.Hour, Expiration: 48 * time.Hour,
+		Glitch: 3, GlitchWait: time.Minute,
+	}
+}
+
+// fill puts the defaults where nothing is set.
+func (c Clock) fill() Clock {
+	d := DefaultClock()
+	for _, f := range []struct {
+		v *time.Duration
+		d time.Duration
+	}{
+		{&c.First, d.First}, {&c.Second, d.Second}, {&c.Third, d.Third}, {&c.Subsequent, d.Subsequent},
+		{&c.Expiration, d.Expiration}, {&c.GlitchWait, d.GlitchWait},
+	} {
+		if *f.v <= 0 {
+			*f.v = f.d
+		}
+	}
+	return c
+}
+
+// interval is the wait after the nth failure, counted from 1.
+func (c Clock) interval(n int) time.Duration {
+	switch {
+	case n <= 1:
+		return c.First
+	case n == 2:
+		return c.Second
+	case n == 3:
+		return c.Third
+	}
+	return c.Subsequent
+}
+
+// linkWait is the wait after the nth failed connection of a link in a row, and
+// how many glitch retries the hop allows.
+func (c Clock) linkWait(hop mail.HopOptions, n int) (wait time.Duration, glitches int) {
+	glitches, wait = c.Glitch, c.GlitchWait
+	if hop.Glitch != 0 {
+		glitches = max(hop.Glitch, 0)
+	}
+	if hop.GlitchWait > 0 {
+		wait = hop.GlitchWait
+	}
+	if n <= glitches {
+		return wait, glitches
+	}
+	return c.interval(n - glitches), glitches
+}
+
+// deadline is when something must happen to a message created at that time even
+// if no connection comes: the delay notice, or giving it up. Unix ms.
+func (c Clock) deadline(created int64, notified bool) int64 {
+	expire := created + c.Expiration.Milliseconds()
+	if notified || c.DelayNotice <= 0 {
+		return expire
+	}
+	return min(expire, created+c.DelayNotice.Milliseconds())
+}
+
+func (c Clock) expired(created, now int64) bool {
+	return now >= created+c.Expiration.Milliseconds()
+}
