@@ -1,0 +1,154 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"go.etcd.io/etcd/client/pkg/v3/transport"
+	"go.etcd.io/etcd/server/v3/embed"
+	"go.uber.org/zap"
+)
+
+// EmbedConfig says how to run etcd inside this process.
+type EmbedConfig struct {
+	// Dir keeps the data; it is made if it does not exist.
+	Dir string
+	// Name of the member; empty: "postroad". Never change it for a folder.
+	Name string
+	// ClientAddress and PeerAddress are "host:port"; port 0 takes a free one.
+	// Empty: 127.0.0.1:0. With one member nobody ever calls the peer address.
+	ClientAddress, PeerAddress string
+	// Cluster lists all members as "name=https://host:port,..." when there is
+	// more than this one; PeerAddress must then be the one in the list.
+	Cluster string
+	// TLS for clients and peers; nil: none, for loopback only.
+	TLS *EmbedTLS
+	// Logger gets etcd's warnings and errors; nil: none.
+	Logger *zap.Logger
+}
+
+// EmbedTLS names PEM files. Clients and peers must show a certificate of the CA.
+type EmbedTLS struct{ CertFile, KeyFile, CAFile string }
+
+// Embedded is a running etcd server.
+type Embedded struct {
+	etcd   *embed.Etcd
+	scheme string
+}
+
+// Limits of an embedded server. etcd's own are 2 GiB, 128 and 1.5 MiB, too small
+// for a million recipients and for applying an organisation in one transaction.
+// Give an etcd of your own the same: --quota-backend-bytes, --max-txn-ops,
+// --max-request-bytes.
+const (
+	embedQuota        = 8 << 30
+	embedMaxTxnOps    = 20_000
+	embedMaxRequest   = 8 << 20
+	embedStartTimeout = 30 * time.Second
+)
+
+// Embed starts etcd and returns when it answers. It refuses a busy port or a
+// damaged folder with an error that says so.
+func Embed(ctx context.Context, c EmbedConfig) (*Embedded, error) {
+	cfg, scheme, err := c.server()
+	if err != nil {
+		return nil, fmt.Errorf("embedded etcd: %w", err)
+	}
+	e, err := embed.StartEtcd(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("embedded etcd in %s: %w", c.Dir, err)
+	}
+	started := &Embedded{e, scheme}
+	ctx, cancel := context.WithTimeout(ctx, embedStartTimeout)
+	defer cancel()
+	select {
+	case <-e.Server.ReadyNotify():
+		return started, nil
+	case <-e.Server.StopNotify():
+		err = errors.New("it stopped while starting")
+	case <-ctx.Done():
+		err = fmt.Errorf("it is not ready: %w; are the other members up?", ctx.Err())
+	}
+	started.Stop()
+	return nil, fmt.Errorf("embedded etcd in %s: %w", c.Dir, err)
+}
+
+func (c EmbedConfig) server() (*embed.Config, string, error) {
+	log := c.Logger
+	if log == nil {
+		log = zap.NewNop()
+	}
+	scheme := "http"
+	if c.TLS != nil {
+		scheme = "https"
+	}
+	client, err := listenURL(scheme, c.ClientAddress)
+	if err != nil {
+		return nil, "", err
+	}
+	peer, err := listenURL(scheme, c.PeerAddress)
+	if err != nil {
+		return nil, "", err
+	}
+	cfg := embed.NewConfig()
+	cfg.Dir = c.Dir
+	cfg.Name = c.Name
+	if cfg.Name == "" {
+		cfg.Name = "postroad"
+	}
+	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
+	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
+	if cfg.InitialCluster = c.Cluster; c.Cluster == "" {
+		cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+	}
+	if c.TLS != nil {
+		info := transport.TLSInfo{
+			CertFile: c.TLS.CertFile, KeyFile: c.TLS.KeyFile, TrustedCAFile: c.TLS.CAFile, ClientCertAuth: true,
+		}
+		cfg.ClientTLSInfo, cfg.PeerTLSInfo = info, info
+	}
+	cfg.QuotaBackendBytes = embedQuota
+	cfg.MaxTxnOps = embedMaxTxnOps
+	cfg.MaxRequestBytes = embedMaxRequest
+	// A node that was away for a day follows from where it was.
+	cfg.AutoCompactionMode = embed.CompactorModePeriodic
+	cfg.AutoCompactionRetention = "24h"
+	cfg.EnableGRPCGateway = false
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(log.Named("etcd").WithOptions(zap.IncreaseLevel(zap.WarnLevel)))
+	return cfg, scheme, nil
+}
+
+func listenURL(scheme, address string) (url.URL, error) {
+	if address == "" {
+		address = "127.0.0.1:0"
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return url.URL{}, fmt.Errorf("address %q: must be HOST:PORT: %w", address, err)
+	}
+	if scheme == "http" && host != "localhost" && !net.ParseIP(host).IsLoopback() {
+		return url.URL{}, fmt.Errorf("address %s is open to the network without TLS; give certificates or use a loopback address", address)
+	}
+	return url.URL{Scheme: scheme, Host: address}, nil
+}
+
+// Endpoints are the addresses for [Config.Endpoints].
+func (e *Embedded) Endpoints() []string {
+	var endpoints []string
+	for _, l := range e.etcd.Clients {
+		endpoints = append(endpoints, e.scheme+"://"+strings.TrimPrefix(l.Addr().String(), e.scheme+"://"))
+	}
+	return endpoints
+}
+
+// Err reports that the server has failed; a send means it does not run any more.
+func (e *Embedded) Err() <-chan error { return e.etcd.Err() }
+
+// Stop ends the server; it returns when its files are closed. It may be called
+// only once.
+func (e *Embedded) Stop() { e.etcd.Close() }
