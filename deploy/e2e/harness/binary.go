@@ -50,7 +50,7 @@ type Result struct {
 // Command runs a program to its end, at most a minute.
 func Command(t testing.TB, stdin, name string, args ...string) Result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // also called while cleaning up
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdin = strings.NewReader(stdin)

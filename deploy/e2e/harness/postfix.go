@@ -1,0 +1,176 @@
+package harness
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Postfix is an instance of Postfix with folders and a port of its own: the
+// outside world.
+type Postfix struct {
+	t testing.TB
+	// Port is where it takes mail on loopback.
+	Port int
+	dir  string
+}
+
+// StartPostfix runs a Postfix that delivers mail for domain to mbox files in
+// one folder and hands everything for the domains of routes ("domain" to
+// "host:port") over to those hosts.
+func StartPostfix(t testing.TB, domain string, routes map[string]string) *Postfix {
+	t.Helper()
+	Program(t, "/usr/sbin/postfix")
+	// Postfix wants its folders owned by its own users and reachable by them, so
+	// they cannot lie in the test's folder, which only its owner may enter.
+	dir, err := os.MkdirTemp("", "postroad-postfix-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &Postfix{t: t, Port: Ports(t, 1), dir: dir}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	p.write(domain, routes)
+	Command(t, "", "/usr/sbin/postfix", "-c", p.path("etc"), "start").OK(t)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("postfix log:\n%s", p.Log())
+		}
+		Command(t, "", "/usr/sbin/postfix", "-c", p.path("etc"), "stop")
+	})
+	Eventually(t, 20*time.Second, func() error {
+		c, err := net.Dial("tcp", p.Address())
+		if err == nil {
+			c.Close()
+		}
+		return err
+	})
+	return p
+}
+
+func (p *Postfix) path(parts ...string) string {
+	return filepath.Join(append([]string{p.dir}, parts...)...)
+}
+
+// Address is "127.0.0.1:port".
+func (p *Postfix) Address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.Port)) }
+
+func (p *Postfix) write(domain string, routes map[string]string) {
+	p.t.Helper()
+	for _, d := range []string{"etc", "queue", "data", "mail"} {
+		if err := os.MkdirAll(p.path(d), 0o755); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	// Mailboxes belong to the unprivileged user that Postfix's own package made.
+	uid := strings.TrimSpace(Command(p.t, "", "id", "-u", "nobody").OK(p.t).Stdout)
+	gid := strings.TrimSpace(Command(p.t, "", "id", "-g", "nobody").OK(p.t).Stdout)
+	Command(p.t, "", "chown", "postfix", p.path("data")).OK(p.t)
+	Command(p.t, "", "chown", uid+":"+gid, p.path("mail")).OK(p.t)
+
+	var transport strings.Builder
+	var relayed []string
+	for d, to := range routes {
+		host, port, err := net.SplitHostPort(to)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		fmt.Fprintf(&transport, "/@%s$/ smtp:[%s]:%s\n", strings.ReplaceAll(d, ".", "\\."), host, port)
+		relayed = append(relayed, d)
+	}
+	p.file("transport", transport.String())
+	p.file("vmailbox", "/^known@/ known/\n")
+	p.file("main.cf", fmt.Sprintf(`compatibility_level = 3.6
+queue_directory = %[1]s/queue
+data_directory = %[1]s/data
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+mail_owner = postfix
+setgid_group = postdrop
+myhostname = mx.%[2]s
+mydestination =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+maillog_file = %[1]s/log
+maillog_file_prefixes = %[1]s
+virtual_mailbox_domains = %[2]s
+virtual_mailbox_base = %[1]s/mail
+virtual_mailbox_maps = regexp:%[1]s/etc/vmailbox
+virtual_uid_maps = static:%[3]s
+virtual_gid_maps = static:%[4]s
+virtual_minimum_uid = 1
+relay_domains = %[5]s
+transport_maps = regexp:%[1]s/etc/transport
+smtp_host_lookup = native
+smtp_dns_support_level = disabled
+disable_dns_lookups = yes
+notify_classes =
+minimal_backoff_time = 1s
+maximal_backoff_time = 5s
+queue_run_delay = 1s
+`, p.dir, domain, uid, gid, strings.Join(relayed, ",")))
+	p.file("master.cf", fmt.Sprintf(`127.0.0.1:%d inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 1 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+proxywrite unix - - n - 1 proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+showq unix n - n - - showq
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+`, p.Port))
+}
+
+func (p *Postfix) file(name, text string) {
+	p.t.Helper()
+	if err := os.WriteFile(p.path("etc", name), []byte(text), 0o644); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// Log is what Postfix logged.
+func (p *Postfix) Log() string {
+	b, _ := os.ReadFile(p.path("log"))
+	return string(b)
+}
+
+// Mailbox lists the messages that Postfix delivered to a local part; only
+// "known" exists.
+func (p *Postfix) Mailbox(local string) []string {
+	p.t.Helper()
+	files, err := filepath.Glob(p.path("mail", local, "new", "*"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var all []string
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		all = append(all, string(b))
+	}
+	return all
+}
