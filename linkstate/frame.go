@@ -39,6 +39,6 @@ func (*Want) frame()      {}
 func (*Records) frame()   {}
 func (*Keepalive) frame() {}
 
-// recordsPerFrame bounds a frame to some 100 KiB, so that a first
+// RecordsPerFrame bounds a frame to some 100 KiB, so that a first
 // synchronisation does not stand in the way of keep-alives for long.
-const recordsPerFrame = 256
+const RecordsPerFrame = 256

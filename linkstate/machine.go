@@ -156,7 +156,7 @@ func (m *Machine) emit(e Effect) { m.out = append(m.out, e) }
 // happened is told once however often it happened.
 func (m *Machine) flush() []Effect {
 	for _, p := range m.peers {
-		for part := range slices.Chunk(p.pending, recordsPerFrame) {
+		for part := range slices.Chunk(p.pending, RecordsPerFrame) {
 			m.emit(Send{p.server, &Records{slices.Clone(part)}})
 		}
 		p.pending = p.pending[:0]

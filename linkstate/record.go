@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"slices"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -116,8 +117,10 @@ func (r *Record) Valid() bool {
 	return true
 }
 
-// clip shortens a reason to MaxReason bytes without cutting a character.
+// clip makes a reason, which may be a stranger's words, valid UTF-8 of at most
+// MaxReason bytes.
 func clip(s string) string {
+	s = strings.ToValidUTF8(s, "?")
 	if len(s) <= MaxReason {
 		return s
 	}

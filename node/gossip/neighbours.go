@@ -1,0 +1,147 @@
+package gossip
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/postroad/postroad/linkstate"
+	"github.com/postroad/postroad/node/mail"
+)
+
+// Neighbour is one peer as the CLI shows it.
+type Neighbour struct {
+	Server    mail.GUID
+	Address   string
+	Connected bool
+	Since     time.Time // of this state
+	LastError string    // why the last stream or dial ended; kept while connected
+	Load      Load      // as the peer told last
+}
+
+// neighbour is a peer that the machine wants a stream to; guarded by Runner.mu.
+type neighbour struct {
+	guid    linkstate.GUID
+	address string
+	session *session // nil: no stream
+	since   time.Time
+	lastErr string
+	load    Load
+
+	hangUp context.CancelFunc // ends the dialer; nil: none runs
+	wake   chan struct{}      // the dialer need not wait any longer
+}
+
+// drop ends the stream, if any.
+func (n *neighbour) drop(cause error, now time.Time) {
+	if n.session == nil {
+		return
+	}
+	n.session.end(cause)
+	n.session, n.since, n.lastErr = nil, now, cause.Error()
+}
+
+// stop ends the stream and the dialer.
+func (n *neighbour) stop(cause error) {
+	if n.session != nil {
+		n.session.end(cause)
+	}
+	if n.hangUp != nil {
+		n.hangUp()
+	}
+}
+
+func (n *neighbour) setAddress(a string) {
+	if a != n.address {
+		n.address = a
+		signal(n.wake)
+	}
+}
+
+func (r *Runner) addNeighbour(peer linkstate.GUID) {
+	if r.neighbours[peer] != nil {
+		return
+	}
+	n := &neighbour{
+		guid:    peer,
+		address: r.addresses[mail.GUID(peer)],
+		since:   r.conf.Now(),
+		wake:    make(chan struct{}, 1),
+	}
+	r.neighbours[peer] = n
+	r.startDialer(n)
+}
+
+func (r *Runner) removeNeighbour(peer linkstate.GUID) {
+	if n := r.neighbours[peer]; n != nil {
+		n.stop(errNotNeighbour)
+		delete(r.neighbours, peer)
+	}
+}
+
+// attach makes s the stream to its peer.
+func (r *Runner) attach(s *session) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.running == nil {
+		return ErrStopped
+	}
+	n := r.neighbours[s.peer]
+	if n == nil {
+		return errNotNeighbour
+	}
+	if n.session != nil {
+		n.drop(errReplaced, r.conf.Now())
+		r.stepLocked(func(m *linkstate.Machine, now time.Time) []linkstate.Effect { return m.PeerLost(s.peer, now) })
+	}
+	n.session, n.since = s, r.conf.Now()
+	r.log.Info("gossip_peer_up", zap.Stringer("peer", s.peer), zap.String("address", n.address))
+	r.stepLocked(func(m *linkstate.Machine, now time.Time) []linkstate.Effect { return m.PeerUp(s.peer, now) })
+	r.sessions.Add(2)
+	go s.read(r)
+	go s.write(r)
+	return nil
+}
+
+// detach tells the machine that a stream ended, unless it ended it itself or
+// another one has taken its place.
+func (r *Runner) detach(s *session, cause error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.log.Info("gossip_peer_lost", zap.Stringer("peer", s.peer), zap.NamedError("reason", cause))
+	n := r.neighbours[s.peer]
+	if n == nil || n.session != s {
+		return
+	}
+	n.drop(cause, r.conf.Now())
+	r.stepLocked(func(m *linkstate.Machine, now time.Time) []linkstate.Effect { return m.PeerLost(s.peer, now) })
+}
+
+// receive hands a frame to the machine, unless the stream is not the peer's any more.
+func (r *Runner) receive(s *session, f linkstate.Frame) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.neighbours[s.peer]
+	if n == nil || n.session != s {
+		return
+	}
+	if k, ok := f.(*linkstate.Keepalive); ok {
+		n.load = Load{k.Revision, k.Queued}
+	}
+	r.stepLocked(func(m *linkstate.Machine, now time.Time) []linkstate.Effect { return m.Receive(s.peer, f, now) })
+}
+
+// Neighbours lists the peers of this node, sorted by GUID.
+func (r *Runner) Neighbours() []Neighbour {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]Neighbour, 0, len(r.neighbours))
+	for _, n := range r.neighbours {
+		all = append(all, Neighbour{mail.GUID(n.guid), n.address, n.session != nil, n.since, n.lastErr, n.load})
+	}
+	slices.SortFunc(all, func(a, b Neighbour) int { return bytes.Compare(a.Server[:], b.Server[:]) })
+	return all
+}
