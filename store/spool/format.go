@@ -1,0 +1,200 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/zap"
+)
+
+// Names in the spool's folder. formatName is written when the store exists and
+// is empty; before that creatingName says that nothing in the folder matters.
+const (
+	lockName     = "LOCK"
+	formatName   = "FORMAT"
+	creatingName = "CREATING"
+	storeName    = "store"
+
+	formatPrefix  = "postroad spool "
+	formatVersion = 1
+)
+
+// makeFolder makes dir durably: a folder exists after a crash only if its
+// parent was synced.
+func makeFolder(fs vfs.FS, dir string) error {
+	var missing []string
+	for d := dir; ; d = fs.PathDir(d) {
+		if _, err := fs.Stat(d); err == nil || !errors.Is(err, os.ErrNotExist) || d == fs.PathDir(d) {
+			break
+		}
+		missing = append(missing, d)
+	}
+	if err := fs.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, d := range slices.Backward(missing) {
+		if err := syncFolder(fs, fs.PathDir(d)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func syncFolder(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// writeFile makes a small file durably, whole or not at all.
+func writeFile(fs vfs.FS, dir, name, text string) error {
+	temporary := fs.PathJoin(dir, name+".tmp")
+	f, err := fs.Create(temporary, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write([]byte(text))
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	if err := fs.Rename(temporary, fs.PathJoin(dir, name)); err != nil {
+		return err
+	}
+	return syncFolder(fs, dir)
+}
+
+// openStore opens the store, or makes it in an empty folder.
+func (s *Spool) openStore(dir string, o Options) (*pebble.DB, error) {
+	names, err := s.disk.List(dir)
+	if err != nil {
+		return nil, err
+	}
+	names = slices.DeleteFunc(names, func(n string) bool { return n == lockName || strings.HasSuffix(n, ".tmp") })
+	switch {
+	case slices.Contains(names, formatName):
+		if err := checkFormat(s.disk, dir); err != nil {
+			return nil, err
+		}
+		return s.openPebble(dir, o, func(p *pebble.Options) { p.ErrorIfNotExists = true })
+	case len(names) == 0 || slices.Contains(names, creatingName):
+		return s.create(dir, o)
+	}
+	return nil, fmt.Errorf("the folder is not empty and holds no spool (it has %q, no file %s): name another folder", names[0], formatName)
+}
+
+func checkFormat(fs vfs.FS, dir string) error {
+	f, err := fs.Open(fs.PathJoin(dir, formatName))
+	if err != nil {
+		return err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, 1024))
+	if err := errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	version := 0
+	if _, err := fmt.Sscanf(string(text), formatPrefix+"%d\n", &version); err != nil || version < 1 {
+		return fmt.Errorf("%w: file %s is not as it was written; restore the folder or name another", ErrCorrupt, formatName)
+	}
+	if version > formatVersion {
+		return fmt.Errorf("a newer version wrote it (format %d, this one reads up to %d): run that version, or drain the spool with it first", version, formatVersion)
+	}
+	return nil
+}
+
+// create makes the store. A crash on the way leaves creatingName, and the next
+// Open begins again: nothing was accepted before formatName was there.
+func (s *Spool) create(dir string, o Options) (*pebble.DB, error) {
+	if err := writeFile(s.disk, dir, creatingName, ""); err != nil {
+		return nil, err
+	}
+	store := s.disk.PathJoin(dir, storeName)
+	if err := s.disk.RemoveAll(store); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	if err := s.disk.MkdirAll(store, 0o700); err != nil {
+		return nil, err
+	}
+	if err := syncFolder(s.disk, dir); err != nil {
+		return nil, err
+	}
+	db, err := s.openPebble(dir, o, func(p *pebble.Options) { p.ErrorIfExists = true })
+	if err != nil {
+		return nil, err
+	}
+	if err := s.finishCreate(dir); err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
+}
+
+func (s *Spool) finishCreate(dir string) error {
+	if err := s.fault("open.created"); err != nil {
+		return err
+	}
+	if err := writeFile(s.disk, dir, formatName, fmt.Sprintf("%s%d\n", formatPrefix, formatVersion)); err != nil {
+		return err
+	}
+	if err := s.fault("open.marked"); err != nil {
+		return err
+	}
+	return s.disk.Remove(s.disk.PathJoin(dir, creatingName))
+}
+
+func (s *Spool) openPebble(dir string, o Options, set func(*pebble.Options)) (*pebble.DB, error) {
+	p := s.pebbleOptions(o)
+	set(p)
+	db, err := pebble.Open(s.disk.PathJoin(dir, storeName), p)
+	if err != nil && pebble.IsCorruptionError(err) {
+		return nil, fmt.Errorf("%w: %w; restore the folder or name another", ErrCorrupt, err)
+	}
+	return db, err
+}
+
+// pebbleOptions: bodies are most of the octets; they are written once, read
+// once or twice, and most are deleted within the life of a memtable. So the
+// memtable is large, and nothing is compressed.
+func (s *Spool) pebbleOptions(o Options) *pebble.Options {
+	if o.MemTable == 0 {
+		o.MemTable = 64 << 20
+	}
+	p := &pebble.Options{
+		FS:                          s.disk,
+		Logger:                      logger{s.log, s.fail},
+		FormatMajorVersion:          pebble.FormatTableFormatV6,
+		MemTableSize:                max(o.MemTable, 2<<20),
+		MemTableStopWritesThreshold: 4,
+		CacheSize:                   32 << 20,
+		MaxOpenFiles:                1000,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       64,
+		LBaseMaxBytes:               256 << 20,
+		EventListener:               s.events(),
+	}
+	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
+	p.WithFSDefaults() // a slow disk is noticed: DiskSlow
+	return p
+}
+
+func (s *Spool) events() *pebble.EventListener {
+	return &pebble.EventListener{
+		BackgroundError: func(err error) { s.log.Error("spool background work failed; it is tried again", zap.Error(err)) },
+		DiskSlow: func(i pebble.DiskSlowInfo) {
+			s.log.Warn("disk slow", zap.String("operation", i.OpType.String()), zap.String("file", i.Path), zap.Duration("took", i.Duration))
+		},
+		WriteStallBegin: func(i pebble.WriteStallBeginInfo) {
+			s.log.Warn("spool writes are held back", zap.String("reason", i.Reason))
+		},
+		WriteStallEnd: func() { s.log.Info("spool writes go on") },
+	}
+}

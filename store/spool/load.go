@@ -1,0 +1,116 @@
+package spool
+
+import (
+	"bytes"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Load reads all of a message but its body. Errors: ErrNotFound, ErrCorrupt,
+// ErrClosed.
+func (s *Spool) Load(id ID) (Stored, error) {
+	var out Stored
+	if s.closed.Load() {
+		return out, ErrClosed
+	}
+	err := s.scanMessage(id, func(k messageKey, v []byte) error {
+		switch k.kind {
+		case kindEnvelope:
+			body, envelope, err := parseEnvelope(v)
+			if err != nil {
+				return err
+			}
+			out.BodySize, out.Envelope = body.size, bytes.Clone(envelope)
+		case kindPlan:
+			out.Plan = append([]byte{}, v...) // not nil, even if empty
+		case kindOutcome:
+			out.Outcomes = append(out.Outcomes, OutcomeRecord{Target: k.target, Payload: bytes.Clone(v)})
+		case kindEntry:
+			out.Entries = append(out.Entries, Entry{Queue: k.entry.queue, Due: k.entry.due, Tag: bytes.Clone(v)})
+		}
+		return nil
+	})
+	if err != nil {
+		return Stored{}, err
+	}
+	return out, nil
+}
+
+// Submitted lists messages that were accepted and not yet planned, in the order
+// of their IDs, after the given one (zero: from the first), at most limit.
+func (s *Spool) Submitted(after ID, limit int) ([]ID, error) {
+	var ids []ID
+	err := s.scan(append(appendSubmittedKey(nil, after), 0), []byte{tagSubmitted + 1}, func(it *pebble.Iterator) (bool, error) {
+		if len(ids) >= limit {
+			return false, nil
+		}
+		id, err := parseSubmittedKey(it.Key())
+		if err == nil {
+			ids = append(ids, id)
+		}
+		return it.Next(), err
+	})
+	return ids, err
+}
+
+// Queues lists all queues that have entries, by name, each with its oldest due
+// time. It costs one seek a queue, however long the queues are.
+func (s *Spool) Queues() ([]QueueHead, error) {
+	var heads []QueueHead
+	var next []byte
+	err := s.scan([]byte{tagQueue}, []byte{tagQueue + 1}, func(it *pebble.Iterator) (bool, error) {
+		queue, p, err := parseQueueKey(it.Key())
+		if err != nil {
+			return false, err
+		}
+		heads = append(heads, QueueHead{Queue: queue, Due: p.Due})
+		next = appendQueueName(next[:0], queue, queueAfter)
+		return it.SeekGE(next), nil
+	})
+	return heads, err
+}
+
+// Entries lists entries of one queue by due time and ID, after the given
+// position, at most limit.
+func (s *Spool) Entries(queue string, after Position, limit int) ([]QueueEntry, error) {
+	var entries []QueueEntry
+	low := appendQueueName(nil, queue, queueEnd)
+	if after != (Position{}) {
+		low = append(appendQueueKey(nil, queue, after.Due, after.ID), 0)
+	}
+	err := s.scan(low, appendQueueName(nil, queue, queueAfter), func(it *pebble.Iterator) (bool, error) {
+		if len(entries) >= limit {
+			return false, nil
+		}
+		_, p, err := parseQueueKey(it.Key())
+		if err != nil {
+			return false, err
+		}
+		tag, err := it.ValueAndErr()
+		if err != nil {
+			return false, s.readError(err)
+		}
+		entries = append(entries, QueueEntry{ID: p.ID, Due: p.Due, Tag: bytes.Clone(tag)})
+		return it.Next(), nil
+	})
+	return entries, err
+}
+
+// scan calls f at the first key in [low, high); f moves the iterator on and says
+// whether it stands on a key.
+func (s *Spool) scan(low, high []byte, f func(*pebble.Iterator) (bool, error)) error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: low, UpperBound: high})
+	if err != nil {
+		return s.readError(err)
+	}
+	for ok := it.First(); ok && err == nil; {
+		ok, err = f(it)
+	}
+	if e := it.Close(); err == nil && e != nil {
+		err = s.readError(e)
+	}
+	return err
+}

@@ -1,0 +1,124 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// BodyReader reads one body from the first octet. It implements io.WriterTo.
+// It holds at most one chunk in memory and nothing of the store: a slow reader
+// costs no more. It is not safe for use by several goroutines.
+type BodyReader struct {
+	spool *Spool
+	body  stored
+	next  uint32 // chunk
+	buf   []byte // whole chunk
+	rest  []byte // of buf, not yet read
+	err   error
+}
+
+// OpenBody opens the body of a message. If the message is finished while it is
+// read, reading ends with ErrNotFound. Errors: ErrNotFound, ErrCorrupt, ErrClosed.
+func (s *Spool) OpenBody(id ID) (*BodyReader, error) {
+	if s.closed.Load() {
+		return nil, ErrClosed
+	}
+	h := &s.shards[shardOf(id)]
+	h.Lock()
+	m, err := s.message(id)
+	h.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return &BodyReader{spool: s, body: m.body}, nil
+}
+
+// Size is the length of the whole body in octets.
+func (r *BodyReader) Size() int64 { return r.body.size }
+
+// Read implements io.Reader. Errors: ErrNotFound, ErrCorrupt, ErrClosed.
+func (r *BodyReader) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if err := r.fill(); err != nil {
+		return 0, err
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+// WriteTo implements io.WriterTo: one Write a chunk.
+func (r *BodyReader) WriteTo(w io.Writer) (written int64, err error) {
+	for {
+		switch err := r.fill(); err {
+		case nil:
+		case io.EOF:
+			return written, nil
+		default:
+			return written, err
+		}
+		n, err := w.Write(r.rest)
+		r.rest = r.rest[n:]
+		written += int64(n)
+		if err != nil {
+			return written, err
+		}
+	}
+}
+
+// Close ends reading.
+func (r *BodyReader) Close() error {
+	if r.err == nil || r.buf != nil {
+		r.spool.buffers.put(r.buf)
+		r.buf, r.rest, r.err = nil, nil, ErrClosed
+	}
+	return nil
+}
+
+// fill makes rest not empty, or returns io.EOF or why it cannot.
+func (r *BodyReader) fill() error {
+	if len(r.rest) > 0 {
+		return nil
+	}
+	if r.err != nil {
+		return r.err
+	}
+	if r.next == r.body.chunks {
+		return io.EOF
+	}
+	r.err = r.read()
+	return r.err
+}
+
+// read copies the next chunk: a value that is lent by the store would keep a
+// memtable alive for as long as a peer is slow.
+func (r *BodyReader) read() error {
+	s := r.spool
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	var key [17]byte
+	v, closer, err := s.db.Get(appendChunkKey(key[:0], r.body.id, r.next))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return fmt.Errorf("body %x, chunk %d: %w", r.body.id, r.next, ErrNotFound)
+	}
+	if err != nil {
+		return s.readError(err)
+	}
+	defer closer.Close()
+	if want := min(r.body.size-int64(r.next)*chunkSize, chunkSize); int64(len(v)) != want {
+		return fmt.Errorf("%w: body %x, chunk %d has %d octets, not %d", ErrCorrupt, r.body.id, r.next, len(v), want)
+	}
+	for cap(r.buf) < len(v) {
+		r.buf = s.buffers.grow(r.buf)
+	}
+	r.buf = append(r.buf[:0], v...)
+	r.rest = r.buf
+	r.next++
+	return nil
+}

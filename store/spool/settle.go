@@ -1,0 +1,247 @@
+package spool
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+	"go.uber.org/zap"
+)
+
+// Settle commits the results of attempts durably in one step, all or none. For
+// each settlement it says whether the message is finished: no entry was left and
+// the message is gone. A settlement whose message or entry is not there any more
+// (removed by an administrator) is skipped whole, its reports discarded; it
+// counts as finished if the message is gone. Errors: ErrInvalid, ErrFull,
+// ErrFailed, ErrClosed; after the first two nothing was settled, and the same
+// list may be settled later. Many settlements in one call cost one sync; so do
+// concurrent calls.
+func (s *Spool) Settle(list ...Settlement) (finished []bool, err error) {
+	size, err := s.checkSettlements(list)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.admitInside(); err != nil {
+		return nil, err
+	}
+	if err := s.fault("settle.begin"); err != nil {
+		return nil, err
+	}
+	c := s.newChange(size)
+	for i := range list {
+		c.lock |= 1<<shardOf(list[i].ID) | shardsOf(list[i].Reports)
+	}
+	finished = make([]bool, len(list))
+	err = c.run(func() error {
+		for i := range list {
+			if err := c.settle(&list[i], &finished[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.fault("settle.applied"); err != nil {
+		return nil, err
+	}
+	if err := c.wait(); err != nil {
+		return nil, err
+	}
+	return finished, s.fault("settle.synced")
+}
+
+// Remove deletes a message in whatever state it is, durably; reports are
+// accepted in the same instant. Errors: ErrNotFound, ErrInvalid, ErrFull,
+// ErrFailed, ErrClosed.
+func (s *Spool) Remove(id ID, reports ...Incoming) error {
+	size, err := checkIncoming(s, reports)
+	if err != nil {
+		return err
+	}
+	if err := s.admitInside(); err != nil {
+		return err
+	}
+	if err := s.fault("remove.begin"); err != nil {
+		return err
+	}
+	c := s.newChange(int(size))
+	c.lock = 1<<shardOf(id) | shardsOf(reports)
+	err = c.run(func() error {
+		m, err := c.message(id)
+		if err != nil {
+			return err
+		}
+		c.reports = reports
+		return c.finish(id, m)
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.fault("remove.applied"); err != nil {
+		return err
+	}
+	if err := c.wait(); err != nil {
+		return err
+	}
+	return s.fault("remove.synced")
+}
+
+func (s *Spool) checkSettlements(list []Settlement) (size int, err error) {
+	var reports []Incoming
+	for i := range list {
+		e := &list[i]
+		size += 512
+		for _, o := range e.Outcomes {
+			size += len(o.Payload) + 32
+		}
+		if e.Requeue != nil {
+			if err := checkEntry(*e.Requeue); err != nil {
+				return 0, fmt.Errorf("settlement of message %x: %w", e.ID, err)
+			}
+		}
+		reports = append(reports, e.Reports...)
+	}
+	n, err := checkIncoming(s, reports)
+	return size + int(n), err
+}
+
+// change is one batch in the making: what it deletes and adds, which memory of
+// messages it makes wrong if it fails, what it changes in the counts.
+type change struct {
+	spool   *Spool
+	lock    uint64 // shards
+	batch   *pebble.Batch
+	touched []ID
+	reports []Incoming
+	tally   tally
+	// references deleted by this change; non-nil while references is locked.
+	dropped map[ID]struct{}
+}
+
+func (s *Spool) newChange(size int) *change {
+	return &change{spool: s, batch: s.db.NewBatchWithSize(size + 256)}
+}
+
+// run builds the batch and applies it under the locks.
+func (c *change) run(build func() error) error {
+	s := c.spool
+	s.lockAll(c.lock)
+	defer s.unlockAll(c.lock)
+	err := build()
+	if err == nil {
+		err = c.addReports()
+	}
+	if err == nil {
+		err = s.apply(c.batch)
+	}
+	if c.dropped != nil {
+		s.references.Unlock()
+	}
+	if err != nil {
+		// Memory may be ahead of the disk now; it is read again.
+		for _, id := range c.touched {
+			delete(s.shards[shardOf(id)].known, id)
+		}
+		return err
+	}
+	s.counts.add(&c.tally)
+	return nil
+}
+
+func (c *change) wait() error {
+	if err := c.spool.wait(c.batch); err != nil {
+		return err
+	}
+	c.spool.accepted(c.reports)
+	return nil
+}
+
+func (c *change) addReports() error {
+	if len(c.reports) == 0 {
+		return nil
+	}
+	if err := addIncoming(c.batch, c.reports); err != nil {
+		return err
+	}
+	if err := c.spool.learn(c.reports); err != nil {
+		return err
+	}
+	for i := range c.reports {
+		c.touched = append(c.touched, c.reports[i].ID)
+	}
+	return nil
+}
+
+func (c *change) message(id ID) (*message, error) {
+	m, err := c.spool.message(id)
+	if err == nil {
+		c.touched = append(c.touched, id)
+	}
+	return m, err
+}
+
+func (c *change) settle(e *Settlement, finished *bool) error {
+	m, err := c.message(e.ID)
+	if errors.Is(err, ErrNotFound) {
+		*finished = true
+		c.skip(e)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	old := entryKey{e.Queue, e.Due}
+	if !m.remove(old) {
+		c.skip(e)
+		return nil
+	}
+	c.reports = append(c.reports, e.Reports...)
+	if e.Requeue == nil && len(m.entries) == 0 {
+		*finished = true
+		m.entries = append(m.entries, old)
+		return c.finish(e.ID, m)
+	}
+	c.tally.entry(old.queue, -1)
+	if err := deleteEntry(c.batch, e.ID, old); err != nil {
+		return err
+	}
+	if e.Requeue != nil {
+		if err := c.requeue(e.ID, m, *e.Requeue); err != nil {
+			return err
+		}
+	}
+	return c.addOutcomes(e, m)
+}
+
+func (c *change) skip(e *Settlement) {
+	c.spool.log.Info("settlement of an entry that is gone", zap.Binary("id", e.ID[:]), zap.String("queue", e.Queue), zap.Int64("due", e.Due))
+	for _, r := range e.Reports {
+		r.Body.Discard()
+	}
+}
+
+func (c *change) requeue(id ID, m *message, e Entry) error {
+	k := entryKey{e.Queue, e.Due}
+	if slices.Contains(m.entries, k) {
+		return fmt.Errorf("%w: message %x has an entry in queue %q with the same due time", ErrInvalid, id, e.Queue)
+	}
+	m.entries = append(m.entries, k)
+	c.tally.entry(k.queue, 1)
+	return addEntry(c.batch, id, e)
+}
+
+func (c *change) addOutcomes(e *Settlement, m *message) error {
+	var buf [32]byte
+	for _, o := range e.Outcomes {
+		if err := c.batch.Set(appendOutcomeKey(buf[:0], e.ID, o.Target), o.Payload, nil); err != nil {
+			return err
+		}
+		if !slices.Contains(m.targets, o.Target) {
+			m.targets = append(m.targets, o.Target)
+		}
+	}
+	return nil
+}
