@@ -1,0 +1,218 @@
+package deliver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"net/netip"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+// Resolver finds mail hosts. An error that has the methods of [LookupError]
+// decides the outcome; any other error counts as temporary.
+type Resolver interface {
+	// MX gives the hosts of a domain in the order to try them.
+	MX(ctx context.Context, domain string) ([]mail.Host, error)
+	// Addrs gives the addresses of a host name.
+	Addrs(ctx context.Context, name string) ([]netip.Addr, error)
+}
+
+// LookupError is what a Resolver's errors may say about themselves.
+type LookupError interface {
+	error
+	Status() mail.Status
+	Temporary() bool
+}
+
+// Dialer opens connections; *net.Dialer is one.
+type Dialer interface {
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Timeouts of a dialog; zero fields get the values of RFC 5321 section 4.5.3.2.
+type Timeouts struct {
+	Connect  time.Duration // one address; 30 s
+	Greeting time.Duration // and EHLO, STARTTLS, AUTH; 5 min
+	Mail     time.Duration // and RSET; 5 min
+	Rcpt     time.Duration // 5 min
+	Data     time.Duration // the 354; 2 min
+	Block    time.Duration // one write of content; 3 min
+	End      time.Duration // the reply to the final dot or the last chunk; 10 min
+	Quit     time.Duration // 5 s
+	Idle     time.Duration // an open connection without work; 30 s
+}
+
+// Options of an Agent. Hostname is needed; NodeTLS for HopNode, Resolver for
+// HopMX, MaildirRoot for HopLocal.
+type Options struct {
+	// Hostname is the FQDN for EHLO; it also makes maildir names unique among hosts.
+	Hostname string
+	// NodeTLS gives the mutual TLS settings that admit only the named server.
+	// nil for a server means that it cannot be reached in trust.
+	NodeTLS func(server mail.GUID) *tls.Config
+	// TLS is the base for hosts outside the organisation: roots for
+	// TLSVerified, versions. nil: the system's.
+	TLS      *tls.Config
+	Resolver Resolver
+	Dialer   Dialer // nil: &net.Dialer{}
+
+	// MaildirRoot holds one maildir for each mailbox.
+	MaildirRoot string
+	// MailboxFolder names a target's maildir below MaildirRoot; nil: the
+	// address's key.
+	MailboxFolder func(mail.Target) string
+
+	// Passport gives the value of XPOSTROAD for a message to a node; "" sends none.
+	Passport func(*mail.Envelope, mail.Hop) string
+
+	Timeouts Timeouts
+	// Window bounds the transactions (16) and WindowBytes the octets (1 MiB)
+	// sent and not answered yet; one transaction may always be in flight.
+	Window      int
+	WindowBytes int64
+	// MaxTransactions ends a connection after that many; 0: no limit.
+	MaxTransactions int
+
+	Logger *zap.Logger      // nil: none
+	Clock  func() time.Time // nil: time.Now
+}
+
+// Agent delivers. Its methods may be called from many goroutines.
+type Agent struct {
+	opts   Options
+	log    *zap.Logger
+	shaky  *shakyHosts
+	boxes  *mailboxes
+	dialer Dialer
+}
+
+// New builds an Agent; it opens nothing.
+func New(o Options) *Agent {
+	if o.Logger == nil {
+		o.Logger = zap.NewNop()
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Dialer == nil {
+		o.Dialer = &net.Dialer{}
+	}
+	if o.Window <= 0 {
+		o.Window = 16
+	}
+	if o.WindowBytes <= 0 {
+		o.WindowBytes = 1 << 20
+	}
+	o.Timeouts.fill()
+	return &Agent{opts: o, log: o.Logger, shaky: newShakyHosts(), boxes: newMailboxes(), dialer: o.Dialer}
+}
+
+func (t *Timeouts) fill() {
+	for _, f := range []struct {
+		d *time.Duration
+		v time.Duration
+	}{
+		{&t.Connect, 30 * time.Second},
+		{&t.Greeting, 5 * time.Minute},
+		{&t.Mail, 5 * time.Minute},
+		{&t.Rcpt, 5 * time.Minute},
+		{&t.Data, 2 * time.Minute},
+		{&t.Block, 3 * time.Minute},
+		{&t.End, 10 * time.Minute},
+		{&t.Quit, 5 * time.Second},
+		{&t.Idle, 30 * time.Second},
+	} {
+		if *f.d <= 0 {
+			*f.d = f.v
+		}
+	}
+}
+
+// Serve runs the feed's transactions over the hop until the feed has none for
+// Timeouts.Idle, or is closed, or the connection ends. It returns nil if the
+// connection ended in peace, a [*ConnectError] otherwise. Every transaction it
+// took has been reported by then. Cancelling ctx breaks the connection at
+// once; close the feed to end in peace.
+func (a *Agent) Serve(ctx context.Context, hop mail.Hop, feed mail.Feed) error {
+	switch hop.Kind {
+	case mail.HopLocal:
+		return a.serveStore(ctx, feed, a.deliverLocal)
+	case mail.HopDrop:
+		return a.serveStore(ctx, feed, dropInto(a, hop))
+	case mail.HopNode, mail.HopSmartHost, mail.HopMX, mail.HopLMTP:
+		return a.serveDialog(ctx, hop, feed)
+	case mail.HopFail:
+		return refuse(mail.Fail(hop.Status, hop.Reason))
+	}
+	return refuse(mail.Defer(mail.StatusNoAnswer, "there is no path to the next hop now: "+hop.Reason))
+}
+
+// serveDialog opens a connection and runs the feed over it; a second one only
+// when the peer ended the first in peace while a transaction was on its way to it.
+func (a *Agent) serveDialog(ctx context.Context, hop mail.Hop, feed mail.Feed) error {
+	var carry *mail.Transaction
+	for {
+		p, err := a.open(ctx, hop)
+		if err != nil {
+			if carry != nil {
+				a.giveBack(feed, carry, err)
+			}
+			return err
+		}
+		if carry, err = a.converse(ctx, p, feed, carry); carry == nil {
+			return err
+		}
+	}
+}
+
+// giveBack defers a transaction for which no connection was found.
+func (a *Agent) giveBack(feed mail.Feed, t *mail.Transaction, err error) {
+	o := mail.Defer(mail.StatusNoAnswer, err.Error())
+	var c *ConnectError
+	if errors.As(err, &c) {
+		o = c.Outcome
+	}
+	o.At = a.opts.Clock()
+	outcomes := make([]mail.Outcome, len(t.Targets))
+	for i := range outcomes {
+		outcomes[i] = o
+	}
+	feed.Done(t, outcomes)
+}
+
+// Probe finds out whether the hop's host would take mail: it connects, greets,
+// proves both identities where the hop asks for it, and leaves. Hops that need
+// no connection always answer.
+func (a *Agent) Probe(ctx context.Context, hop mail.Hop) error {
+	switch hop.Kind {
+	case mail.HopNode, mail.HopSmartHost, mail.HopMX, mail.HopLMTP:
+	default:
+		return nil
+	}
+	p, err := a.open(ctx, hop)
+	if err != nil {
+		return err
+	}
+	p.quit(a.opts.Timeouts.Quit)
+	return nil
+}
+
+// serveStore feeds a delivery that needs no connection.
+func (a *Agent) serveStore(ctx context.Context, feed mail.Feed, deliver func(*mail.Transaction) []mail.Outcome) error {
+	for ctx.Err() == nil {
+		t := feed.Next()
+		if t == nil {
+			if !feed.Wait(a.opts.Timeouts.Idle) {
+				return nil
+			}
+			continue
+		}
+		feed.Done(t, deliver(t))
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package deliver
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// extensions is what a peer offers in its EHLO or LHLO reply.
+type extensions struct {
+	pipelining, chunking, binary, eightBit, utf8, dsn, startTLS, passport bool
+
+	size    bool  // SIZE was offered
+	maxSize int64 // 0: no limit declared
+	auth    []string
+
+	// RFC 9422 section 4; 0: not declared.
+	rcptMax, mailMax int
+}
+
+// parseExtensions reads the lines after the first (RFC 5321 section 4.1.1.1).
+// What it does not know it leaves alone.
+func parseExtensions(r *reply) extensions {
+	var e extensions
+	for i := 1; i < len(r.ends); i++ {
+		f := strings.Fields(strings.ToUpper(string(r.line(i))))
+		if len(f) > 0 {
+			e.add(f[0], f[1:])
+		}
+	}
+	return e
+}
+
+func (e *extensions) add(keyword string, params []string) {
+	switch keyword {
+	case "PIPELINING":
+		e.pipelining = true
+	case "CHUNKING":
+		e.chunking = true
+	case "BINARYMIME":
+		e.binary = true
+	case "8BITMIME":
+		e.eightBit = true
+	case "SMTPUTF8":
+		e.utf8 = true
+	case "DSN":
+		e.dsn = true
+	case "STARTTLS":
+		e.startTLS = true
+	case "XPOSTROAD":
+		e.passport = true
+	case "SIZE":
+		e.size = true
+		if len(params) > 0 {
+			if n, err := strconv.ParseInt(params[0], 10, 64); err == nil && n > 0 {
+				e.maxSize = n
+			}
+		}
+	case "AUTH":
+		e.auth = params
+	case "LIMITS":
+		e.limits(params)
+	}
+}
+
+func (e *extensions) limits(params []string) {
+	for _, p := range params {
+		name, value, _ := strings.Cut(p, "=")
+		n, err := strconv.Atoi(value)
+		if err != nil || n <= 0 {
+			continue
+		}
+		switch name {
+		case "RCPTMAX":
+			e.rcptMax = n
+		case "MAILMAX":
+			e.mailMax = n
+		}
+	}
+}
+
+func (e *extensions) offersAuth(mechanism string) bool { return slices.Contains(e.auth, mechanism) }

@@ -1,0 +1,181 @@
+package deliver
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"go.uber.org/zap"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+// Maildir delivery. The order is what makes it safe against a crash; nothing is
+// reported as delivered before the last step:
+//
+//  1. write tmp/NAME        a crash leaves a file that no reader looks at
+//  2. fsync the file        so that what gets a place in new is whole
+//  3. rename to new/NAME    atomic: readers see all of it or nothing
+//  4. fsync the new folder  so that the name survives too
+//
+// A crash between 3 and the queue's own record of the delivery makes the queue
+// deliver again. NAME is made of the message's ID, so the second file replaces
+// the first unless its reader has already moved it: a duplicate is left only
+// then. Names in tmp carry the process and a counter, so attempts never meet.
+
+// mailboxes remembers which maildirs exist, to spare the look.
+type mailboxes struct {
+	known   sync.Map // path -> struct{}
+	counter atomic.Uint64
+}
+
+func newMailboxes() *mailboxes { return &mailboxes{} }
+
+// deliverLocal stores a transaction in the mailboxes of its targets.
+func (a *Agent) deliverLocal(t *mail.Transaction) []mail.Outcome {
+	outcomes := make([]mail.Outcome, len(t.Targets))
+	for i := range t.Targets {
+		o := mail.Outcome{Result: mail.Delivered, Status: mail.StatusDelivered, Text: "stored in the mailbox"}
+		if err := a.store(t, &t.Targets[i]); err != nil {
+			o = storeFailed(err)
+			a.log.Warn("mailbox_delivery_failed", zap.Stringer("id", t.Envelope.ID), zap.Stringer("recipient", t.Targets[i].Address), zap.Error(err))
+		}
+		o.At = a.opts.Clock()
+		outcomes[i] = o
+	}
+	return outcomes
+}
+
+// storeFailed sorts an error of the file system. All of them are this host's
+// trouble, so the mail waits.
+func storeFailed(err error) mail.Outcome {
+	switch {
+	case errors.Is(err, syscall.EDQUOT):
+		return mail.Defer(mail.Status{Class: 4, Subject: 2, Detail: 2}, "the mailbox is over its quota: "+err.Error())
+	case errors.Is(err, syscall.ENOSPC):
+		return mail.Defer(mail.StatusSystemFull, "the disk of the mailbox store is full: "+err.Error())
+	}
+	return mail.Defer(mail.Status{Class: 4, Subject: 3}, "the mailbox store failed: "+err.Error())
+}
+
+func (a *Agent) store(t *mail.Transaction, target *mail.Target) error {
+	folder, err := a.folder(target)
+	if err != nil {
+		return err
+	}
+	if err := a.boxes.make(folder); err != nil {
+		return err
+	}
+	name := a.fileName(t.Envelope)
+	tmp := filepath.Join(folder, "tmp", fmt.Sprintf("%s.P%dQ%d", name, os.Getpid(), a.boxes.counter.Add(1)))
+	header := fmt.Sprintf("Return-Path: <%s>\nDelivered-To: %s\n", t.Envelope.From, target.Address)
+	if err := writeSynced(tmp, header, t.Content); err != nil {
+		_ = os.Remove(tmp)
+		if errors.Is(err, fs.ErrNotExist) {
+			a.boxes.known.Delete(folder) // somebody removed the maildir; the next attempt makes it anew
+		}
+		return err
+	}
+	if err := os.Rename(tmp, filepath.Join(folder, "new", name)); err != nil {
+		_ = os.Remove(tmp)
+		return err
+	}
+	return syncDir(filepath.Join(folder, "new"))
+}
+
+// folder is the target's maildir; a name that would leave the root is refused.
+func (a *Agent) folder(target *mail.Target) (string, error) {
+	name := ""
+	if a.opts.MailboxFolder != nil {
+		name = a.opts.MailboxFolder(*target)
+	} else {
+		name = url.PathEscape(target.Address.Key())
+	}
+	if a.opts.MaildirRoot == "" || name == "" || name == "." || name == ".." || !filepath.IsLocal(name) {
+		return "", fmt.Errorf("mailbox %q: %q is not a folder below the maildir root", target.Address, name)
+	}
+	return filepath.Join(a.opts.MaildirRoot, name), nil
+}
+
+// fileName is unique: the ID is, and the host name tells hosts that share a
+// file system apart. "/" and ":" have meanings of their own in a maildir.
+func (a *Agent) fileName(env *mail.Envelope) string {
+	host := strings.NewReplacer("/", `\057`, ":", `\072`).Replace(a.opts.Hostname)
+	return strconv.FormatInt(env.Received.Unix(), 10) + "." + env.ID.String() + "." + host
+}
+
+// make creates a maildir, and syncs the folders that hold the new names.
+func (m *mailboxes) make(folder string) error {
+	if _, ok := m.known.Load(folder); ok {
+		return nil
+	}
+	for _, sub := range []string{"tmp", "new", "cur"} {
+		if err := os.MkdirAll(filepath.Join(folder, sub), 0o700); err != nil {
+			return err
+		}
+	}
+	if err := syncDir(folder); err != nil {
+		return err
+	}
+	if err := syncDir(filepath.Dir(folder)); err != nil {
+		return err
+	}
+	m.known.Store(folder, struct{}{})
+	return nil
+}
+
+// writeSynced writes the header and the content, with the line ends of this
+// system as maildir readers expect them, and syncs the file.
+func writeSynced(path, header string, c mail.Content) (err error) {
+	rc, err := c.Open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rc.Close() }()
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if cerr := f.Close(); err == nil {
+			err = cerr
+		}
+	}()
+	w := bufio.NewWriterSize(f, 32<<10)
+	if _, err := w.WriteString(header); err != nil {
+		return err
+	}
+	lines := &unixLines{w: w}
+	if _, err := io.Copy(lines, rc); err != nil {
+		return err
+	}
+	if err := lines.end(); err != nil {
+		return err
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+func syncDir(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if cerr := d.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}

@@ -1,0 +1,68 @@
+package deliver
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+const (
+	writeBuffer = 64 << 10
+	readBuffer  = maxReplyLine
+)
+
+// peer is an open dialog: the stream, its buffers, and what was learnt of the host.
+type peer struct {
+	hop    mail.Hop
+	at     endpoint
+	remote string
+	wire   *wire
+	in     replyReader
+	out    *bufio.Writer
+	ext    extensions
+	name   string // what the host calls itself in its EHLO reply
+	tls    bool
+}
+
+func newPeer(hop mail.Hop, at endpoint, conn net.Conn, block time.Duration) *peer {
+	p := &peer{hop: hop, at: at, remote: at.remote()}
+	p.wire = &wire{Conn: conn, block: block}
+	p.wrap()
+	return p
+}
+
+// wrap gives the stream fresh buffers: at the start, and after the handshake of
+// TLS, where nothing said before may survive (RFC 3207 section 4.2).
+func (p *peer) wrap() {
+	p.in = replyReader{br: bufio.NewReaderSize(p.wire, readBuffer)}
+	p.out = bufio.NewWriterSize(p.wire, writeBuffer)
+}
+
+// await reads one reply of the opening dialog.
+func (p *peer) await(timeout time.Duration) (*reply, error) {
+	if err := p.wire.SetReadDeadline(time.Now().Add(timeout)); err != nil {
+		return nil, err
+	}
+	return p.in.read()
+}
+
+// ask sends one command of the opening dialog and reads its reply.
+func (p *peer) ask(timeout time.Duration, format string, args ...any) (*reply, error) {
+	if _, err := fmt.Fprintf(p.out, format+"\r\n", args...); err != nil {
+		return nil, err
+	}
+	if err := p.out.Flush(); err != nil {
+		return nil, err
+	}
+	return p.await(timeout)
+}
+
+// quit leaves politely; the answer is waited for but does not matter (RFC 5321
+// section 4.1.1.10).
+func (p *peer) quit(timeout time.Duration) {
+	_, _ = p.ask(timeout, "QUIT")
+	_ = p.wire.Close()
+}

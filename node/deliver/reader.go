@@ -1,0 +1,216 @@
+package deliver
+
+import (
+	"fmt"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+// read takes replies off the wire until the session ends. It runs on its own
+// goroutine.
+func (s *session) read() {
+	for {
+		r, err := s.peer.in.read()
+		if err != nil {
+			s.readFailed(err)
+			return
+		}
+		s.mu.Lock()
+		bad := s.take(r)
+		s.wake()
+		over := s.closing && len(s.pending) == 0
+		some := len(s.ready) > 0
+		s.mu.Unlock()
+		if some {
+			s.report()
+		}
+		if bad != nil {
+			s.fail(*bad)
+		}
+		if bad != nil || over {
+			s.mu.Lock()
+			s.changed.Broadcast()
+			s.mu.Unlock()
+			return
+		}
+	}
+}
+
+// readFailed ends the session, unless it was over anyway: a peer may close an
+// idle connection, or ours after QUIT.
+func (s *session) readFailed(err error) {
+	s.mu.Lock()
+	waitingFor := "nothing"
+	peace := s.closing
+	if len(s.pending) > 0 {
+		waitingFor = s.pending[0].step.String()
+		peace = s.pending[0].step == stepQuit
+	} else if s.finished > 0 && len(s.flights) == 0 {
+		peace = true
+	}
+	if peace {
+		s.closing, s.pending = true, nil
+		s.changed.Broadcast()
+	}
+	s.mu.Unlock()
+	if !peace {
+		s.fail(lost(err, waitingFor))
+	}
+}
+
+// take matches a reply with the oldest command that waits for one. It returns
+// the outcome for everything in flight if the session cannot go on. mu is held.
+func (s *session) take(r *reply) *mail.Outcome {
+	if r.code == 421 {
+		return s.shutdown(r)
+	}
+	if len(s.pending) == 0 {
+		return breach(fmt.Sprintf("a reply (%d) that nothing was sent for", r.code))
+	}
+	e := &s.pending[0]
+	if r.class() < 4 && s.peer.wire.handed.Load() < e.end {
+		return breach(fmt.Sprintf("%d for %s before it was sent", r.code, e.step))
+	}
+	switch e.step {
+	case stepReset:
+		if r.class() != 2 {
+			return breach("RSET refused: " + r.keep().String())
+		}
+	case stepMail:
+		if bad := s.takeMail(e.f, r); bad != nil {
+			return bad
+		}
+	case stepRcpt:
+		if bad := s.takeRcpt(e.f, e.target, r); bad != nil {
+			return bad
+		}
+	case stepData:
+		if bad := s.takeData(e.f, r); bad != nil {
+			return bad
+		}
+	case stepEnd:
+		more, bad := s.takeEnd(e.f, r)
+		if bad != nil || more {
+			return bad
+		}
+	}
+	s.shift()
+	return nil
+}
+
+// shift takes the oldest expectation away. mu is held.
+func (s *session) shift() {
+	s.pending[0].f = nil
+	s.pending = s.pending[1:]
+}
+
+func breach(text string) *mail.Outcome {
+	o := lost(protocolError(text), "")
+	return &o
+}
+
+// shutdown is 421: the service goes away, whatever was asked (RFC 5321 section
+// 3.8). With nothing in flight it is the end of an idle connection.
+func (s *session) shutdown(r *reply) *mail.Outcome {
+	if len(s.flights) == 0 && (s.finished > 0 || s.closing) {
+		s.closing, s.pending = true, nil
+		return nil
+	}
+	o := mail.FromReply(r.keep(), s.peer.remote)
+	if r.status.IsZero() {
+		o.Status = mail.StatusDropped
+	}
+	o.Text = "the host closes the connection: " + o.Text
+	return &o
+}
+
+// confused says whether the code means that the peer did not see the command
+// for what it was. Taken as a verdict, one lost line would bounce the
+// messages behind it.
+func confused(code int) bool { return code == 500 || code == 502 || code == 503 }
+
+func (s *session) takeMail(f *flight, r *reply) *mail.Outcome {
+	switch {
+	case r.class() == 2:
+		return nil
+	case r.class() == 3 || confused(r.code):
+		return breach(fmt.Sprintf("the answer to MAIL is %s", r.keep()))
+	}
+	f.refused = true
+	s.settle(f, mail.FromReply(r.keep(), s.peer.remote))
+	return nil
+}
+
+func (s *session) takeRcpt(f *flight, target int, r *reply) *mail.Outcome {
+	switch {
+	case f.refused:
+		return nil // whatever it says, there is no transaction
+	case r.class() == 2:
+		f.accepted++
+		return nil
+	case r.class() == 3 || confused(r.code):
+		return breach(fmt.Sprintf("the answer to RCPT is %s", r.keep()))
+	}
+	o := mail.FromReply(r.keep(), s.peer.remote)
+	if r.code == 552 && (r.status.IsZero() || r.status == mail.Status{Class: 5, Subject: 5, Detail: 3}) {
+		// RFC 5321 section 4.5.3.1.10: 552 to RCPT means 452, too many recipients.
+		o.Result, o.Status = mail.Deferred, mail.Status{Class: 4, Subject: 5, Detail: 3}
+	}
+	f.d.decide(target, o, s.peer.remote, s.agent.opts.Clock())
+	return nil
+}
+
+func (s *session) takeData(f *flight, r *reply) *mail.Outcome {
+	hopeless := f.refused || f.accepted == 0
+	switch {
+	case r.code == 354:
+	case r.class() < 4, r.code == 503 && !hopeless:
+		return breach(fmt.Sprintf("the answer to DATA is %s", r.keep()))
+	case !hopeless:
+		s.settle(f, mail.FromReply(r.keep(), s.peer.remote))
+	}
+	f.dataCode, f.dataWanted = r.code, !hopeless
+	return nil
+}
+
+// takeEnd takes the answer to the end of the message; with LMTP one for each
+// accepted recipient (RFC 2033 section 4.2), so more may have to come.
+func (s *session) takeEnd(f *flight, r *reply) (more bool, bad *mail.Outcome) {
+	hopeless := f.refused || f.accepted == 0
+	switch {
+	case r.class() == 3, r.code == 503 && !hopeless:
+		return false, breach(fmt.Sprintf("the answer to the end of the message is %s", r.keep()))
+	case f.refused && r.class() == 2:
+		return false, breach("a message was accepted whose MAIL was refused")
+	case hopeless:
+	case s.lmtp:
+		s.landOne(f, r)
+		if f.accepted--; f.accepted > 0 {
+			return true, nil
+		}
+	default:
+		s.settle(f, s.final(r))
+	}
+	s.land(f)
+	return false, nil
+}
+
+// landOne decides the first recipient that has no verdict: replies come in the
+// order of the RCPTs. mu is held.
+func (s *session) landOne(f *flight, r *reply) {
+	for _, t := range f.targets {
+		if !f.d.decided[t] {
+			f.d.decide(t, s.final(r), s.peer.remote, s.agent.opts.Clock())
+			return
+		}
+	}
+}
+
+// final is the outcome of an end of message.
+func (s *session) final(r *reply) mail.Outcome {
+	o := mail.FromReply(r.keep(), s.peer.remote)
+	// RFC 3461 section 5.2.2: a host without DSN will not report, so we say that
+	// it was relayed. LMTP hosts are the final delivery.
+	o.Relayed = o.Result == mail.Delivered && !s.lmtp && !s.peer.ext.dsn
+	return o
+}

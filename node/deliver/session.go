@@ -1,0 +1,210 @@
+package deliver
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+// maxRecipients of one SMTP transaction where the peer declares no limit: what
+// every host must take (RFC 5321 section 4.5.3.1.8).
+const maxRecipients = 100
+
+// session runs transactions over one dialog. The writer's side is in writer.go,
+// the reader's in reader.go; here is what both share.
+type session struct {
+	agent *Agent
+	peer  *peer
+	feed  mail.Feed
+	lmtp  bool
+
+	// The writer's own.
+	scratch  []byte
+	steps    []expectation
+	taken    int
+	carry    *mail.Transaction // taken and not begun
+	mustRset bool              // a transaction may be open at the peer
+
+	mu       sync.Mutex
+	changed  sync.Cond     // the reader made room or brought a reply that the writer waits for
+	waiting  func() bool   // what the writer waits for; nil: it does not
+	pending  []expectation // replies to come, oldest first
+	flights  []*flight     // entered and not answered, oldest first
+	octets   int64         // size of the flights
+	finished int           // deliveries that ended with an answer to each recipient
+	failed   *mail.Outcome // why the session is over
+	closing  bool          // QUIT was sent, or the peer said 421 with nothing in flight
+	ours     bool          // the failure is this node's own, not the peer's
+	hurry    bool          // writing is over; what was received already is still read
+	deadline time.Time     // as set on the connection
+	ready    []*delivery   // complete, to be reported outside mu
+}
+
+// errClosed is why a session without a failure takes nothing more.
+var errClosed = errors.New("the host has closed the idle connection")
+
+// converse runs the feed over an open dialog, and ends it. first, if not nil,
+// was taken from the feed before. What it returns was taken and not begun,
+// because the peer had just left in peace; it wants another connection.
+func (a *Agent) converse(ctx context.Context, p *peer, feed mail.Feed, first *mail.Transaction) (*mail.Transaction, error) {
+	s := &session{agent: a, peer: p, feed: feed, carry: first, lmtp: p.hop.Kind == mail.HopLMTP}
+	s.changed.L = &s.mu
+	_ = p.wire.SetDeadline(time.Time{})
+	p.wire.beforeRead, p.wire.afterWrite = s.arm, s.arm
+	stop := context.AfterFunc(ctx, func() {
+		s.fail(mail.Defer(mail.StatusDropped, "the connection was given up: "+context.Cause(ctx).Error()))
+	})
+	defer stop()
+
+	var reader sync.WaitGroup
+	reader.Go(s.read)
+	s.write()
+	_ = p.wire.Close()
+	reader.Wait()
+	return s.carry, s.result()
+}
+
+// result is what Serve returns: a failure that met mail, or that came before
+// anything worked, is the hop's; a peer that leaves an idle connection is not.
+func (s *session) result() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at := s.peer.at.address
+	if s.failed == nil {
+		s.agent.shaky.worked(at)
+		return nil
+	}
+	o := *s.failed
+	o.Remote, o.At = s.peer.remote, s.agent.opts.Clock()
+	s.agent.log.Info("connection_lost", zap.String("next_hop", s.peer.hop.Name), zap.String("remote", o.Remote),
+		zap.Int("transactions", s.taken), zap.Int("finished", s.finished), zap.String("reason", o.Text))
+	if s.ours {
+		return nil
+	}
+	if s.finished == 0 {
+		s.agent.shaky.failed(at, o.At)
+	}
+	return refuse(o)
+}
+
+// fail ends the session: everything in flight and undecided gets the outcome.
+// Only the first failure counts.
+func (s *session) fail(o mail.Outcome) {
+	s.mu.Lock()
+	if s.failed != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.failed = &o
+	for _, f := range s.flights {
+		s.settle(f, o)
+		s.answer(f)
+	}
+	s.flights, s.pending, s.octets = nil, nil, 0
+	s.changed.Broadcast()
+	s.mu.Unlock()
+	_ = s.peer.wire.Close()
+	s.report()
+}
+
+// settle decides all of a flight's recipients that are not decided. mu is held.
+func (s *session) settle(f *flight, o mail.Outcome) {
+	now := s.agent.opts.Clock()
+	for _, t := range f.targets {
+		f.d.decide(t, o, s.peer.remote, now)
+	}
+}
+
+// answer marks a flight as answered, once. mu is held.
+func (s *session) answer(f *flight) {
+	if !f.answered {
+		f.answered = true
+		s.part(f)
+	}
+}
+
+// part ends one of the two parts of a flight. mu is held.
+func (s *session) part(f *flight) {
+	if f.parts--; f.parts > 0 {
+		return
+	}
+	if f.d.flights--; f.d.flights == 0 {
+		s.ready = append(s.ready, f.d)
+	}
+}
+
+// report hands complete deliveries back. mu is not held: the feed may do what it likes.
+func (s *session) report() {
+	s.mu.Lock()
+	ready := s.ready
+	s.ready = nil
+	s.mu.Unlock()
+	for _, d := range ready {
+		s.feed.Done(d.t, d.outcomes)
+	}
+}
+
+// land takes an answered flight, always the oldest, out of the window. mu is held.
+func (s *session) land(f *flight) {
+	if len(s.flights) > 0 && s.flights[0] == f {
+		s.flights[0] = nil
+		s.flights = s.flights[1:]
+		s.octets -= f.size
+	}
+	s.answer(f)
+	s.finished++
+}
+
+// wake tells the writer when what it waits for has come. mu is held.
+func (s *session) wake() {
+	if s.waiting != nil && s.waiting() {
+		s.changed.Signal()
+	}
+}
+
+// await blocks the writer until ok, asked under mu, or until the session failed.
+func (s *session) await(ok func() bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.waiting = ok
+	for s.failed == nil && !ok() {
+		s.changed.Wait()
+	}
+	s.waiting = nil
+	return s.failed == nil
+}
+
+func (s *session) healthy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed == nil && !s.closing
+}
+
+// arm keeps the deadline for the oldest reply to come. It is asked before each
+// read and after each write, so that a long message on its way counts as a sign
+// of life. Small corrections are left out: setting a timer costs more.
+func (s *session) arm() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hurry {
+		return
+	}
+	if len(s.pending) == 0 {
+		if !s.deadline.IsZero() {
+			s.deadline = time.Time{}
+			_ = s.peer.wire.SetReadDeadline(s.deadline)
+		}
+		return
+	}
+	limit := s.agent.opts.Timeouts.of(s.pending[0].step)
+	at := time.Now().Add(limit)
+	if off := at.Sub(s.deadline); s.deadline.IsZero() || off > limit/8 || off < -limit/8 {
+		s.deadline = at
+		_ = s.peer.wire.SetReadDeadline(at)
+	}
+}
