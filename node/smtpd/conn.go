@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/emersion/go-smtp"
 	"go.uber.org/zap"
 )
 
@@ -39,6 +38,8 @@ type Conn struct {
 	idle     int // commands since the last one that served a message
 	messages int
 	closed   bool // the loop ends after the present reply
+	broken   bool // nothing can be written any more
+	hungUp   bool // closed by this side, while the client may still be sending
 	ackDue   bool // out holds the acknowledgement of a message
 
 	mu      sync.Mutex // guards waiting together with the read deadline
@@ -51,7 +52,6 @@ type transaction struct {
 	rcpts  int  // accepted
 	tried  int  // RCPT commands seen
 	utf8   bool
-	body   smtp.BodyType
 	chunks bool   // BDAT has begun
 	failed *reply // why a BDAT of it failed; repeated until LAST
 }

@@ -40,9 +40,11 @@ type Session = smtp.Session
 // Authenticator is a session that offers AUTH (RFC 4954). AuthMechanisms lists
 // what the policy allows; the engine takes PLAIN and LOGIN off the list while
 // the connection is in clear (see [Config.AllowInsecureAuth]), and EXTERNAL
-// unless the client showed a certificate that was verified. An error of
-// [sasl.Server.Next] that is no *smtp.SMTPError is answered 535 5.7.8, so a
-// directory that cannot be reached has to say 454 4.7.0 itself.
+// unless the client showed a certificate in the handshake. Whether that
+// certificate is good only the session knows (a mail listener's TLS takes any);
+// it must list EXTERNAL only then. An error of [sasl.Server.Next] that is no
+// *smtp.SMTPError is answered 535 5.7.8, so a directory that cannot be reached
+// has to say 454 4.7.0 itself.
 type Authenticator = smtp.AuthSession
 
 // Greeter is a backend that looks at a connection before the 220. An error

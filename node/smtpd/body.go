@@ -1,0 +1,168 @@
+package smtpd
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"time"
+)
+
+// source gives content block by block. Blocks are valid until the next call.
+// A fault of the content is a *smtp.SMTPError and does not end the stream: later
+// calls go on behind it, so that what is refused can be read away.
+type source interface {
+	next() ([]byte, error)
+}
+
+// body is the reader a session's Data gets.
+type body struct {
+	src   source
+	left  []byte // of the last block
+	size  int64
+	limit int64 // 0: none
+	fault error // why the content is refused; a *smtp.SMTPError
+	end   error // io.EOF, or why the rest will never come
+}
+
+// block gives the next block, or fault or end.
+func (b *body) block() ([]byte, error) {
+	if b.fault != nil {
+		return nil, b.fault
+	}
+	block, err := b.step()
+	if err != nil {
+		return nil, err
+	}
+	if b.limit > 0 && b.size > b.limit {
+		b.fault = errTooBig
+	} else if bytes.IndexByte(block, 0) >= 0 {
+		b.fault = errNUL
+	}
+	return block, b.fault
+}
+
+// step moves the source on and sorts its errors.
+func (b *body) step() ([]byte, error) {
+	if b.end != nil {
+		return nil, b.end
+	}
+	block, err := b.src.next()
+	b.size += int64(len(block))
+	switch {
+	case err == nil:
+	case isFault(err):
+		if b.fault == nil {
+			b.fault = err
+		}
+	default:
+		b.end = err
+	}
+	return block, err
+}
+
+func isFault(err error) bool {
+	return err == errTooBig || err == errBareLF || err == errBareCR || err == errNUL
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (n int, err error) {
+	for n < len(p) {
+		if len(b.left) == 0 {
+			// What has been copied is not held back while the network is slow.
+			if n > 0 && !b.ready() {
+				return n, nil
+			}
+			if b.left, err = b.block(); err != nil {
+				b.left = nil
+				if n > 0 {
+					return n, nil // fault and end come again
+				}
+				return 0, err
+			}
+		}
+		k := copy(p[n:], b.left)
+		b.left = b.left[k:]
+		n += k
+	}
+	return n, nil
+}
+
+// ready says whether a block can be had without blocking; a wrong "no" only
+// makes a Read shorter.
+func (b *body) ready() bool {
+	switch s := b.src.(type) {
+	case *dots:
+		return len(s.c.in.window()) > 2 // enough to decide on any octet but a CR
+	case *chunks:
+		return s.left > 0 && !s.c.in.empty()
+	}
+	return false
+}
+
+// WriteTo implements io.WriterTo: blocks go from the receive buffer to w.
+func (b *body) WriteTo(w io.Writer) (n int64, err error) {
+	for {
+		block := b.left
+		b.left = nil
+		if len(block) == 0 {
+			if block, err = b.block(); err == io.EOF {
+				return n, nil
+			} else if err != nil {
+				return n, err
+			}
+		}
+		k, err := w.Write(block)
+		n += int64(k)
+		if err != nil {
+			return n, err
+		}
+	}
+}
+
+// drain reads away what the session left. It returns nil at the end of the
+// content, or why that was not reached.
+func (b *body) drain() error {
+	b.left = nil
+	for {
+		block, err := b.step()
+		switch {
+		case err == io.EOF:
+			return nil
+		case b.end != nil:
+			return b.end
+		case err == nil && b.fault == nil && bytes.IndexByte(block, 0) >= 0:
+			b.fault = errNUL
+		}
+		if b.fault == nil && b.limit > 0 && b.size > b.limit {
+			b.fault = errTooBig
+		}
+	}
+}
+
+// contentClock bounds the time that content takes (RFC 5321 section 4.5.3.2.5), so
+// that a client which sends an octet a minute does not stay for ever.
+type contentClock struct{ until time.Time }
+
+func (c *Conn) contentClock() contentClock {
+	return contentClock{time.Now().Add(c.cfg.Timeouts.Message)}
+}
+
+// fill reads more content from the network.
+func (t contentClock) fill(c *Conn) error {
+	c.flush()
+	if c.broken {
+		return net.ErrClosed
+	}
+	d := time.Now().Add(c.cfg.Timeouts.Data)
+	if t.until.Before(d) {
+		d = t.until
+	}
+	c.raw.SetReadDeadline(d)
+	c.in.grow()
+	err := c.in.fill()
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return err
+}

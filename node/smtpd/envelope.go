@@ -1,0 +1,169 @@
+package smtpd
+
+import (
+	"strings"
+
+	"github.com/emersion/go-smtp"
+)
+
+// cutKeyword takes "FROM:" or "TO:" off, in any case.
+func cutKeyword(s, keyword string) (string, bool) {
+	if len(s) < len(keyword) || !strings.EqualFold(s[:len(keyword)], keyword) {
+		return s, false
+	}
+	return s[len(keyword):], true
+}
+
+func badPath(err error) reply {
+	return refuse(501, smtp.EnhancedCode{5, 5, 4}, "Syntax error in path: "+err.Error())
+}
+
+// needsUTF8 is RFC 6531 section 3.5's code for an address that may not be used.
+func needsUTF8() reply {
+	return refuse(553, smtp.EnhancedCode{5, 6, 7}, "Address needs SMTPUTF8")
+}
+
+func tooBig() reply {
+	return reply{code: 552, enh: smtp.EnhancedCode{5, 3, 4}, text: "Message size exceeds fixed maximum message size"}
+}
+
+func (c *Conn) acceptsPassport() bool {
+	ps, ok := c.session.(PassportSession)
+	return ok && ps.AcceptsPassport()
+}
+
+// maxSize is the message size limit, 0 for none.
+func (c *Conn) maxSize() int64 {
+	if l, ok := c.session.(SizeLimiter); ok {
+		return l.MaxMessageSize()
+	}
+	return c.cfg.MaxMessageSize
+}
+
+// lineLimit is how long the line of a command may be, with CRLF.
+func (c *Conn) lineLimit(verb string) int {
+	switch {
+	case verb == "AUTH":
+		return maxAuthLine
+	case verb == "MAIL" && c.acceptsPassport():
+		return maxPassportLine
+	}
+	return maxCommandLine
+}
+
+// mail is MAIL FROM (RFC 5321 section 4.1.1.2).
+func (c *Conn) mail(arg string) reply {
+	switch {
+	case c.session == nil:
+		return outOfOrder("Send EHLO or HELO first")
+	case c.tx.open:
+		return outOfOrder("Sender already specified")
+	}
+	rest, found := cutKeyword(arg, "FROM:")
+	if !found {
+		return syntax("Syntax: MAIL FROM:<address>")
+	}
+	p, rest, err := parsePath(rest, c.cfg.StrictPaths)
+	if err != nil {
+		return badPath(err)
+	}
+	// Only a recipient may be postmaster without a domain.
+	if !p.null && strings.IndexByte(p.mailbox, '@') < 0 {
+		return badPath(errNoDomain)
+	}
+	var ps params
+	if err := ps.parse(rest); err != nil {
+		return syntax(err.Error())
+	}
+	if ps.n > 0 && !c.esmtp {
+		return refuse(555, enhParam, "Parameters need EHLO")
+	}
+	req := &mailRequest{}
+	for _, q := range ps.all() {
+		if r := c.mailParam(req, q); r.code != 0 {
+			return r
+		}
+	}
+	if p.utf8 && !req.opts.UTF8 {
+		return needsUTF8()
+	}
+	if max := c.cfg.MaxMessages; max > 0 && c.messages >= max {
+		return hangup(421, smtp.EnhancedCode{4, 7, 0}, "Too many messages in this connection, open another")
+	}
+	return c.openTransaction(p, req)
+}
+
+func (c *Conn) openTransaction(p path, req *mailRequest) reply {
+	if req.passport != "" {
+		if err := c.session.(PassportSession).Passport(req.passport); err != nil {
+			c.session.Reset()
+			return c.sessionReply("MAIL", err, localError())
+		}
+	}
+	if err := c.session.Mail(p.mailbox, &req.opts); err != nil {
+		if req.passport != "" {
+			c.session.Reset()
+		}
+		return c.sessionReply("MAIL", err, localError())
+	}
+	c.idle = 0
+	c.tx = transaction{open: true, utf8: req.opts.UTF8}
+	if p.null {
+		return ok(250, smtp.EnhancedCode{2, 1, 0}, "<>....Sender OK")
+	}
+	return ok(250, smtp.EnhancedCode{2, 1, 0}, p.mailbox+"....Sender OK")
+}
+
+// rcpt is RCPT TO (RFC 5321 section 4.1.1.3).
+func (c *Conn) rcpt(arg string) reply {
+	switch {
+	case !c.tx.open:
+		return outOfOrder("Send MAIL first")
+	case c.tx.chunks:
+		return outOfOrder("The content has begun")
+	}
+	c.tx.tried++
+	rest, found := cutKeyword(arg, "TO:")
+	if !found {
+		return syntax("Syntax: RCPT TO:<address>")
+	}
+	p, rest, err := parsePath(rest, c.cfg.StrictPaths)
+	if err != nil {
+		return badPath(err)
+	}
+	if p.null {
+		return refuse(501, smtp.EnhancedCode{5, 1, 3}, "A recipient must not be null")
+	}
+	var ps params
+	if err := ps.parse(rest); err != nil {
+		return syntax(err.Error())
+	}
+	if ps.n > 0 && !c.esmtp {
+		return refuse(555, enhParam, "Parameters need EHLO")
+	}
+	opts := &smtp.RcptOptions{}
+	for _, q := range ps.all() {
+		if r := c.rcptParam(opts, q); r.code != 0 {
+			return r
+		}
+	}
+	if p.utf8 && !c.tx.utf8 {
+		return needsUTF8()
+	}
+	if max := c.cfg.MaxRecipients; max > 0 && c.tx.rcpts >= max {
+		return reply{code: 452, enh: smtp.EnhancedCode{4, 5, 3}, text: "Too many recipients"}
+	}
+	if err := c.session.Rcpt(p.mailbox, opts); err != nil {
+		return c.sessionReply("RCPT", err, localError())
+	}
+	c.tx.rcpts++
+	return ok(250, smtp.EnhancedCode{2, 1, 5}, p.mailbox)
+}
+
+// resetTransaction forgets the transaction here and in the session.
+func (c *Conn) resetTransaction() {
+	c.tx = transaction{}
+	if c.session != nil {
+		c.session.Reset()
+	}
+}

@@ -1,0 +1,178 @@
+package smtpd
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/emersion/go-smtp"
+	"github.com/postroad/postroad/node/mail"
+)
+
+// mailRequest is a MAIL command's parameters.
+type mailRequest struct {
+	opts     smtp.MailOptions
+	passport string
+}
+
+func unknownParam(p param) reply {
+	return refuse(555, enhParam, "Parameter "+p.key+" is not supported")
+}
+
+func badParam(p param, rule string) reply {
+	return refuse(501, enhParam, "Parameter "+p.key+" "+rule)
+}
+
+// mailParam takes one parameter of MAIL; a reply with a code refuses the command.
+func (c *Conn) mailParam(req *mailRequest, p param) reply {
+	switch p.key {
+	case "SIZE":
+		return c.mailSize(req, p)
+	case "BODY":
+		if !c.cfg.offers(Ext8BitMIME) {
+			return unknownParam(p)
+		}
+		switch t := smtp.BodyType(upper(p.value)); t {
+		case smtp.Body7Bit, smtp.Body8BitMIME:
+			req.opts.Body = t
+		case smtp.BodyBinaryMIME:
+			return refuse(504, enhParam, "BODY=BINARYMIME is not implemented")
+		default:
+			return badParam(p, "must be 7BIT or 8BITMIME")
+		}
+	case "SMTPUTF8":
+		if !c.cfg.offers(ExtSMTPUTF8) {
+			return unknownParam(p)
+		}
+		if p.valued {
+			return badParam(p, "takes no value")
+		}
+		req.opts.UTF8 = true
+	case "RET", "ENVID":
+		return c.mailDSN(req, p)
+	case "AUTH":
+		return c.mailAuth(req, p)
+	case "XPOSTROAD":
+		if !c.acceptsPassport() {
+			return unknownParam(p)
+		}
+		if !p.valued {
+			return badParam(p, "needs a value")
+		}
+		req.passport = p.value
+	default:
+		return unknownParam(p)
+	}
+	return reply{}
+}
+
+// mailSize is RFC 1870 section 6.
+func (c *Conn) mailSize(req *mailRequest, p param) reply {
+	if len(p.value) == 0 || len(p.value) > 20 || strings.Trim(p.value, "0123456789") != "" {
+		return badParam(p, "must be 1 to 20 digits")
+	}
+	n, err := strconv.ParseInt(p.value, 10, 64)
+	if limit := c.maxSize(); limit > 0 && (err != nil || n > limit) {
+		return tooBig()
+	}
+	if err != nil {
+		return tooBig()
+	}
+	req.opts.Size = n
+	return reply{}
+}
+
+// mailDSN is RFC 3461 sections 4.3 and 4.4.
+func (c *Conn) mailDSN(req *mailRequest, p param) reply {
+	if !c.cfg.offers(ExtDSN) {
+		return unknownParam(p)
+	}
+	if p.key == "RET" {
+		switch r := smtp.DSNReturn(upper(p.value)); r {
+		case smtp.DSNReturnFull, smtp.DSNReturnHeaders:
+			req.opts.Return = r
+			return reply{}
+		}
+		return badParam(p, "must be FULL or HDRS")
+	}
+	if len(p.value) == 0 || len(p.value) > 100 {
+		return badParam(p, "must have 1 to 100 characters")
+	}
+	id, err := decodeXtext(p.value)
+	if err != nil || !isPrintable(id) {
+		return badParam(p, "must be xtext of printable ASCII")
+	}
+	req.opts.EnvelopeID = id
+	return reply{}
+}
+
+// mailAuth is RFC 4954 section 5. The identity of a client that has not proved its
+// own is worth nothing, and is treated as AUTH=<>.
+func (c *Conn) mailAuth(req *mailRequest, p param) reply {
+	if len(c.mechanisms()) == 0 && !c.Authenticated() {
+		return unknownParam(p)
+	}
+	box, err := decodeXtext(p.value)
+	if err != nil || box == "" {
+		return badParam(p, "must be <> or a mailbox as xtext")
+	}
+	if box == "<>" {
+		box = ""
+	} else if _, err := mail.ParseAddress(box); err != nil {
+		return badParam(p, "must be <> or a mailbox as xtext")
+	}
+	if !c.Authenticated() {
+		box = ""
+	}
+	req.opts.Auth = &box
+	return reply{}
+}
+
+// rcptParam takes one parameter of RCPT.
+func (c *Conn) rcptParam(opts *smtp.RcptOptions, p param) reply {
+	if p.key != "NOTIFY" && p.key != "ORCPT" || !c.cfg.offers(ExtDSN) {
+		return unknownParam(p)
+	}
+	if p.key == "NOTIFY" {
+		n, err := parseNotify(p.value)
+		if err != nil {
+			return badParam(p, err.Error())
+		}
+		opts.Notify = n
+		return reply{}
+	}
+	if len(p.value) > 500 {
+		return badParam(p, "must have at most 500 characters")
+	}
+	t, text, err := parseOriginal(p.value)
+	if err != nil {
+		return badParam(p, err.Error())
+	}
+	if !isPrintable(p.value) && !c.tx.utf8 {
+		return badParam(p, "needs SMTPUTF8 at MAIL for this address")
+	}
+	opts.OriginalRecipientType, opts.OriginalRecipient = t, text
+	return reply{}
+}
+
+var errNotify = errors.New("must be NEVER alone, or SUCCESS, FAILURE, DELAY, each once")
+
+// parseNotify is RFC 3461 section 4.1.
+func parseNotify(s string) ([]smtp.DSNNotify, error) {
+	var list []smtp.DSNNotify
+	for word := range strings.SplitSeq(s, ",") {
+		n := smtp.DSNNotify(upper(word))
+		switch n {
+		case smtp.DSNNotifyNever, smtp.DSNNotifySuccess, smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed:
+		default:
+			return nil, errNotify
+		}
+		for _, m := range list {
+			if m == n || m == smtp.DSNNotifyNever || n == smtp.DSNNotifyNever {
+				return nil, errNotify
+			}
+		}
+		list = append(list, n)
+	}
+	return list, nil
+}

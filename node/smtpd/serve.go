@@ -1,0 +1,103 @@
+package smtpd
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"runtime/debug"
+	"time"
+
+	"github.com/emersion/go-smtp"
+	"go.uber.org/zap"
+)
+
+func newConn(s *Server, cfg *Config, nc net.Conn) *Conn {
+	c := &Conn{server: s, cfg: cfg, log: s.log, raw: nc, conn: nc, in: input{src: nc}}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
+		c.client = a.AddrPort().Addr().Unmap().WithZone("")
+	} else if ap, err := netip.ParseAddrPort(nc.RemoteAddr().String()); err == nil {
+		c.client = ap.Addr().Unmap().WithZone("")
+	}
+	return c
+}
+
+// serve is the life of a connection.
+func (c *Conn) serve() {
+	defer c.server.forget(c)
+	defer c.cancel()
+	defer c.conclude()
+	defer c.guard()
+	if c.cfg.ImplicitTLS && !c.handshake() {
+		return
+	}
+	c.send(c.greeting())
+	for !c.closed {
+		cmd, err := c.readCommand()
+		if err != nil {
+			c.send(c.readError(err))
+			continue
+		}
+		c.send(c.handle(cmd))
+	}
+}
+
+// readCommand reads the next command within the line limit of its verb.
+func (c *Conn) readCommand() (command, error) {
+	line, err := c.readLine(maxAuthLine)
+	if err != nil {
+		return command{}, err
+	}
+	cmd := parseCommand(string(line))
+	if len(line)+2 > c.lineLimit(cmd.verb) {
+		return command{}, tooLong()
+	}
+	return cmd, nil
+}
+
+// guard turns a panic of a session into the end of its connection.
+func (c *Conn) guard() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	c.log.Error("smtp_session_panic", zap.Stringer("client", c.RemoteAddr()), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+	c.send(hangup(421, smtp.EnhancedCode{4, 3, 0}, "Internal error"))
+}
+
+// conclude says the last words and closes.
+func (c *Conn) conclude() {
+	func() {
+		defer c.guard()
+		c.logout()
+	}()
+	c.flush()
+	c.drainSocket()
+	c.conn.Close()
+	c.raw.Close()
+	c.in.shrink()
+}
+
+// Bounds of drainSocket.
+const (
+	drainTime  = time.Second
+	drainBytes = 256 << 10
+)
+
+// drainSocket keeps the last reply from being lost: closing a TCP socket with
+// unread octets resets the connection, and a reset overtakes what was sent.
+func (c *Conn) drainSocket() {
+	half, able := c.raw.(interface{ CloseWrite() error })
+	if !able || c.broken || !c.hungUp || c.server.closing.Load() {
+		return
+	}
+	if c.tls != nil {
+		c.tls.CloseWrite()
+	}
+	if half.CloseWrite() != nil {
+		return
+	}
+	c.raw.SetReadDeadline(time.Now().Add(drainTime))
+	io.CopyN(io.Discard, c.raw, drainBytes)
+}

@@ -1,0 +1,230 @@
+package smtpd_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+
+	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+)
+
+// recorder is a session that writes down what it is asked and lets the addresses
+// decide what it answers. It is a go-smtp session, so both engines can have it.
+type recorder struct {
+	log      *eventLog
+	message  []byte
+	sender   string
+	passport bool // XPOSTROAD is allowed once authenticated
+	authed   bool
+	size     int64
+}
+
+// eventLog is shared by the sessions of a connection.
+type eventLog struct {
+	mu     sync.Mutex
+	events []string
+}
+
+func (l *eventLog) add(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events = append(l.events, fmt.Sprintf(format, args...))
+}
+
+func (l *eventLog) take() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e := l.events
+	l.events = nil
+	return e
+}
+
+func (s *recorder) Reset() { s.log.add("reset") }
+
+func (s *recorder) Logout() error {
+	s.log.add("logout")
+	if strings.HasPrefix(s.sender, "logout-fails@") {
+		return errors.New("cannot log out")
+	}
+	return nil
+}
+
+func (s *recorder) Mail(from string, o *smtp.MailOptions) error {
+	s.log.add("mail %q%s", from, describeMail(o))
+	s.sender = from
+	return verdict(from)
+}
+
+func (s *recorder) Rcpt(to string, o *smtp.RcptOptions) error {
+	s.log.add("rcpt %q%s", to, describeRcpt(o))
+	return verdict(to)
+}
+
+func (s *recorder) Data(r io.Reader) error {
+	switch local, _, _ := strings.Cut(s.sender, "@"); local {
+	case "early":
+		s.log.add("data refused unread")
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "No such content"}
+	case "panic":
+		panic("session at fault")
+	case "lazy":
+		return nil
+	}
+	var err error
+	if s.message, err = io.ReadAll(r); err != nil {
+		s.log.add("data error after %d: %v", len(s.message), err)
+		return err
+	}
+	if len(s.message) > 200 {
+		s.log.add("data %d octets", len(s.message))
+	} else {
+		s.log.add("data %q", s.message)
+	}
+	return verdict("data-" + s.sender)
+}
+
+// verdict lets an address choose the answer it gets.
+func verdict(address string) error {
+	local, _, _ := strings.Cut(address, "@")
+	switch local {
+	case "unknown":
+		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "User unknown"}
+	case "later":
+		return fmt.Errorf("wrapped: %w", &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 3}, Message: "Directory away\nTry again"})
+	case "broken", "data-broken":
+		return errors.New("open /secret/path: permission denied")
+	case "goaway":
+		return &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 7, 0}, Message: "Go away"}
+	case "data-full":
+		return &smtp.SMTPError{Code: 452, EnhancedCode: smtp.EnhancedCode{4, 3, 1}, Message: "Disk full"}
+	case "nocode":
+		return &smtp.SMTPError{Code: 550, Message: "No enhanced code\r\nwith\x00\x1bcontrols"}
+	}
+	return nil
+}
+
+func (s *recorder) DataReply() (smtp.EnhancedCode, string) {
+	return smtp.EnhancedCode{2, 6, 0}, fmt.Sprintf("<%d> Queued mail for delivery", len(s.message))
+}
+
+func (s *recorder) AuthMechanisms() []string { return []string{"PLAIN", "LOGIN", "EXTERNAL", "X-LAST"} }
+
+func (s *recorder) Auth(mech string) (sasl.Server, error) {
+	check := func(user, password string) error {
+		switch {
+		case user == "away":
+			return &smtp.SMTPError{Code: 454, EnhancedCode: smtp.EnhancedCode{4, 7, 0}, Message: "Directory away"}
+		case password != "secret":
+			return errors.New("wrong password")
+		}
+		s.log.add("authenticated %s", user)
+		s.authed = true
+		return nil
+	}
+	switch mech {
+	case "PLAIN":
+		return sasl.NewPlainServer(func(_, user, password string) error { return check(user, password) }), nil
+	case "LOGIN":
+		return &loginServer{check: check}, nil
+	case "EXTERNAL":
+		return sasl.NewExternalServer(func(identity string) error { return check(identity, "secret") }), nil
+	case "X-LAST":
+		return &lastWord{}, nil
+	}
+	return nil, smtp.ErrAuthUnknownMechanism
+}
+
+// loginServer is the LOGIN mechanism.
+type loginServer struct {
+	step  int
+	user  string
+	check func(user, password string) error
+}
+
+func (l *loginServer) Next(response []byte) ([]byte, bool, error) {
+	l.step++
+	switch {
+	case l.step == 1 && response == nil:
+		l.step = 0
+		if l.user == "" {
+			l.user = "?"
+			return []byte("Username:"), false, nil
+		}
+		return nil, false, errors.New("no user")
+	case l.step == 1:
+		l.user = string(response)
+		return []byte("Password:"), false, nil
+	}
+	return nil, true, l.check(l.user, string(response))
+}
+
+// lastWord is a mechanism whose server has data to send with its success.
+type lastWord struct{}
+
+func (lastWord) Next([]byte) ([]byte, bool, error) { return []byte("v=ok"), true, nil }
+
+func (s *recorder) AcceptsPassport() bool { return s.passport && s.authed }
+
+func (s *recorder) Passport(value string) error {
+	s.log.add("passport %d %.12s", len(value), value)
+	if value == "bad" {
+		return &smtp.SMTPError{Code: 501, EnhancedCode: smtp.EnhancedCode{5, 5, 4}, Message: "Bad passport"}
+	}
+	return nil
+}
+
+func (s *recorder) MaxMessageSize() int64 { return s.size }
+
+// verifying adds VRFY and HELP to a recorder.
+type verifying struct{ *recorder }
+
+func (v verifying) Verify(arg string) (string, error) {
+	if err := verdict(arg); err != nil {
+		return "", err
+	}
+	return "<" + arg + "@example.com>", nil
+}
+
+func (v verifying) Help(topic string) []string {
+	if topic == "" {
+		return nil
+	}
+	return []string{"About " + topic, "there is nothing to say"}
+}
+
+func describeMail(o *smtp.MailOptions) string {
+	var b strings.Builder
+	if o.Body != "" {
+		fmt.Fprintf(&b, " body=%s", o.Body)
+	}
+	if o.Size != 0 {
+		fmt.Fprintf(&b, " size=%d", o.Size)
+	}
+	if o.UTF8 {
+		b.WriteString(" utf8")
+	}
+	if o.Return != "" {
+		fmt.Fprintf(&b, " ret=%s", o.Return)
+	}
+	if o.EnvelopeID != "" {
+		fmt.Fprintf(&b, " envid=%q", o.EnvelopeID)
+	}
+	if o.Auth != nil {
+		fmt.Fprintf(&b, " auth=%q", *o.Auth)
+	}
+	return b.String()
+}
+
+func describeRcpt(o *smtp.RcptOptions) string {
+	var b strings.Builder
+	if o.Notify != nil {
+		fmt.Fprintf(&b, " notify=%v", o.Notify)
+	}
+	if o.OriginalRecipient != "" {
+		fmt.Fprintf(&b, " orcpt=%s;%q", o.OriginalRecipientType, o.OriginalRecipient)
+	}
+	return b.String()
+}
