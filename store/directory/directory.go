@@ -72,7 +72,7 @@ func Open(ctx context.Context, c Config) (*Directory, error) {
 		MaxUnaryRetries: 2,
 		// etcd's own limit is the one that counts; see errTooLarge.
 		MaxCallSendMsgSize: 64 << 20,
-		Logger:          zap.NewNop(),
+		Logger:             zap.NewNop(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("directory: %w", err)

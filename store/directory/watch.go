@@ -191,10 +191,16 @@ func (f *follower) response(resp clientv3.WatchResponse) error {
 		return classify(err)
 	}
 	f.d.touched()
-	e := Event{Position: Position{f.at.Identity, max(f.at.Revision, resp.Header.Revision)}}
 	if resp.Created {
-		// Not an acknowledgement: events up to its revision may still come.
-		return nil
+		return nil // says nothing about events: those up to its revision may still come
+	}
+	e := Event{Position: f.at}
+	if n := len(resp.Events); n > 0 {
+		// A watch that catches up comes in batches, each with etcd's newest
+		// revision in its header; only the events tell how far it has come.
+		e.Position.Revision = resp.Events[n-1].Kv.ModRevision
+	} else if resp.IsProgressNotify() {
+		e.Position.Revision = max(f.at.Revision, resp.Header.Revision)
 	}
 	f.fill(&e, resp.Events)
 	if f.at.Identity == "" && len(resp.Events) > 0 {

@@ -1,0 +1,261 @@
+package catalog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/proto"
+
+	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
+	"github.com/postroad/postroad/store/directory"
+)
+
+// Options of a catalog.
+type Options struct {
+	// Logger; nil: none.
+	Logger *zap.Logger
+	// Self is the GUID of the server for which WaitReady waits; zero: any
+	// organisation is enough.
+	Self directory.GUID
+	// MinFree is the free disk space in octets below which nothing is written;
+	// 0: 64 MiB.
+	MinFree uint64
+	// Free measures the free disk space; nil: of the disk that holds the folder.
+	Free func() (uint64, error)
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+}
+
+// Catalog is the replica. Its readers may be any number of goroutines.
+type Catalog struct {
+	db    *store
+	log   *zap.Logger
+	self  directory.GUID
+	low   uint64
+	free  func() (uint64, error)
+	now   func() time.Time
+	conf  atomic.Pointer[directory.Configuration]
+	state atomic.Pointer[state]
+
+	mu          sync.Mutex // held by writers
+	objects     map[directory.Key]*directoryv1.Object
+	swept       []byte    // during a snapshot: the key up to which it has come
+	dirty       bool      // during a snapshot: configuration has changed
+	savedState  time.Time // when the contact was last written
+	subscribers map[int]func(*directory.Configuration)
+	next        int
+	changed     chan struct{} // closed when the configuration changes
+}
+
+// state is how far the catalog has followed.
+type state struct {
+	Identity   string    `json:"identity"`
+	Revision   int64     `json:"revision"`
+	Contact    time.Time `json:"contact"` // zero: never
+	Recipients int       `json:"recipients"`
+}
+
+// Open opens the catalog in a folder, or makes a new one in an empty or missing
+// folder. It fails with ErrFolder for a damaged or foreign folder, and with
+// ErrInUse for a second opening; both leave it as it is.
+func Open(dir string, o Options) (*Catalog, error) {
+	c := &Catalog{
+		log: o.Logger, self: o.Self, low: o.MinFree, free: o.Free, now: o.Now,
+		objects:     map[directory.Key]*directoryv1.Object{},
+		subscribers: map[int]func(*directory.Configuration){},
+		changed:     make(chan struct{}),
+	}
+	if c.log == nil {
+		c.log = zap.NewNop()
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	if c.low == 0 {
+		c.low = 64 << 20
+	}
+	if c.free == nil {
+		c.free = func() (uint64, error) {
+			u, err := vfs.Default.GetDiskUsage(dir)
+			return u.AvailBytes, err
+		}
+	}
+	db, err := openStore(dir, c.log)
+	if err != nil {
+		return nil, err
+	}
+	c.db = db
+	if err := c.load(); err != nil {
+		return nil, errors.Join(fmt.Errorf("catalog %s: %w (%w)", dir, ErrFolder, err), db.Close())
+	}
+	return c, nil
+}
+
+// Close ends writing; no method may be called after it.
+func (c *Catalog) Close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return errors.Join(c.saveContact(), c.db.Close())
+}
+
+// load reads the configuration and the state.
+func (c *Catalog) load() error {
+	s := &state{}
+	if text, err := c.read(stateKey()); err != nil {
+		return err
+	} else if text != nil {
+		if err := json.Unmarshal(text, s); err != nil {
+			return fmt.Errorf("state: %w", err)
+		}
+	}
+	c.state.Store(s)
+	lower, upper := keyRange(configPrefix)
+	it, err := c.db.NewIter(&pebble.IterOptions{LowerBound: lower, UpperBound: upper})
+	if err != nil {
+		return err
+	}
+	for it.First(); it.Valid(); it.Next() {
+		o, err := decode(it.Value())
+		if err != nil {
+			return errors.Join(err, it.Close())
+		}
+		c.objects[directory.KeyOf(o)] = o
+	}
+	if err := it.Close(); err != nil {
+		return err
+	}
+	conf, err := directory.NewConfiguration(s.Revision, c.list())
+	if err != nil {
+		return err
+	}
+	c.conf.Store(conf)
+	return nil
+}
+
+func (c *Catalog) list() []*directoryv1.Object {
+	objs := make([]*directoryv1.Object, 0, len(c.objects))
+	for _, o := range c.objects {
+		objs = append(objs, o)
+	}
+	return objs
+}
+
+// Config is the current configuration; never nil, but empty until the first
+// contact with the directory.
+func (c *Catalog) Config() *directory.Configuration { return c.conf.Load() }
+
+// Lookup finds the recipient that has the address, written as
+// [directory.AddressKey] writes it.
+func (c *Catalog) Lookup(addressKey string) (*directoryv1.Object, bool, error) {
+	// An address may move between the two reads: then its old owner may be gone.
+	for range 2 {
+		name, err := c.read(addressPath(addressKey))
+		if err != nil || name == nil {
+			return nil, false, err
+		}
+		if o, ok, err := c.RecipientByName(string(name)); ok || err != nil {
+			return o, ok, err
+		}
+	}
+	return nil, false, nil
+}
+
+// RecipientByName finds a recipient.
+func (c *Catalog) RecipientByName(name string) (*directoryv1.Object, bool, error) {
+	value, closer, err := c.db.Get(recipientPath(name))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, fmt.Errorf("catalog: %w", err)
+	}
+	o, err := decode(value)
+	return o, err == nil, errors.Join(err, closer.Close())
+}
+
+// Recipients counts them.
+func (c *Catalog) Recipients() int { return c.state.Load().Recipients }
+
+// Revision is the directory's revision up to which the catalog has everything;
+// 0 before the first snapshot is complete.
+func (c *Catalog) Revision() int64 { return c.state.Load().Revision }
+
+// Age is the time since the directory last confirmed that the catalog is
+// complete; the longest duration if it never did. It outlives restarts.
+func (c *Catalog) Age(now time.Time) time.Duration {
+	contact := c.state.Load().Contact
+	if contact.IsZero() {
+		return math.MaxInt64
+	}
+	return max(0, now.Sub(contact))
+}
+
+// Subscribe calls fn with the current configuration, and again with each new
+// one, one call after the other, until the returned function is called. fn must
+// not block: the catalog waits for it, and must not call the catalog's Subscribe
+// or Close.
+func (c *Catalog) Subscribe(fn func(*directory.Configuration)) (cancel func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id := c.next
+	c.next++
+	c.subscribers[id] = fn
+	fn(c.conf.Load())
+	return func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		delete(c.subscribers, id)
+	}
+}
+
+// WaitReady waits until the catalog has an organisation and the server that
+// Options.Self names.
+func (c *Catalog) WaitReady(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		changed := c.changed
+		c.mu.Unlock()
+		conf := c.conf.Load()
+		_, found := conf.ServerByGUID(c.self)
+		if conf.HasOrganization() && (found || c.self.IsZero()) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			if !conf.HasOrganization() {
+				return fmt.Errorf("the catalog is empty: the directory was not reached yet: %w", ctx.Err())
+			}
+			return fmt.Errorf("the catalog has no server with the GUID %s; create it in the directory: %w", c.self, ctx.Err())
+		}
+	}
+}
+
+func (c *Catalog) read(key []byte) ([]byte, error) {
+	value, closer, err := c.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("catalog: %w", err)
+	}
+	value = append([]byte{}, value...)
+	return value, closer.Close()
+}
+
+func decode(value []byte) (*directoryv1.Object, error) {
+	o := &directoryv1.Object{}
+	if err := proto.Unmarshal(value, o); err != nil {
+		return nil, fmt.Errorf("catalog: damaged object: %w", err)
+	}
+	return o, nil
+}
