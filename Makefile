@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo deve
 LDFLAGS := -X github.com/postroad/postroad/node.Version=$(VERSION) -X main.version=$(VERSION)
 
 # The end-to-end folders start real processes; the race run covers the rest.
-UNIT = $(shell $(GO) list ./... | grep -v /deploy/e2e)
+UNIT = $(shell $(GO) list ./... | grep -v -e /deploy/e2e -e /deploy/bench)
 
 .PHONY: all build run test unit race lint vuln proto proto-check proto-release bench cover fuzz clean
 
@@ -54,7 +54,8 @@ $(TOOLS)/%: proto/tools/go.mod proto/tools/go.sum
 	cd proto/tools && $(GO) build -o $(CURDIR)/$(TOOLS)/ $$($(GO) list tool | grep '/$*$$')
 
 bench: build ## one node as a relay beside Postfix, in one run, with the ratio
-	deploy/bench/run.sh
+	deploy/e2e/peers.sh
+	$(GO) test -run '^$$' -bench Relay -benchtime 1x -timeout 20m ./deploy/bench
 
 cover: ## statement coverage of the unit tests
 	$(GO) test -coverprofile $(BIN)/cover.out $(UNIT)

@@ -23,14 +23,18 @@ func etcdCommand() *cobra.Command {
 				return err
 			}
 			c.Logger = log
-			c.TLS = &directory.EmbedTLS{CA: f.CA, Cert: f.Cert, Key: f.Key}
+			c.TLS = &directory.EmbedTLS{CAFile: f.CA, CertFile: f.Cert, KeyFile: f.Key}
 			e, err := directory.Embed(cmd.Context(), c)
 			if err != nil {
 				return err
 			}
-			<-cmd.Context().Done()
-			e.Stop()
-			return nil
+			defer e.Stop()
+			select {
+			case <-cmd.Context().Done():
+				return nil
+			case err := <-e.Err():
+				return err
+			}
 		},
 	}
 	fl := cmd.Flags()

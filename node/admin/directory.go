@@ -21,7 +21,10 @@ func (d *directoryService) Apply(ctx context.Context, req *directoryv1.ApplyRequ
 	if err != nil {
 		return nil, grpcError(err)
 	}
-	resp := &directoryv1.ApplyResponse{Revision: revision, Warnings: warnings}
+	resp := &directoryv1.ApplyResponse{Revision: revision}
+	for _, w := range warnings {
+		resp.Warnings = append(resp.Warnings, w.Error())
+	}
 	for _, c := range changes {
 		resp.Changes = append(resp.Changes, protoChange(c))
 	}

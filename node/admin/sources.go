@@ -34,7 +34,7 @@ type Peer struct{ Name, Address string }
 
 // Directory is the organisation's configuration in etcd.
 type Directory interface {
-	Apply(ctx context.Context, objs []*directoryv1.Object, dryRun bool) ([]directory.Change, int64, []string, error)
+	Apply(ctx context.Context, objs []*directoryv1.Object, dryRun bool) ([]directory.Change, int64, []directory.Problem, error)
 	Get(ctx context.Context, kind, name string) (*directoryv1.Object, error)
 	List(ctx context.Context, kind string) ([]*directoryv1.Object, int64, error)
 	Delete(ctx context.Context, kind, name string, revision int64, dryRun bool) (directory.Change, int64, error)

@@ -174,3 +174,20 @@ func (p *Postfix) Mailbox(local string) []string {
 	}
 	return all
 }
+
+// Processes are the master's id and those of all processes that it started.
+func (p *Postfix) Processes() []int {
+	p.t.Helper()
+	b, err := os.ReadFile(p.path("queue", "pid", "master.pid"))
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	master := strings.TrimSpace(string(b))
+	pids := []int{}
+	for _, f := range append(strings.Fields(Command(p.t, "", "pgrep", "-P", master).Stdout), master) {
+		if n, err := strconv.Atoi(f); err == nil {
+			pids = append(pids, n)
+		}
+	}
+	return pids
+}
