@@ -1,0 +1,111 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/postroad/postroad/linkstate"
+)
+
+// Agreed checks what must be true after a time without trouble: servers that
+// can reach each other, directly or over neighbours, have the same table, and
+// the table says what is the case.
+func (w *World) Agreed() error {
+	for _, part := range w.parts() {
+		for _, n := range part {
+			if err := w.agree(part, n); err != nil {
+				return w.failure(err)
+			}
+		}
+	}
+	return nil
+}
+
+func (w *World) agree(part []*node, n *node) error {
+	ours, theirs := n.machine.Table(), part[0].machine.Table()
+	if ours.Digest() != theirs.Digest() {
+		return fmt.Errorf("%s and %s do not agree: %s against %s", label(n.server), label(part[0].server), ours.Digest(), theirs.Digest())
+	}
+	for _, m := range w.directory.Servers {
+		r := ours.Get(m.Server)
+		switch here := slices.ContainsFunc(part, func(o *node) bool { return o.server == m.Server }); {
+		case here && (r == nil || r.Status != linkstate.Alive):
+			return fmt.Errorf("%s does not believe that %s lives: %+v", label(n.server), label(m.Server), r)
+		case !here && w.watchedBy(part, m) && (r == nil || r.Status != linkstate.Down):
+			return fmt.Errorf("%s does not believe that %s is down: %+v", label(n.server), label(m.Server), r)
+		case here:
+			if err := w.linksTrue(r); err != nil {
+				return fmt.Errorf("in the table of %s: %w", label(n.server), err)
+			}
+		}
+	}
+	for _, r := range ours.All() {
+		if !slices.ContainsFunc(w.directory.Servers, func(m linkstate.Member) bool { return m.Server == r.Server }) {
+			return fmt.Errorf("%s still has a record of %s, which the directory has not", label(n.server), label(r.Server))
+		}
+	}
+	return nil
+}
+
+// linksTrue: a bridgehead says of its connectors what is so.
+func (w *World) linksTrue(r *linkstate.Record) error {
+	n := w.node(r.Server)
+	for _, c := range w.directory.Connectors {
+		if !slices.Contains(c.Local, r.Server) {
+			continue
+		}
+		s, ok := r.Connector(c.GUID)
+		if !ok {
+			return fmt.Errorf("%s says nothing of connector %s", label(r.Server), label(c.GUID))
+		}
+		if up := w.usable(n, c.GUID); s.Down == up {
+			return fmt.Errorf("%s says of connector %s: down %v (%s), and it is %v", label(r.Server), label(c.GUID), s.Down, s.Reason, !up)
+		}
+	}
+	return nil
+}
+
+// watchedBy: someone in the part has to notice the death of m.
+func (w *World) watchedBy(part []*node, m linkstate.Member) bool {
+	size := 0
+	for _, o := range w.directory.Servers {
+		if o.Group == m.Group {
+			size++
+		}
+	}
+	return slices.ContainsFunc(part, func(n *node) bool {
+		return n.server != m.Server && n.wants[m.Server] && (w.group(n.server) == m.Group || size == 1)
+	})
+}
+
+func (w *World) group(server linkstate.GUID) linkstate.GUID {
+	for _, m := range w.directory.Servers {
+		if m.Server == server {
+			return m.Group
+		}
+	}
+	return linkstate.GUID{}
+}
+
+// parts are the sets of running servers that neighbours join at this moment.
+func (w *World) parts() [][]*node {
+	var parts [][]*node
+	seen := make(map[*node]bool)
+	for _, first := range w.nodes {
+		if seen[first] || first.machine == nil || w.group(first.server).IsZero() {
+			continue
+		}
+		seen[first] = true
+		part := []*node{first}
+		for i := 0; i < len(part); i++ {
+			for _, n := range w.nodes {
+				if !seen[n] && part[i].wants[n.server] && w.reach(part[i], n) {
+					seen[n] = true
+					part = append(part, n)
+				}
+			}
+		}
+		parts = append(parts, part)
+	}
+	return parts
+}

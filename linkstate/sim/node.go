@@ -1,0 +1,191 @@
+package sim
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/postroad/postroad/linkstate"
+)
+
+// node is one server: a machine while it runs, and what survives a crash.
+type node struct {
+	w      *World
+	server linkstate.GUID
+	skew   time.Duration // of its clock
+
+	machine *linkstate.Machine // nil: not running
+	run     int                // counts starts, so that late events miss
+	members linkstate.Members  // its own view of the directory
+	wants   map[linkstate.GUID]bool
+	stream  map[linkstate.GUID]int // epoch of the open stream to a peer, as this side sees it
+
+	disk    []*linkstate.Record
+	savedAt time.Time
+
+	last     *linkstate.Table // after the last input, for the rules
+	highest  uint64           // incarnation it ever had
+	deadFrom time.Time        // of the last crash
+}
+
+func (w *World) addNode(server linkstate.GUID) *node {
+	n := &node{w: w, server: server, skew: w.upTo(20*time.Second) - 10*time.Second, members: w.directory}
+	w.nodes = append(w.nodes, n)
+	return n
+}
+
+func (w *World) node(server linkstate.GUID) *node {
+	i := slices.IndexFunc(w.nodes, func(n *node) bool { return n.server == server })
+	if i < 0 {
+		return nil
+	}
+	return w.nodes[i]
+}
+
+func (n *node) clock() time.Time { return n.w.now.Add(n.skew) }
+
+func (w *World) start(n *node) {
+	if n.machine != nil {
+		return
+	}
+	w.note("%s starts with %d records on disk", label(n.server), len(n.disk))
+	n.run++
+	n.wants, n.stream = make(map[linkstate.GUID]bool), make(map[linkstate.GUID]int)
+	n.last = &linkstate.Table{}
+	n.machine = linkstate.New(linkstate.Config{
+		Self:        n.server,
+		Incarnation: uint64(n.clock().Unix()),
+		Random:      w.random.IntN,
+	})
+	n.perform(n.machine.Restore(n.disk, w.now.Sub(n.savedAt), n.clock()))
+	n.configure()
+	n.ticking(n.run)
+	for _, c := range n.members.Connectors {
+		if slices.Contains(c.Local, n.server) {
+			n.mailing(c.GUID, n.run)
+		}
+	}
+}
+
+func (n *node) configure() {
+	if n.machine == nil {
+		return
+	}
+	m := n.members
+	m.Self = n.server
+	n.perform(n.machine.Configure(m, n.w.conf.Timings, n.clock()))
+}
+
+func (n *node) ticking(run int) {
+	n.w.after(n.machine.TickInterval(), func() {
+		if n.run == run && n.machine != nil {
+			n.perform(n.machine.Tick(n.clock()))
+			n.ticking(run)
+		}
+	})
+}
+
+// mailing sends a message over a connector now and then.
+func (n *node) mailing(connector linkstate.GUID, run int) {
+	n.w.after(n.w.upTo(4*time.Second), func() {
+		if n.run == run && n.machine != nil {
+			n.result(connector, n.w.usable(n, connector))
+			n.mailing(connector, run)
+		}
+	})
+}
+
+func (n *node) result(connector linkstate.GUID, ok bool) {
+	reason := ""
+	if !ok {
+		reason = "connection refused"
+	}
+	n.perform(n.machine.LinkResult(connector, ok, reason, n.clock()))
+}
+
+// perform does what the machine wants, and checks the rules that hold at any time.
+func (n *node) perform(effects []linkstate.Effect) {
+	for _, e := range effects {
+		switch e := e.(type) {
+		case linkstate.Connect:
+			n.wants[e.Peer] = true
+			n.dial(e.Peer, n.run)
+		case linkstate.Disconnect:
+			delete(n.wants, e.Peer)
+			n.hangUp(e.Peer)
+		case linkstate.Reset:
+			n.w.note("%s gives up its stream to %s: %s", label(n.server), label(e.Peer), e.Reason)
+			n.hangUp(e.Peer)
+			n.dial(e.Peer, n.run)
+		case linkstate.Send:
+			n.w.send(n, e.Peer, e.Frame)
+		case linkstate.Probe:
+			run := n.run
+			n.w.after(2*n.w.delay(), func() {
+				if n.run == run && n.machine != nil {
+					n.result(e.Connector, n.w.usable(n, e.Connector))
+				}
+			})
+		case linkstate.Persist:
+			n.disk, n.savedAt = n.machine.Table().All(), n.w.now
+		}
+	}
+	n.check()
+}
+
+// check compares the table with the one before.
+func (n *node) check() {
+	n.highest = max(n.highest, n.machine.Incarnation())
+	table := n.machine.Table()
+	if table == n.last {
+		return
+	}
+	for _, r := range table.All() {
+		before := n.last.Get(r.Server)
+		if before == r {
+			continue
+		}
+		n.w.note("%s learns of %s: incarnation %d sequence %d %s, down: %s",
+			label(n.server), label(r.Server), r.Incarnation, r.Sequence, r.Status, downOf(r))
+		n.checkRecord(before, r)
+	}
+	n.last = table
+}
+
+func (n *node) checkRecord(before, r *linkstate.Record) {
+	if before != nil && linkstate.Compare(before, r) > 0 {
+		n.broken("%s replaced a record of %s by an older one: %+v by %+v", label(n.server), label(r.Server), before, r)
+	}
+	if before != nil && before.Incarnation == r.Incarnation && before.Status == r.Status && r.Sequence < before.Sequence {
+		n.broken("sequence of %s went back from %d to %d", label(r.Server), before.Sequence, r.Sequence)
+	}
+	maker := n.w.node(r.Server)
+	if r.Incarnation > maker.highest && maker != n {
+		n.broken("%s has incarnation %d of %s, which never had more than %d", label(n.server), r.Incarnation, label(r.Server), maker.highest)
+	}
+	if !n.configured(r.Server) {
+		n.broken("%s took a record of %s, which its directory does not have", label(n.server), label(r.Server))
+	}
+}
+
+// configured says whether a server is in this node's directory; before the
+// first Configure anything may be in the restored table.
+func (n *node) configured(server linkstate.GUID) bool {
+	return n.last.Len() == 0 || slices.ContainsFunc(n.members.Servers, func(m linkstate.Member) bool { return m.Server == server })
+}
+
+func (n *node) broken(format string, args ...any) {
+	if n.w.err == nil {
+		n.w.err = fmt.Errorf(format, args...)
+	}
+}
+
+func downOf(r *linkstate.Record) []string {
+	var down []string
+	for _, c := range r.Connectors {
+		if c.Down {
+			down = append(down, label(c.Connector))
+		}
+	}
+	return down
+}

@@ -1,0 +1,135 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"github.com/postroad/postroad/linkstate"
+)
+
+// Crash ends a server without a word of its own. Neighbours see their streams
+// close if the host still answers; if not, they see nothing.
+func (w *World) Crash(server linkstate.GUID, hostToo bool) {
+	n := w.node(server)
+	if n.machine == nil {
+		return
+	}
+	w.note("%s crashes, host too: %v", label(server), hostToo)
+	for _, other := range w.nodes {
+		if epoch := n.stream[other.server]; epoch != 0 && !hostToo && w.reach(n, other) {
+			w.after(w.delay(), func() { other.closed(server, epoch) })
+		}
+	}
+	n.machine, n.deadFrom = nil, w.now
+	n.run++
+}
+
+// Return starts a crashed server, with its disk or an empty one.
+func (w *World) Return(server linkstate.GUID, emptyDisk bool) {
+	n := w.node(server)
+	if emptyDisk {
+		n.disk = nil
+		// Seconds of the clock are the incarnation; a server that loses its disk
+		// has been away for one.
+		if w.now.Sub(n.deadFrom) < time.Second {
+			return
+		}
+	}
+	w.start(n)
+}
+
+// Cut loses everything that a sends to b.
+func (w *World) Cut(a, b linkstate.GUID) {
+	w.note("cut from %s to %s", label(a), label(b))
+	w.cut[[2]linkstate.GUID{a, b}] = true
+}
+
+// Split cuts the organisation in two.
+func (w *World) Split() {
+	side := make(map[linkstate.GUID]bool)
+	for _, n := range w.nodes {
+		side[n.server] = w.random.IntN(2) == 0
+	}
+	for _, a := range w.nodes {
+		for _, b := range w.nodes {
+			if side[a.server] != side[b.server] {
+				w.Cut(a.server, b.server)
+			}
+		}
+	}
+}
+
+// Heal ends all cuts.
+func (w *World) Heal() {
+	w.note("all cuts heal")
+	clear(w.cut)
+}
+
+// Calm ends loss and duplication of frames; delay and overtaking stay.
+func (w *World) Calm() { w.lossy = false }
+
+// Remove takes a server out of the directory. Each node hears of it in its own time.
+func (w *World) Remove(server linkstate.GUID) {
+	w.note("the directory loses %s", label(server))
+	d := w.directory
+	d.Servers = slices.DeleteFunc(slices.Clone(d.Servers), func(m linkstate.Member) bool { return m.Server == server })
+	w.publish(d)
+}
+
+// Add puts a new server into the directory, in the group of another one.
+func (w *World) Add(like linkstate.GUID) {
+	d := w.directory
+	i := slices.IndexFunc(d.Servers, func(m linkstate.Member) bool { return m.Server == like })
+	if i < 0 {
+		return
+	}
+	server := w.name('s', len(w.nodes))
+	w.note("the directory gains %s", label(server))
+	d.Servers = append(slices.Clone(d.Servers), linkstate.Member{Server: server, Group: d.Servers[i].Group})
+	n := w.addNode(server)
+	w.publish(d)
+	w.after(w.upTo(5*time.Second), func() { w.start(n) })
+}
+
+func (w *World) publish(d linkstate.Members) {
+	w.directory = d
+	for _, n := range w.nodes {
+		w.after(w.upTo(5*time.Second), func() {
+			n.members = w.directory
+			n.configure()
+		})
+	}
+}
+
+// Trouble makes one random bad thing happen.
+func (w *World) Trouble() {
+	pick := func() linkstate.GUID { return w.nodes[w.random.IntN(len(w.nodes))].server }
+	switch w.random.IntN(12) {
+	case 0, 1, 2:
+		server := pick()
+		w.Crash(server, w.random.IntN(3) == 0)
+		if w.random.IntN(4) > 0 {
+			empty := w.random.IntN(4) == 0
+			w.after(w.upTo(15*time.Second), func() { w.Return(server, empty) })
+		}
+	case 3, 4:
+		a, b := pick(), pick()
+		w.Cut(a, b)
+		if w.random.IntN(2) == 0 {
+			w.Cut(b, a)
+		}
+	case 5:
+		w.Split()
+	case 6, 7:
+		w.Heal()
+	case 8:
+		if len(w.directory.Servers) > 3 {
+			w.Remove(w.directory.Servers[w.random.IntN(len(w.directory.Servers))].Server)
+		}
+	case 9:
+		w.Add(pick())
+	default:
+		c := w.directory.Connectors[w.random.IntN(len(w.directory.Connectors))].GUID
+		w.broken[c] = !w.broken[c]
+	}
+}

@@ -1,0 +1,187 @@
+package sim
+
+import (
+	"container/heap"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/postroad/postroad/linkstate"
+)
+
+// Config of a world.
+type Config struct {
+	Seed      uint64
+	Groups    int // at least 2
+	Servers   int // in each group, at most; every group has at least one
+	Extra     int // connectors beside the ring that joins all groups
+	Delay     time.Duration
+	Loss      float64 // of frames, 0..1
+	Duplicate float64
+	Timings   linkstate.Timings
+	Detection linkstate.Detection
+}
+
+// World is the whole simulation.
+type World struct {
+	conf   Config
+	random *rand.Rand
+	now    time.Time
+	events queue
+	serial int
+
+	nodes []*node // by index
+	// directory is the newest truth; nodes learn it one by one.
+	directory linkstate.Members
+	cut       map[[2]linkstate.GUID]bool // frames from [0] to [1] vanish
+	broken    map[linkstate.GUID]bool    // connectors to the outside that fail
+
+	lossy bool
+	trace []string
+	err   error // the first rule that was broken
+}
+
+// New builds the organisation and starts every server at its own moment.
+func New(c Config) *World {
+	w := &World{
+		conf:   c,
+		random: rand.New(rand.NewPCG(c.Seed, 4711)),
+		now:    time.Unix(1_000_000_000, 0),
+		cut:    make(map[[2]linkstate.GUID]bool),
+		broken: make(map[linkstate.GUID]bool),
+		lossy:  true,
+	}
+	w.directory = w.organization()
+	for _, m := range w.directory.Servers {
+		n := w.addNode(m.Server)
+		w.after(w.upTo(2*time.Second), func() { w.start(n) })
+	}
+	return w
+}
+
+// name makes a GUID that reads well in a trace and sorts at random, so that
+// who dials whom has nothing to do with groups.
+func (w *World) name(kind byte, number int) linkstate.GUID {
+	var g linkstate.GUID
+	binary.BigEndian.PutUint32(g[:], w.random.Uint32())
+	g[4], g[5] = kind, byte(number)
+	return g
+}
+
+func (w *World) organization() linkstate.Members {
+	var m linkstate.Members
+	groups := make([][]linkstate.GUID, w.conf.Groups)
+	names := make([]linkstate.GUID, w.conf.Groups)
+	serial := 0
+	for i := range groups {
+		names[i] = w.name('g', i)
+		for range 1 + w.random.IntN(w.conf.Servers) {
+			s := w.name('s', serial)
+			serial++
+			groups[i] = append(groups[i], s)
+			m.Servers = append(m.Servers, linkstate.Member{Server: s, Group: names[i]})
+		}
+	}
+	connect := func(a, b int) {
+		c := linkstate.ConnectorInfo{
+			GUID: w.name('c', len(m.Connectors)), Group: names[a],
+			Local: w.some(groups[a]), Detection: w.conf.Detection,
+		}
+		if b >= 0 {
+			c.Remote = w.some(groups[b])
+		}
+		m.Connectors = append(m.Connectors, c)
+	}
+	for i := range groups {
+		connect(i, (i+1)%len(groups))
+		connect((i+1)%len(groups), i)
+	}
+	for range w.conf.Extra {
+		a, b := w.random.IntN(len(groups)), w.random.IntN(len(groups)+1)-1
+		if a != b {
+			connect(a, b) // b of -1 leads outside
+		}
+	}
+	return m
+}
+
+// some picks one server or more.
+func (w *World) some(of []linkstate.GUID) []linkstate.GUID {
+	mixed := slices.Clone(of)
+	w.random.Shuffle(len(mixed), func(i, j int) { mixed[i], mixed[j] = mixed[j], mixed[i] })
+	return mixed[:1+w.random.IntN(len(mixed))]
+}
+
+func (w *World) upTo(d time.Duration) time.Duration { return time.Duration(w.random.Int64N(int64(d))) }
+
+func (w *World) delay() time.Duration { return w.conf.Delay/2 + w.upTo(w.conf.Delay) }
+
+// event is something that happens at a time; serial keeps the order of events
+// of the same time.
+type event struct {
+	at     time.Time
+	serial int
+	do     func()
+}
+
+type queue []event
+
+func (q queue) Len() int { return len(q) }
+func (q queue) Less(i, j int) bool {
+	if q[i].at.Equal(q[j].at) {
+		return q[i].serial < q[j].serial
+	}
+	return q[i].at.Before(q[j].at)
+}
+func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *queue) Push(x any)   { *q = append(*q, x.(event)) }
+func (q *queue) Pop() any {
+	last := (*q)[len(*q)-1]
+	*q = (*q)[:len(*q)-1]
+	return last
+}
+
+func (w *World) after(d time.Duration, do func()) {
+	w.serial++
+	heap.Push(&w.events, event{w.now.Add(d), w.serial, do})
+}
+
+// Run lets time pass and returns the first broken rule, if any.
+func (w *World) Run(d time.Duration) error {
+	end := w.now.Add(d)
+	for w.err == nil && len(w.events) > 0 && !w.events[0].at.After(end) {
+		e := heap.Pop(&w.events).(event)
+		w.now = e.at
+		e.do()
+	}
+	w.now = end
+	return w.failure(w.err)
+}
+
+// traceLength is how many lines before a failure are worth reading.
+const traceLength = 80
+
+func (w *World) note(format string, args ...any) {
+	line := fmt.Sprintf("%9.3fs ", w.now.Sub(time.Unix(1_000_000_000, 0)).Seconds()) + fmt.Sprintf(format, args...)
+	if len(w.trace) >= 2*traceLength {
+		w.trace = slices.Clone(w.trace[len(w.trace)-traceLength:])
+	}
+	w.trace = append(w.trace, line)
+}
+
+// failure adds to an error what is needed to run it again and to read it.
+func (w *World) failure(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := ""
+	for _, line := range w.trace[max(0, len(w.trace)-traceLength):] {
+		text += "\n\t" + line
+	}
+	return fmt.Errorf("seed %d: %w; what happened before:%s", w.conf.Seed, err, text)
+}
+
+// label is the short name of a GUID made by World.name.
+func label(g linkstate.GUID) string { return fmt.Sprintf("%c%d", g[4], g[5]) }
