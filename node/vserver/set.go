@@ -1,0 +1,259 @@
+package vserver
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/postroad/postroad/store/directory"
+)
+
+// Set runs the virtual servers of one node. It is safe for many goroutines.
+type Set struct {
+	deps Deps
+	wg   sync.WaitGroup // listeners and the ends of removed virtual servers
+
+	mu      sync.Mutex
+	running map[directory.GUID]*virtual
+	faults  []*Fault
+	closed  bool
+}
+
+// Fault is what keeps a virtual server, or one of its bindings, from working.
+type Fault struct {
+	VirtualServer string
+	Binding       string // "" if the fault is not of one binding
+	Err           error
+}
+
+// Error names the virtual server and the binding.
+func (f *Fault) Error() string {
+	if f.Binding == "" {
+		return fmt.Sprintf("virtual server %s: %v", f.VirtualServer, f.Err)
+	}
+	return fmt.Sprintf("virtual server %s: cannot listen on %s: %v; free the port or change bindings", f.VirtualServer, f.Binding, f.Err)
+}
+
+// Unwrap gives the cause.
+func (f *Fault) Unwrap() error { return f.Err }
+
+// Address is one binding in use.
+type Address struct {
+	VirtualServer string
+	Binding       string // as configured, ":25"
+	Addr          net.Addr
+}
+
+// NewSet builds the set; nothing listens before Start.
+func NewSet(deps Deps) *Set {
+	return &Set{deps: deps.withDefaults(), running: map[directory.GUID]*virtual{}}
+}
+
+// Start listens for every virtual server that the configuration has for this
+// node. The error joins the [Fault]s; virtual servers without a fault run all
+// the same, so it is the caller's choice to go on or to Shutdown.
+func (s *Set) Start() error {
+	s.Update()
+	var errs []error
+	for _, f := range s.Faults() {
+		errs = append(errs, f)
+	}
+	return errors.Join(errs...)
+}
+
+// Update makes the set agree with the configuration of now. Call it when that
+// has changed. What did not change is not touched; what failed before is tried
+// again; what fails now is logged and listed by Faults.
+func (s *Set) Update() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	before := s.faults
+	s.faults = nil
+	conf := s.deps.Directory.Config()
+	self, _ := conf.ServerByGUID(directory.GUID(s.deps.Self))
+	wanted := conf.VirtualServersOf(self.Name)
+	s.remove(wanted)
+	for _, e := range wanted {
+		s.configure(e, conf)
+	}
+	for _, e := range wanted {
+		s.listen(e)
+	}
+	for _, f := range s.faults {
+		if !slices.ContainsFunc(before, f.same) {
+			s.deps.Logger.Error("virtual_server_fault", zap.String("virtual_server", f.VirtualServer),
+				zap.String("binding", f.Binding), zap.Error(f.Err))
+		}
+	}
+}
+
+func (f *Fault) same(g *Fault) bool {
+	return f.VirtualServer == g.VirtualServer && f.Binding == g.Binding && f.Err.Error() == g.Err.Error()
+}
+
+// remove ends virtual servers that are gone and closes bindings that are. All
+// of that comes before any new binding is opened, because a binding may have
+// moved from one virtual server to another. Connections of a closed binding
+// live on; those of a removed virtual server end after the message they are at.
+func (s *Set) remove(wanted []directory.VirtualServer) {
+	for guid, v := range s.running {
+		i := slices.IndexFunc(wanted, func(e directory.VirtualServer) bool { return e.GUID == guid })
+		var bindings []string
+		if i >= 0 {
+			bindings = directory.Bindings(wanted[i].Spec)
+		}
+		for b, l := range v.listeners {
+			if !slices.Contains(bindings, b) {
+				delete(v.listeners, b)
+				l.Close()
+				v.log.Info("smtp_listener_closed", zap.String("binding", b))
+			}
+		}
+		if i < 0 {
+			delete(s.running, guid)
+			s.wg.Go(func() {
+				ctx, cancel := context.WithTimeout(context.Background(), removalGrace)
+				defer cancel()
+				v.engine.Shutdown(ctx)
+			})
+		}
+	}
+}
+
+// removalGrace is how long a removed virtual server may take to finish the
+// messages that are being received.
+const removalGrace = time.Minute
+
+func (s *Set) configure(e directory.VirtualServer, conf *directory.Configuration) {
+	v := s.running[e.GUID]
+	isNew := v == nil
+	if isNew {
+		v = newVirtual(s.deps, e.Name)
+	}
+	if err := v.configure(e, conf); err != nil {
+		s.faults = append(s.faults, &Fault{VirtualServer: e.Name, Err: err})
+		return // a new one stays out, an old one keeps its rules
+	}
+	if isNew {
+		s.running[e.GUID] = v
+	}
+}
+
+func (s *Set) listen(e directory.VirtualServer) {
+	v := s.running[e.GUID]
+	if v == nil {
+		return
+	}
+	for _, b := range directory.Bindings(e.Spec) {
+		if v.listeners[b] != nil {
+			continue
+		}
+		l, err := s.deps.Listen(b)
+		if err != nil {
+			s.faults = append(s.faults, &Fault{VirtualServer: e.Name, Binding: b, Err: err})
+			continue
+		}
+		v.listeners[b] = l
+		v.log.Info("smtp_listening", zap.String("binding", b), zap.Stringer("address", l.Addr()))
+		s.wg.Go(func() { s.serve(v, e.Name, b, l) })
+	}
+}
+
+// serve feeds the engine until the listener is closed. One that ends by itself
+// leaves a fault, so that Run opens it again.
+func (s *Set) serve(v *virtual, name, binding string, l net.Listener) {
+	err := v.engine.Serve(l)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v.listeners[binding] != l || s.closed {
+		return
+	}
+	delete(v.listeners, binding)
+	s.faults = append(s.faults, &Fault{VirtualServer: name, Binding: binding, Err: err})
+	v.log.Error("smtp_listener_failed", zap.String("binding", binding), zap.Error(err))
+}
+
+// retryFaults is how often Run tries again what failed.
+const retryFaults = 10 * time.Second
+
+// Run tries faulty virtual servers again until ctx ends: a port gets free, a
+// certificate file appears.
+func (s *Set) Run(ctx context.Context) error {
+	t := time.NewTicker(retryFaults)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+			if len(s.Faults()) > 0 {
+				s.Update()
+			}
+		}
+	}
+}
+
+// Faults lists what does not work now.
+func (s *Set) Faults() []*Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.faults)
+}
+
+// Addresses lists the bindings in use, by virtual server.
+func (s *Set) Addresses() []Address {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []Address
+	for _, v := range s.running {
+		for b, l := range v.listeners {
+			list = append(list, Address{v.rules.Load().name, b, l.Addr()})
+		}
+	}
+	slices.SortFunc(list, func(a, b Address) int {
+		return cmp.Or(cmp.Compare(a.VirtualServer, b.VirtualServer), cmp.Compare(a.Binding, b.Binding))
+	})
+	return list
+}
+
+// Connections is how many clients are connected to all virtual servers.
+func (s *Set) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, v := range s.running {
+		n += v.engine.Connections()
+	}
+	return n
+}
+
+// Shutdown stops listening, lets messages in transfer finish and be answered,
+// and returns when nothing of the set runs any more. When ctx ends first, the
+// rest is cut and ctx's error returned. A set cannot be started again.
+func (s *Set) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	s.closed = true
+	var list []*virtual
+	for _, v := range s.running {
+		list = append(list, v)
+	}
+	s.mu.Unlock()
+	errs := make([]error, len(list))
+	var wg sync.WaitGroup
+	for i, v := range list {
+		wg.Go(func() { errs[i] = v.engine.Shutdown(ctx) })
+	}
+	wg.Wait()
+	s.wg.Wait()
+	return errors.Join(errs...)
+}
