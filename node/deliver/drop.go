@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"io"
 	"os"
 	"path/filepath"
@@ -64,9 +65,7 @@ func (a *Agent) drop(dir string, t *mail.Transaction) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	// The same message may come again for other recipients: each attempt that
-	// differs in them has a name of its own.
-	name := fmt.Sprintf("%s-%d", t.Envelope.ID, firstRecipient(t))
+	name := dropName(t)
 	env, err := json.MarshalIndent(describe(t, name+".eml"), "", "  ")
 	if err != nil {
 		return err
@@ -80,11 +79,14 @@ func (a *Agent) drop(dir string, t *mail.Transaction) error {
 	return syncDir(dir)
 }
 
-func firstRecipient(t *mail.Transaction) int {
-	if len(t.Targets) == 0 {
-		return 0
+// dropName is the same for a repeated delivery and differs for other recipients
+// of the message, which come in transactions of their own.
+func dropName(t *mail.Transaction) string {
+	h := fnv.New64a()
+	for i := range t.Targets {
+		_, _ = io.WriteString(h, t.Targets[i].Foreign+"\x00"+t.Targets[i].Address.String()+"\x00")
 	}
-	return t.Targets[0].Recipient
+	return fmt.Sprintf("%s-%016x", t.Envelope.ID, h.Sum64())
 }
 
 func describe(t *mail.Transaction, content string) dropEnvelope {

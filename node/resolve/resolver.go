@@ -1,0 +1,173 @@
+package resolve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+// Options of a Resolver.
+type Options struct {
+	// Servers are recursive DNS servers, "address" or "address:port". Empty:
+	// those of File.
+	Servers []string
+	File    string // nil Servers only; "": /etc/resolv.conf
+
+	Timeout  time.Duration // for one question to one server; 0: 5 s
+	Attempts int           // rounds over all servers; 0: 2
+
+	// Names are this host's own names: MX hosts of these and of the same or a
+	// lower preference are cut (RFC 5321 section 5.1).
+	Names []string
+	// IsSelf, if set, knows this host by its addresses too.
+	IsSelf func(netip.Addr) bool
+
+	PreferIPv4 bool // A before AAAA; else AAAA first
+
+	// Shuffle spreads hosts of equal preference; rand.Shuffle fits. nil keeps
+	// the order of the names.
+	Shuffle func(n int, swap func(i, j int))
+	Clock   func() time.Time // nil: time.Now
+	// CacheSize bounds the answers kept; 0: 10,000.
+	CacheSize int
+}
+
+// Resolver looks up mail hosts. It may be used from many goroutines.
+type Resolver struct {
+	opts    Options
+	servers []string
+	cache   *cache
+}
+
+// Error is a lookup without result. Status is what a report says of it.
+type Error struct {
+	Name      string // what was looked up
+	Reason    string
+	Code      mail.Status
+	Transient bool
+}
+
+// Error is the name and the reason.
+func (e *Error) Error() string { return e.Name + ": " + e.Reason }
+
+// Status is the enhanced status code, of class 4 for temporary errors.
+func (e *Error) Status() mail.Status { return e.Code }
+
+// Temporary says whether to ask again later.
+func (e *Error) Temporary() bool { return e.Transient }
+
+func temporary(name, format string, args ...any) *Error {
+	return &Error{Name: name, Reason: fmt.Sprintf(format, args...), Code: mail.StatusDirectory, Transient: true}
+}
+
+func permanent(name string, code mail.Status, reason string) *Error {
+	return &Error{Name: name, Reason: reason, Code: code}
+}
+
+// New builds a Resolver. It fails if no server is given and none is configured
+// on this system.
+func New(o Options) (*Resolver, error) {
+	if o.Timeout <= 0 {
+		o.Timeout = 5 * time.Second
+	}
+	if o.Attempts <= 0 {
+		o.Attempts = 2
+	}
+	if o.CacheSize <= 0 {
+		o.CacheSize = 10000
+	}
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	servers := o.Servers
+	if len(servers) == 0 {
+		file := o.File
+		if file == "" {
+			file = "/etc/resolv.conf"
+		}
+		conf, err := dns.ClientConfigFromFile(file)
+		if err != nil {
+			return nil, fmt.Errorf("DNS servers: %w; name them in the configuration", err)
+		}
+		servers = conf.Servers
+	}
+	r := &Resolver{opts: o, cache: newCache(o.CacheSize)}
+	for _, s := range servers {
+		r.servers = append(r.servers, withPort(s))
+	}
+	if len(r.servers) == 0 {
+		return nil, errors.New("DNS servers: none is configured; name at least one")
+	}
+	return r, nil
+}
+
+func withPort(server string) string {
+	if _, _, err := net.SplitHostPort(server); err == nil {
+		return server
+	}
+	return net.JoinHostPort(strings.Trim(server, "[]"), "53")
+}
+
+// Addrs gives the addresses of a host, of the preferred family first. The name
+// may be an address or an address literal. The error is an [*Error].
+func (r *Resolver) Addrs(ctx context.Context, name string) ([]netip.Addr, error) {
+	if ip, ok := literal(name); ok {
+		return []netip.Addr{ip}, nil
+	}
+	name = mail.DomainKey(name)
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		// RFC 6761 section 6.3: never asked of DNS.
+		return r.sorted([]netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, []netip.Addr{netip.IPv6Loopback()}), nil
+	}
+	type result struct {
+		addrs []netip.Addr
+		found bool
+		err   *Error
+	}
+	six := make(chan result, 1)
+	go func() {
+		a, found, err := r.family(ctx, name, dns.TypeAAAA)
+		six <- result{a, found, err}
+	}()
+	four, found, err := r.family(ctx, name, dns.TypeA)
+	other := <-six
+	addrs := r.sorted(four, other.addrs)
+	switch {
+	case len(addrs) > 0:
+		return addrs, nil
+	case err != nil:
+		return nil, err
+	case other.err != nil:
+		return nil, other.err
+	case !found && !other.found:
+		return nil, permanent(name, mail.StatusBadDomain, "the name does not exist")
+	}
+	return nil, permanent(name, mail.StatusNoRoute, "the name has no address")
+}
+
+func (r *Resolver) sorted(four, six []netip.Addr) []netip.Addr {
+	if r.opts.PreferIPv4 {
+		return append(four[:len(four):len(four)], six...)
+	}
+	return append(six[:len(six):len(six)], four...)
+}
+
+// literal reads "[1.2.3.4]", "[IPv6:::1]" (RFC 5321 section 4.1.3) and plain addresses.
+func literal(s string) (netip.Addr, bool) {
+	if inner, ok := strings.CutPrefix(s, "["); ok {
+		s = strings.TrimSuffix(inner, "]")
+		if len(s) > 5 && strings.EqualFold(s[:5], "IPv6:") {
+			s = s[5:]
+		}
+	}
+	ip, err := netip.ParseAddr(s)
+	return ip, err == nil
+}
