@@ -11,8 +11,8 @@ import (
 )
 
 // ErrAborted is what the reader of a session returns when the client gives the
-// message up between two chunks (RSET, QUIT, EHLO).
-var ErrAborted = errors.New("smtpd: message given up by the client")
+// message up between two chunks (RSET, QUIT, EHLO). It is go-smtp's.
+var ErrAborted = smtp.ErrDataReset
 
 // chunk is the argument of BDAT (RFC 3030 section 2).
 type chunk struct {
@@ -21,7 +21,7 @@ type chunk struct {
 }
 
 var (
-	errChunk     = errors.New("Syntax: BDAT size [LAST]")
+	errChunk     = errors.New("BDAT needs a size, then LAST or nothing")
 	errChunkSize = errors.New("the chunk is larger than any can be")
 	errChunkLast = errors.New("only LAST may follow the size of a chunk")
 )
@@ -47,10 +47,10 @@ func parseChunk(arg string) (k chunk, err error) {
 // badChunk answers a malformed BDAT. The chunk that follows must never be read as
 // commands; where its size is unknown the connection ends.
 func (c *Conn) badChunk(k chunk, err error) reply {
-	r := syntax(err.Error())
+	r := syntax("Syntax error: " + err.Error())
 	switch err {
 	case errChunkSize:
-		return hangup(552, smtp.EnhancedCode{5, 3, 4}, err.Error())
+		return hangup(552, smtp.EnhancedCode{5, 3, 4}, "Syntax error: "+err.Error())
 	case errChunkLast:
 		if e := c.discard(k.size, c.contentClock()); e != nil {
 			return c.lost(e)

@@ -235,7 +235,7 @@ func play(t *testing.T, script string) string {
 }
 
 func unescape(t *testing.T, s string) string {
-	u, err := strconv.Unquote(`"` + strings.ReplaceAll(s, `"`, `\"`) + `"`)
+	u, err := strconv.Unquote(`"` + strings.ReplaceAll(s, `"`, `\x22`) + `"`)
 	if err != nil {
 		t.Fatalf("%q: %v", s, err)
 	}

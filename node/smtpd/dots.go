@@ -10,8 +10,7 @@ import (
 // What makes content unacceptable. They are replies (RFC 5321 section 4.5.2, RFC 5322
 // section 2.3), and what the session's reader returns.
 var (
-	errTooBig = &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4},
-		Message: "Message size exceeds fixed maximum message size"}
+	errTooBig = smtp.ErrDataTooLarge
 	errBareLF = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0},
 		Message: "Message holds a bare LF; lines must end in CR LF"}
 	errBareCR = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0},

@@ -14,8 +14,14 @@ func cutKeyword(s, keyword string) (string, bool) {
 	return s[len(keyword):], true
 }
 
-func badPath(err error) reply {
-	return refuse(501, smtp.EnhancedCode{5, 5, 4}, "Syntax error in path: "+err.Error())
+// The enhanced codes of RFC 3463 section 3.2 for addresses that cannot be read.
+var (
+	enhSender    = smtp.EnhancedCode{5, 1, 7}
+	enhRecipient = smtp.EnhancedCode{5, 1, 3}
+)
+
+func badPath(enh smtp.EnhancedCode, err error) reply {
+	return refuse(501, enh, "Syntax error in path: "+err.Error())
 }
 
 // needsUTF8 is RFC 6531 section 3.5's code for an address that may not be used.
@@ -24,7 +30,7 @@ func needsUTF8() reply {
 }
 
 func tooBig() reply {
-	return reply{code: 552, enh: smtp.EnhancedCode{5, 3, 4}, text: "Message size exceeds fixed maximum message size"}
+	return reply{code: 552, enh: smtp.EnhancedCode{5, 3, 4}, text: errTooBig.Message}
 }
 
 func (c *Conn) acceptsPassport() bool {
@@ -65,15 +71,15 @@ func (c *Conn) mail(arg string) reply {
 	}
 	p, rest, err := parsePath(rest, c.cfg.StrictPaths)
 	if err != nil {
-		return badPath(err)
+		return badPath(enhSender, err)
 	}
 	// Only a recipient may be postmaster without a domain.
 	if !p.null && strings.IndexByte(p.mailbox, '@') < 0 {
-		return badPath(errNoDomain)
+		return badPath(enhSender, errNoDomain)
 	}
 	var ps params
 	if err := ps.parse(rest); err != nil {
-		return syntax(err.Error())
+		return syntax("Syntax error: " + err.Error())
 	}
 	if ps.n > 0 && !c.esmtp {
 		return refuse(555, enhParam, "Parameters need EHLO")
@@ -129,14 +135,14 @@ func (c *Conn) rcpt(arg string) reply {
 	}
 	p, rest, err := parsePath(rest, c.cfg.StrictPaths)
 	if err != nil {
-		return badPath(err)
+		return badPath(enhRecipient, err)
 	}
 	if p.null {
-		return refuse(501, smtp.EnhancedCode{5, 1, 3}, "A recipient must not be null")
+		return refuse(501, enhRecipient, "A recipient must not be null")
 	}
 	var ps params
 	if err := ps.parse(rest); err != nil {
-		return syntax(err.Error())
+		return syntax("Syntax error: " + err.Error())
 	}
 	if ps.n > 0 && !c.esmtp {
 		return refuse(555, enhParam, "Parameters need EHLO")

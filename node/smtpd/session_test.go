@@ -94,7 +94,7 @@ func verdict(address string) error {
 		return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "User unknown"}
 	case "later":
 		return fmt.Errorf("wrapped: %w", &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 4, 3}, Message: "Directory away\nTry again"})
-	case "broken", "data-broken":
+	case "broken", "data-odd":
 		return errors.New("open /secret/path: permission denied")
 	case "goaway":
 		return &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 7, 0}, Message: "Go away"}
