@@ -2,7 +2,6 @@ package smtpd
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net"
 	"time"
@@ -160,9 +159,5 @@ func (t contentClock) fill(c *Conn) error {
 	}
 	c.raw.SetReadDeadline(d)
 	c.in.grow()
-	err := c.in.fill()
-	if errors.Is(err, io.EOF) {
-		err = io.ErrUnexpectedEOF
-	}
-	return err
+	return c.in.fill()
 }

@@ -69,6 +69,8 @@ func (s *settings) apply(t *testing.T, line string) {
 	switch key {
 	case "insecure-auth":
 		s.config.AllowInsecureAuth = true
+	case "tls":
+		s.config.TLS = serverTLS(t)
 	case "strict-paths":
 		s.config.StrictPaths = true
 	case "plain":

@@ -9,6 +9,8 @@ import (
 const (
 	idleBuffer = 2 << 10
 	busyBuffer = 32 << 10 // more than any line may have
+
+	maxEmptyReads = 100
 )
 
 // busyBuffers holds *[busyBuffer]byte. It is a cache without state that anyone
@@ -29,7 +31,7 @@ func (in *input) window() []byte { return in.buf[in.r:in.w] }
 func (in *input) empty() bool    { return in.r == in.w }
 func (in *input) advance(n int)  { in.r += n }
 
-// fill reads once from the source. It makes room first; a window that fills the
+// fill reads from the source. It makes room first; a window that fills the
 // busy buffer is the caller's fault, since no line may be that long.
 func (in *input) fill() error {
 	if in.buf == nil {
@@ -50,16 +52,21 @@ func (in *input) fill() error {
 		}
 		in.grow()
 	}
-	n, err := in.src.Read(in.buf[in.w:])
-	in.w += n
-	if n > 0 {
-		// An error that came with octets comes again at the next read.
-		return nil
+	for range maxEmptyReads {
+		n, err := in.src.Read(in.buf[in.w:])
+		in.w += n
+		switch {
+		case n > 0:
+			return nil // an error that came with octets comes again at the next read
+		case err == io.EOF:
+			// To a session io.EOF means that its message is complete; that the
+			// connection has ended must never look like it.
+			return io.ErrUnexpectedEOF
+		case err != nil:
+			return err
+		}
 	}
-	if err == nil {
-		err = io.ErrNoProgress
-	}
-	return err
+	return io.ErrNoProgress
 }
 
 // grow switches to the busy buffer.
