@@ -39,8 +39,9 @@ const (
 	// bootPatience multiplies SuspectAfter for a server never heard in this run:
 	// nodes of a cluster do not all start in the same second.
 	bootPatience = 3
-	// maxRefuted bounds the doubling: 2^6 times SuspectAfter.
-	maxRefuted = 6
+	// maxRefuted bounds the doubling at 2^4 times SuspectAfter: a real death must
+	// still be noticed when nobody else can.
+	maxRefuted = 4
 )
 
 func (m *Machine) peer(server GUID) *peer {
