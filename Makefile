@@ -4,7 +4,7 @@ GO      ?= go
 BIN     := bin
 TOOLS   := $(BIN)/tools
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
-LDFLAGS := -X github.com/postroad/postroad/node.Version=$(VERSION) -X main.version=$(VERSION)
+LDFLAGS := -X main.version=$(VERSION)
 
 # The end-to-end folders start real processes; the race run covers the rest.
 UNIT = $(shell $(GO) list ./... | grep -v -e /deploy/e2e -e /deploy/bench)
@@ -19,7 +19,7 @@ build: ## bin/postroad and bin/postroadctl, static
 run: build ## a cluster on this machine, until Ctrl-C; data in ./data
 	$(BIN)/postroad up --data data
 
-test: build ## every test; installs the Debian peers that the end-to-end folders need
+test: build $(TOOLS)/grpcurl ## every test; installs the Debian peers that the end-to-end folders need
 	deploy/e2e/peers.sh
 	$(GO) test -timeout 20m ./...
 

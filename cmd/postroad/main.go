@@ -10,9 +10,10 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-
-	"github.com/postroad/postroad/node"
 )
+
+// version is set by the linker.
+var version = "devel"
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -21,7 +22,7 @@ func main() {
 		Use:           "postroad",
 		Short:         "A cluster of mail-transport nodes",
 		Long:          "Postroad moves an organisation's mail between its sites, over the cheapest path that works.\nStart with `postroad up`; operate with `postroadctl`.",
-		Version:       node.Version,
+		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}

@@ -19,7 +19,7 @@ in flight are finished, the rest stays in the spool.`,
 			if err != nil {
 				return err
 			}
-			n, err := node.New(c, node.Deps{})
+			n, err := node.New(c, node.Deps{Version: version})
 			if err != nil {
 				return err
 			}

@@ -17,7 +17,7 @@ func routeExplain(c *client) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "explain ADDRESS",
 		Short:   "Say which way mail to an address goes, and why the others lost",
-		Example: "  postroadctl route explain erik@example.test --from paris-1\n  postroadctl route explain someone@example.net --size 5242880 --priority low",
+		Example: "  postroadctl route explain olav@example.test --from paris-1\n  postroadctl route explain someone@example.net --size 5242880 --priority low",
 		Args:    cobra.ExactArgs(1),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error {
 			req.Address = args[0]

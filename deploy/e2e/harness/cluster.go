@@ -143,6 +143,13 @@ func (c *Cluster) Kill(name string) {
 	c.Signal(c.Node(name).PID, syscall.SIGKILL)
 }
 
+// KillIfAlive sends SIGKILL to a node that has a process; a node that is dead and
+// waits for its restart is left alone.
+func (c *Cluster) KillIfAlive(name string) bool {
+	c.t.Helper()
+	return syscall.Kill(c.Node(name).PID, syscall.SIGKILL) == nil
+}
+
 // Signal sends a signal to a process of the cluster; after SIGKILL it waits
 // until the process is gone.
 func (c *Cluster) Signal(pid int, sig syscall.Signal) {

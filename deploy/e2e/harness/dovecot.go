@@ -23,6 +23,12 @@ type Dovecot struct {
 // others are refused by LMTP, for each recipient alone.
 func StartDovecot(t testing.TB, users ...string) *Dovecot {
 	t.Helper()
+	return StartDovecotAt(t, Ports(t, 1), users...)
+}
+
+// StartDovecotAt runs it on a given port.
+func StartDovecotAt(t testing.TB, port int, users ...string) *Dovecot {
+	t.Helper()
 	bin := Program(t, "/usr/sbin/dovecot")
 	Program(t, "/usr/lib/dovecot/lmtp")
 	dir, err := os.MkdirTemp("", "postroad-dovecot-") // reachable by Dovecot's users, see StartPostfix
@@ -30,7 +36,7 @@ func StartDovecot(t testing.TB, users ...string) *Dovecot {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	d := &Dovecot{t: t, Port: Ports(t, 1), dir: dir}
+	d := &Dovecot{t: t, Port: port, dir: dir}
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
