@@ -112,7 +112,7 @@ func (d *Directory) checkUnused(ctx context.Context, s *state, key Key) error {
 		if err != nil {
 			return err
 		}
-		users = append(users, homes...)
+		users = append(homes, users...)
 	}
 	if len(users) > 0 {
 		return Invalid([]Problem{{key.Kind, key.Name, "", "is still used by " + listed(users) + "; change or delete these first"}})
@@ -120,10 +120,10 @@ func (d *Directory) checkUnused(ctx context.Context, s *state, key Key) error {
 	return nil
 }
 
-// homes names some mailboxes of a server.
+// homes names some mailboxes of a server; it may have a million.
 func (d *Directory) homes(ctx context.Context, revision int64, server string) ([]Key, error) {
 	prefix := d.keys.homes(server)
-	resp, err := d.get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithRev(revision), clientv3.WithLimit(6), clientv3.WithKeysOnly())
+	resp, err := d.get(ctx, prefix, clientv3.WithPrefix(), clientv3.WithRev(revision), clientv3.WithLimit(3), clientv3.WithKeysOnly())
 	if err != nil {
 		return nil, err
 	}

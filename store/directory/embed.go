@@ -105,6 +105,8 @@ func (c EmbedConfig) server() (*embed.Config, string, error) {
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 	if cfg.InitialCluster = c.Cluster; c.Cluster == "" {
 		cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
+		// Alone there is nobody to wait for before the election.
+		cfg.TickMs, cfg.ElectionMs = 20, 200
 	}
 	if c.TLS != nil {
 		info := transport.TLSInfo{
@@ -150,5 +152,5 @@ func (e *Embedded) Endpoints() []string {
 func (e *Embedded) Err() <-chan error { return e.etcd.Err() }
 
 // Stop ends the server; it returns when its files are closed. It may be called
-// only once.
+// only once. Close clients first: etcd gives those that still watch some seconds.
 func (e *Embedded) Stop() { e.etcd.Close() }

@@ -61,11 +61,11 @@ func compareKeys(a, b Key) int {
 	return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Name, b.Name))
 }
 
-// listed names at most five keys.
+// listed names at most eight keys.
 func listed(keys []Key) string {
 	var names []string
 	for i, k := range keys {
-		if i == 5 {
+		if i == 8 {
 			names = append(names, "and more")
 			break
 		}
