@@ -18,7 +18,7 @@ func (s *Spool) Accept(msgs ...Incoming) error {
 	if err := s.admit(size); err != nil {
 		return err
 	}
-	if err := s.fault("accept.begin"); err != nil {
+	if err := s.fault(faultAcceptBegin); err != nil {
 		return err
 	}
 	batch := s.db.NewBatchWithSize(int(size))
@@ -39,7 +39,7 @@ func (s *Spool) Accept(msgs ...Incoming) error {
 		return err
 	}
 	s.accepted(msgs)
-	return s.fault("accept.synced")
+	return s.fault(faultAcceptSynced)
 }
 
 // checkIncoming refuses what would break the rules of the keys, and measures

@@ -92,7 +92,7 @@ func (b *Body) flush() error {
 	if err := s.admit(chunkSize); err != nil {
 		return err
 	}
-	if err := s.fault("body.chunk"); err != nil {
+	if err := s.fault(faultBodyChunk); err != nil {
 		return err
 	}
 	batch := s.db.NewBatchWithSize(chunkSize + 128)
@@ -111,7 +111,7 @@ func (b *Body) flush() error {
 	}
 	b.chunks++
 	b.last = b.last[:0]
-	return s.fault("body.chunk.written")
+	return s.fault(faultBodyChunkWritten)
 }
 
 // setLast adds the chunk in memory to a batch.
@@ -139,6 +139,7 @@ func (b *Body) Discard() {
 	if deleteChunks(batch, b.id, chunks) == nil && batch.SingleDelete(appendOpenBodyKey(nil, b.id), nil) == nil {
 		_ = b.spool.commitUnsynced(batch)
 	}
+	_ = b.spool.fault(faultBodyDiscarded)
 }
 
 // end closes the body for use and gives its buffer back.

@@ -74,10 +74,3 @@ func (s *Spool) readError(err error) error {
 	}
 	return fmt.Errorf("spool: read: %w", err)
 }
-
-func (s *Spool) fault(point string) error {
-	if s.faults == nil {
-		return nil
-	}
-	return s.faults(point)
-}

@@ -139,13 +139,13 @@ func (s *Spool) create(dir string, o Options) (*pebble.DB, error) {
 }
 
 func (s *Spool) finishCreate(dir string) error {
-	if err := s.fault("open.created"); err != nil {
+	if err := s.fault(faultOpenCreated); err != nil {
 		return err
 	}
 	if err := writeFile(s.disk, dir, formatName, fmt.Sprintf("%s%d\n", formatPrefix, formatVersion)); err != nil {
 		return err
 	}
-	if err := s.fault("open.marked"); err != nil {
+	if err := s.fault(faultOpenMarked); err != nil {
 		return err
 	}
 	return s.disk.Remove(s.disk.PathJoin(dir, creatingName))
@@ -176,7 +176,7 @@ func (s *Spool) pebbleOptions(o Options) *pebble.Options {
 		MemTableStopWritesThreshold: 4,
 		CacheSize:                   32 << 20,
 		MaxOpenFiles:                1000,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       16,
 		L0StopWritesThreshold:       64,
 		LBaseMaxBytes:               256 << 20,
 		EventListener:               s.events(),
@@ -196,5 +196,8 @@ func (s *Spool) events() *pebble.EventListener {
 			s.log.Warn("spool writes are held back", zap.String("reason", i.Reason))
 		},
 		WriteStallEnd: func() { s.log.Info("spool writes go on") },
+		PossibleAPIMisuse: func(i pebble.PossibleAPIMisuseInfo) {
+			s.log.Error("spool deleted a key that it set twice or never; please report this", zap.Stringer("storage", i))
+		},
 	}
 }

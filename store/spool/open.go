@@ -164,13 +164,14 @@ func (s *Spool) sweep() error {
 }
 
 func (s *Spool) sweepBody(b bodyID) error {
-	if err := s.fault("sweep.begin"); err != nil {
+	if err := s.fault(faultSweepBegin); err != nil {
 		return err
 	}
 	batch := s.db.NewBatch()
 	low := appendChunkKey(nil, b, 0)
 	err := s.scan(low, append(appendChunkKey(nil, b, ^uint32(0)), 0), func(it *pebble.Iterator) (bool, error) {
-		return it.Next(), batch.SingleDelete(it.Key(), nil)
+		err := batch.SingleDelete(it.Key(), nil)
+		return it.Next(), err
 	})
 	if err != nil {
 		return err
@@ -181,7 +182,7 @@ func (s *Spool) sweepBody(b bodyID) error {
 	if err := s.commitUnsynced(batch); err != nil {
 		return err
 	}
-	return s.fault("sweep.done")
+	return s.fault(faultSweepDone)
 }
 
 func (s *Spool) countInBackground(snap *pebble.Snapshot) {

@@ -24,7 +24,7 @@ func (s *Spool) Plan(id ID, plan []byte, entries []Entry, reports ...Incoming) e
 	if err := s.admitInside(); err != nil {
 		return err
 	}
-	if err := s.fault("plan.begin"); err != nil {
+	if err := s.fault(faultPlanBegin); err != nil {
 		return err
 	}
 	set := shardsOf(reports) | 1<<shardOf(id)
@@ -38,7 +38,7 @@ func (s *Spool) Plan(id ID, plan []byte, entries []Entry, reports ...Incoming) e
 		s.counts.entry(e.Queue, 1)
 	}
 	s.accepted(reports)
-	return s.fault("plan.applied")
+	return s.fault(faultPlanApplied)
 }
 
 func (s *Spool) plan(id ID, plan []byte, entries []Entry, reports []Incoming, size int) error {

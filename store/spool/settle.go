@@ -25,7 +25,7 @@ func (s *Spool) Settle(list ...Settlement) (finished []bool, err error) {
 	if err := s.admitInside(); err != nil {
 		return nil, err
 	}
-	if err := s.fault("settle.begin"); err != nil {
+	if err := s.fault(faultSettleBegin); err != nil {
 		return nil, err
 	}
 	c := s.newChange(size)
@@ -44,13 +44,13 @@ func (s *Spool) Settle(list ...Settlement) (finished []bool, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := s.fault("settle.applied"); err != nil {
+	if err := s.fault(faultSettleApplied); err != nil {
 		return nil, err
 	}
 	if err := c.wait(); err != nil {
 		return nil, err
 	}
-	return finished, s.fault("settle.synced")
+	return finished, s.fault(faultSettleSynced)
 }
 
 // Remove deletes a message in whatever state it is, durably; reports are
@@ -64,7 +64,7 @@ func (s *Spool) Remove(id ID, reports ...Incoming) error {
 	if err := s.admitInside(); err != nil {
 		return err
 	}
-	if err := s.fault("remove.begin"); err != nil {
+	if err := s.fault(faultRemoveBegin); err != nil {
 		return err
 	}
 	c := s.newChange(int(size))
@@ -80,13 +80,13 @@ func (s *Spool) Remove(id ID, reports ...Incoming) error {
 	if err != nil {
 		return err
 	}
-	if err := s.fault("remove.applied"); err != nil {
+	if err := s.fault(faultRemoveApplied); err != nil {
 		return err
 	}
 	if err := c.wait(); err != nil {
 		return err
 	}
-	return s.fault("remove.synced")
+	return s.fault(faultRemoveSynced)
 }
 
 func (s *Spool) checkSettlements(list []Settlement) (size int, err error) {
@@ -115,7 +115,8 @@ type change struct {
 	lock    uint64 // shards
 	batch   *pebble.Batch
 	touched []ID
-	reports []Incoming
+	reports []Incoming // to be accepted with it
+	skipped []Incoming // of settlements that came too late
 	tally   tally
 	// references deleted by this change; non-nil while references is locked.
 	dropped map[ID]struct{}
@@ -156,6 +157,9 @@ func (c *change) wait() error {
 		return err
 	}
 	c.spool.accepted(c.reports)
+	for _, r := range c.skipped {
+		r.Body.Discard()
+	}
 	return nil
 }
 
@@ -218,9 +222,7 @@ func (c *change) settle(e *Settlement, finished *bool) error {
 
 func (c *change) skip(e *Settlement) {
 	c.spool.log.Info("settlement of an entry that is gone", zap.Binary("id", e.ID[:]), zap.String("queue", e.Queue), zap.Int64("due", e.Due))
-	for _, r := range e.Reports {
-		r.Body.Discard()
-	}
+	c.skipped = append(c.skipped, e.Reports...)
 }
 
 func (c *change) requeue(id ID, m *message, e Entry) error {
