@@ -37,7 +37,7 @@ func (t *Table) indexSpaces() {
 			as := &c.AddressSpaces[at]
 			l := t.levelFor(upperType(as.Type), as.Pattern)
 			l.spaces = append(l.spaces, space{conn: int32(i), cost: costMetric(as.Cost), at: int32(at)})
-			if x := t.spaces[typeSMTP]; x != nil && l == x.any && t.inScope(int32(i)) {
+			if x := t.spaces[typeSMTP]; x != nil && l == x.any && !t.conns[i].away {
 				t.anywhere = true
 			}
 		}
@@ -49,11 +49,6 @@ func upperType(typ string) string {
 		return typeSMTP
 	}
 	return strings.ToUpper(typ)
-}
-
-// inScope says whether this server may choose the connector at all.
-func (t *Table) inScope(conn int32) bool {
-	return t.top.Connectors[conn].Scope == ScopeOrganization || t.conns[conn].group == t.group
 }
 
 func (t *Table) levelFor(typ, pattern string) *level {

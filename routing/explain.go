@@ -63,6 +63,7 @@ type recorder struct {
 	candidates []Candidate
 	seen       []considered // parallel to candidates
 	best       int          // index of the winner; -1: none
+	won        string       // why, if not by its cost
 	ranked     []Ranked
 	way        []GUID
 	reasons    []string
@@ -136,7 +137,7 @@ func (r *recorder) compare() {
 		c, s := &r.candidates[i], r.seen[i]
 		switch {
 		case i == r.best:
-			c.Chosen, c.Reason = true, "lowest cost of the connectors that can be used"
+			c.Chosen, c.Reason = true, orElse(r.won, "lowest cost of the connectors that can be used")
 			if r.t.conns[w.conn].state == stateHeld {
 				c.Reason += "; down, and it holds its mail"
 			}
@@ -244,6 +245,8 @@ func (r *recorder) ways(q *question, group int32) {
 			c.Reason = t.barText(e.conn, bar)
 		case !t.conns[e.conn].state.usable():
 			c.Reason = t.down(e.conn)
+		case avoid[group]:
+			c.Reason = "the message has been in group " + t.top.Groups[group].Name + " before"
 		case avoid[e.to]:
 			c.Reason = "leads into group " + t.top.Groups[e.to].Name + ", which the message has visited"
 		case tree.dist[e.to] == noPath:

@@ -16,7 +16,11 @@ type edge struct {
 func (g *graph) out(group int32) (first, end int32) { return g.start[group], g.start[group+1] }
 
 func newGraph(t *Table) graph {
-	var list []edge
+	number := 0
+	for i := range t.top.Connectors {
+		number += len(t.top.Connectors[i].Targets)
+	}
+	list := make([]edge, 0, number)
 	for i := range t.top.Connectors {
 		c, n := &t.top.Connectors[i], &t.conns[i]
 		for _, e := range c.Targets {

@@ -45,7 +45,7 @@ func (q *question) tree(group int32) *spf {
 	}
 	avoid := make([]bool, len(q.t.top.Groups))
 	for _, g := range q.m.Visited {
-		if i, ok := q.t.groupAt[g]; ok && i != q.t.group {
+		if i, ok := q.t.groupAt[g]; ok {
 			avoid[i] = true
 		}
 	}

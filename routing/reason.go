@@ -1,6 +1,7 @@
 package routing
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,30 +16,31 @@ func (q *question) note(text string) {
 	}
 }
 
-// stuck decides for addresses whose connectors are all out of reach.
+// stuck decides for addresses whose connectors are all out of reach. The most
+// hopeful of their verdicts counts: waiting before loop before no route.
 func (q *question) stuck(l *level) Decision {
-	d := Decision{Kind: Unreachable}
+	d := Decision{Kind: NoRoute, TooLarge: true}
 	var why []string
-	loops := true
 	for i := range l.spaces {
 		conn := l.spaces[i].conn
 		if q.barred(conn, true) != barNone {
 			continue
 		}
-		var text string
+		one := Decision{Kind: Unreachable}
 		if q.t.conns[conn].state == stateDown {
-			text, loops = q.t.down(conn), false
+			one.Reason = q.t.down(conn)
 		} else {
-			r := q.unreachable(q.t.conns[conn].group)
-			text, loops = r.Reason, loops && r.Kind == Loop
+			one = q.unreachable(q.t.conns[conn].group)
 		}
+		if one.Kind == Unreachable || one.Kind == Loop && d.Kind == NoRoute {
+			d.Kind = one.Kind
+		}
+		d.TooLarge = d.TooLarge && one.TooLarge
 		if len(why) < maxListed {
-			why = append(why, q.t.connName(conn)+": "+text)
+			why = append(why, q.t.connName(conn)+": "+one.Reason)
 		}
 	}
-	if loops {
-		d.Kind = Loop
-	}
+	d.TooLarge = d.TooLarge && d.Kind == NoRoute
 	d.Reason = strings.Join(why, "; ")
 	return d
 }
@@ -68,6 +70,9 @@ func (q *question) unreachable(group int32) Decision {
 	t := q.t
 	name := t.top.Groups[group].Name
 	if q.live.dist[group] != noPath {
+		if slices.Contains(q.m.Visited, t.top.Groups[group].GUID) {
+			return Decision{Kind: Loop, Reason: "the message has been in group " + name + " before"}
+		}
 		return Decision{Kind: Loop, Reason: "the only way to group " + name + " leads back through group " +
 			q.firstVisited(group) + ", which the message has visited"}
 	}
@@ -104,10 +109,8 @@ func (q *question) barredFrom(group int32) Decision {
 // firstVisited names the first visited group on the live path.
 func (q *question) firstVisited(group int32) string {
 	for _, g := range q.live.groups(&q.t.graph, group)[1:] {
-		for _, v := range q.m.Visited {
-			if q.t.top.Groups[g].GUID == v {
-				return q.t.top.Groups[g].Name
-			}
+		if slices.Contains(q.m.Visited, q.t.top.Groups[g].GUID) {
+			return q.t.top.Groups[g].Name
 		}
 	}
 	return ""

@@ -69,7 +69,7 @@ func (q *question) pick(l *level) (best *space, price metric, open, fallback boo
 			continue
 		}
 		open = true
-		fallback = fallback && t.top.Connectors[s.conn].Fallback
+		fallback = fallback && t.conns[s.conn].falls
 		p, ok := q.price(s)
 		if q.rec != nil {
 			q.rec.candidate(q, s, p, ok)
@@ -83,14 +83,15 @@ func (q *question) pick(l *level) (best *space, price metric, open, fallback boo
 
 // barred says why the message may not use a connector.
 func (q *question) barred(conn int32, choosing bool) barrier {
-	c := &q.t.top.Connectors[conn]
-	if choosing && !q.t.inScope(conn) {
+	switch n := &q.t.conns[conn]; {
+	case choosing && n.away:
 		return barScope
+	case n.off != barNone:
+		return n.off
+	case n.bars:
+		return q.t.top.Connectors[conn].bars(q.m)
 	}
-	if bar := c.off(); bar != barNone {
-		return bar
-	}
-	return c.bars(q.m)
+	return barNone
 }
 
 // price is what an address space costs from here, path included.
@@ -144,6 +145,7 @@ func (q *question) travelled(x *spaceIndex, address string) (Decision, bool) {
 	}
 	if q.rec != nil {
 		q.rec.candidate(q, best, price, true)
+		q.rec.won = "chosen by an earlier server"
 		q.rec.others(x.match(address), conn, "an earlier server chose another connector")
 	}
 	q.note("an earlier server chose the connector")

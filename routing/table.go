@@ -34,6 +34,9 @@ type conn struct {
 	state  connState
 	mine   bool // this server may send over it now
 	bars   bool // has restrictions on messages
+	away   bool // not in scope for this server
+	falls  bool // Fallback
+	off    barrier
 	drain  metric
 	weight uint64 // Weight(self, connector)
 	// Live bridgeheads, best first; only for connectors of the own group.
@@ -110,6 +113,8 @@ func (t *Table) judgeConnectors() {
 		t.connAt[c.GUID] = int32(i)
 		n.group = t.groupIndex(c.Group)
 		n.weight = Weight(t.top.Self, c.GUID)
+		n.away = c.Scope == ScopeGroup && n.group != t.group
+		n.falls, n.off = c.Fallback, c.off()
 		n.bars = c.MaxSize > 0 || c.Priorities != 0 || c.NoSystem || c.NoUser
 		local = t.locals(c, local[:0])
 		remote = t.remotes(c, remote[:0])

@@ -32,6 +32,10 @@ type Hop struct {
 	Connector GUID
 	// ConnectorName is its name in the directory.
 	ConnectorName string
+	// Travel is the connector chosen for the messages, which travels with them
+	// to the next node (HopNode); zero: that node chooses. It may be the one the
+	// hop leads over, and often lies further on.
+	Travel GUID
 	// Hosts are the SMTP addresses to try, in order: "host:port", or "[1.2.3.4]".
 	// For HopNode they belong to one server; for HopSmartHost each is one host.
 	Hosts []string
@@ -81,7 +85,8 @@ func (h Hop) Key() string {
 	case HopLocal:
 		return "local"
 	case HopNode:
-		return "node:" + h.Server.String() + ":" + h.Connector.String()
+		// All messages of a link get one passport's worth of routing.
+		return "node:" + h.Server.String() + ":" + h.Connector.String() + ":" + h.Travel.String()
 	case HopSmartHost:
 		return "smarthost:" + h.Connector.String() + ":" + strings.Join(h.Hosts, ";")
 	case HopMX:
