@@ -27,7 +27,7 @@ type Store interface {
 // Router gives the next hop of a queue.
 type Router interface {
 	// Hop answers for the routing table of this moment. It must be fast: a change
-	// of the table asks it once for each queue.
+	// of the table asks it once for each queue. It must not call the runner.
 	Hop(dest mail.Destination, class mail.Class, visited []mail.GUID) mail.Hop
 	// Subscribe has f called after each change of the table. f does not block.
 	Subscribe(f func())

@@ -66,6 +66,8 @@ type Info struct {
 	NextAttempt time.Time // zero: none planned
 	Class       string
 	Connections int
+
+	name string // the queue's name in the spool; empty for one that is only listed
 }
 
 // Message is one queued message as an operator sees it.

@@ -2,40 +2,338 @@ package queue
 
 import (
 	"context"
+	"runtime"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/store/spool"
 )
 
 // Runner performs what the scheduler decides. Its methods may be called from
 // many goroutines.
 type Runner struct {
-	conf Config
+	c     Config
+	log   *zap.Logger
+	cache *cache
+
+	mu    sync.Mutex // guards what follows
+	sched *Scheduler
+	feeds map[ConnID]*feed
+	links []Effect   // EffectLink, to be told in order
+	quiet *sync.Cond // broadcast when something in flight ended
+	armed int64      // when the clock will ring; 0: not
+
+	inMu   sync.Mutex
+	intake *intake
+
+	settleMu sync.Mutex
+	settling []*settled // what the next commit takes
+
+	// Each of these has room for one: it says "look again".
+	work, ring, commit, told, rerouted chan struct{}
+
+	disk chan struct{} // slots of those who read the spool for the scheduler
+	wg   sync.WaitGroup
+	// serving ends when connections are to be broken.
+	serving context.Context
+	abort   context.CancelFunc
 }
 
+// diskReaders bounds how many fill queues or handle overdue messages at a time.
+const diskReaders = 8
+
 // New builds a Runner; Run starts it.
-func New(c Config) *Runner { return &Runner{conf: c} }
+func New(c Config) *Runner {
+	c.Clock = c.Clock.fill()
+	c.Limits = c.Limits.fill()
+	if c.Workers <= 0 {
+		c.Workers = runtime.GOMAXPROCS(0)
+	}
+	if c.DirectoryRetry <= 0 {
+		c.DirectoryRetry = time.Second
+	}
+	if c.DrainTimeout <= 0 {
+		c.DrainTimeout = 10 * time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = zap.NewNop()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Events == nil {
+		c.Events = func(mail.Event) {}
+	}
+	if c.Links == nil {
+		c.Links = func(mail.GUID, bool, string) {}
+	}
+	if c.SizeLimits == nil {
+		c.SizeLimits = func() []int64 { return nil }
+	}
+	r := &Runner{
+		c: c, log: c.Logger, cache: newCache(c.Limits.Cached),
+		sched: NewScheduler(c.Limits, c.Clock), feeds: map[ConnID]*feed{},
+		intake: newIntake(maxIntake),
+		work:   make(chan struct{}, 1), ring: make(chan struct{}, 1), commit: make(chan struct{}, 1),
+		told: make(chan struct{}, 1), rerouted: make(chan struct{}, 1),
+		disk: make(chan struct{}, diskReaders),
+	}
+	r.quiet = sync.NewCond(&r.mu)
+	r.serving, r.abort = context.WithCancel(context.Background())
+	return r
+}
+
+// signal says "look again" to whoever waits on c.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func (r *Runner) now() int64 { return r.c.Now().UnixMilli() }
 
 // Run reads what the spool holds and moves mail until ctx ends; then it drains.
-// It returns nil after a clean end.
-func (r *Runner) Run(ctx context.Context) error { return nil }
+// It returns nil after a clean end. A Runner runs once.
+func (r *Runner) Run(ctx context.Context) error {
+	defer r.abort()
+	if err := r.recover(); err != nil {
+		return err
+	}
+	// What serves the connections lives until they are gone; what brings in more
+	// ends with ctx.
+	base, stop := context.WithCancel(context.Background())
+	defer stop()
+	var service, supply sync.WaitGroup
+	service.Go(func() { r.commitLoop(base) })
+	service.Go(func() { r.tellLoop(base) })
+	supply.Go(func() { r.clockLoop(ctx) })
+	supply.Go(func() { r.rerouteLoop(ctx) })
+	for range r.c.Workers {
+		supply.Go(func() { r.worker(ctx) })
+	}
+	r.c.Router.Subscribe(func() { signal(r.rerouted) })
+	signal(r.rerouted) // the table may have changed since recover asked
 
-// Enqueue takes over a message that was accepted durably. It does not block on
-// delivery; env must not be changed after.
-func (r *Runner) Enqueue(id mail.ID, env *mail.Envelope) {}
+	<-ctx.Done()
+	supply.Wait()
+	limit, cancel := context.WithTimeout(context.Background(), r.c.DrainTimeout)
+	defer cancel()
+	err := r.Drain(limit)
+	r.abort()
+	r.wg.Wait()
+	stop()
+	service.Wait()
+	return err
+}
 
-// Drain stops giving out mail and waits until nothing is in flight, or ctx ends.
-func (r *Runner) Drain(ctx context.Context) error { return nil }
+// recover makes the queues of the spool known, and the messages that have no
+// plan. It reads no message.
+func (r *Runner) recover() error {
+	heads, err := r.c.Store.Queues()
+	if err != nil {
+		return err
+	}
+	for _, h := range heads {
+		key, err := ParseName(h.Queue)
+		if err != nil {
+			r.log.Error("queue_name_unreadable", zap.String("queue", h.Queue), zap.Error(err),
+				zap.String("cure", "its messages stay in the spool; start the version that wrote them"))
+			continue
+		}
+		r.do(func(now int64) {
+			r.sched.AddQueue(key, r.c.Router.Hop(key.Destination, key.Class, key.Visited), true, now)
+		})
+	}
+	n, err := r.rescan()
+	if err == nil && len(heads)+n > 0 {
+		r.log.Info("queues_recovered", zap.Int("queues", len(heads)), zap.Int("unplanned", n))
+	}
+	return err
+}
+
+// do gives the scheduler an input and performs the effects.
+func (r *Runner) do(input func(now int64)) {
+	now := r.now()
+	r.mu.Lock()
+	input(now)
+	r.release()
+}
+
+// release unlocks and performs the effects. Link reports are told by one
+// goroutine, so that a later one cannot overtake an earlier.
+func (r *Runner) release() {
+	effects := r.sched.Effects()
+	kept := effects[:0]
+	for _, e := range effects {
+		switch e.Kind {
+		case EffectLink:
+			r.links = append(r.links, e)
+			signal(r.told)
+		case EffectDial:
+			f := &feed{runner: r, id: e.Conn, hop: e.Hop, wake: make(chan bool, 1), open: map[*mail.Transaction]*delivery{}}
+			r.feeds[e.Conn] = f
+			r.wg.Go(func() { f.serve(e.Verdict) })
+		case EffectWake, EffectHangUp:
+			if f := r.feeds[e.Conn]; f != nil {
+				f.wake <- e.Kind == EffectWake // has room: one effect for each Idle
+			}
+		default:
+			kept = append(kept, e)
+		}
+	}
+	if next := r.sched.Next(); next != 0 && (r.armed == 0 || next < r.armed) {
+		r.armed = next
+		signal(r.ring)
+	}
+	r.mu.Unlock()
+	for _, e := range kept {
+		r.wg.Go(func() { r.fetch(e) })
+	}
+}
+
+// fetch performs the effects that read the spool.
+func (r *Runner) fetch(e Effect) {
+	r.disk <- struct{}{}
+	defer func() { <-r.disk }()
+	switch e.Kind {
+	case EffectFill:
+		r.fill(e)
+	case EffectDelay, EffectExpire:
+		r.overdue(e)
+	}
+}
+
+func (r *Runner) fill(e Effect) {
+	after := spool.Position{Due: e.After.Due, ID: spool.ID(e.After.ID)}
+	list, err := r.c.Store.Entries(e.Queue, after, e.Limit)
+	if err != nil {
+		r.log.Error("queue_unreadable", zap.String("queue", e.Queue), zap.Error(err))
+		r.do(func(now int64) { r.sched.FillFailed(e.Queue, now, fillRetry.Milliseconds()) })
+		return
+	}
+	refs := make([]Ref, 0, len(list))
+	for _, q := range list {
+		ref := Ref{ID: mail.ID(q.ID), Due: q.Due, Tag: q.Tag, Created: mail.ID(q.ID).Time().UnixMilli()}
+		// An entry whose tag cannot be read takes its turn and is set aside then.
+		if t, err := decodeTag(q.Tag, false); err == nil {
+			ref.Created, ref.Attempts, ref.Notified, ref.Multi = t.created, t.attempts, t.notified, t.multi
+		}
+		refs = append(refs, ref)
+	}
+	r.do(func(now int64) { r.sched.Filled(e.Queue, refs, len(list) < e.Limit, now) })
+}
+
+const fillRetry = 10 * time.Second
+
+// clockLoop calls Tick when the scheduler asked for it.
+func (r *Runner) clockLoop(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		r.mu.Lock()
+		next := r.sched.Next()
+		r.armed = next
+		r.mu.Unlock()
+		wait := time.Hour
+		if next != 0 {
+			wait = time.Duration(next-r.now()) * time.Millisecond
+		}
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.ring:
+		case <-timer.C:
+			r.do(r.sched.Tick)
+		}
+	}
+}
+
+func (r *Runner) rerouteLoop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.rerouted:
+		}
+		r.do(func(now int64) {
+			moved := r.sched.Reroute(func(k Key) mail.Hop {
+				return r.c.Router.Hop(k.Destination, k.Class, k.Visited)
+			}, now)
+			if moved > 0 {
+				r.log.Info("queues_rerouted", zap.Int("queues", moved))
+			}
+		})
+	}
+}
+
+// tellLoop tells link state, in order.
+func (r *Runner) tellLoop(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.told:
+		}
+		r.mu.Lock()
+		links := r.links
+		r.links = nil
+		r.mu.Unlock()
+		for _, e := range links {
+			if !e.OK {
+				r.log.Warn("link_failed", zap.Stringer("connector", e.Connector), zap.String("reason", e.Reason))
+			}
+			r.c.Links(e.Connector, e.OK, e.Reason)
+		}
+	}
+}
+
+// Drain stops giving out mail and waits until nothing is in flight, or ctx ends;
+// then its error is returned. What has not begun stays queued.
+func (r *Runner) Drain(ctx context.Context) error {
+	r.do(func(int64) { r.sched.Close() })
+	stop := context.AfterFunc(ctx, r.wakeDrain)
+	defer stop()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for len(r.feeds) > 0 || r.sched.InFlight() > 0 {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		r.quiet.Wait()
+	}
+	return nil
+}
+
+func (r *Runner) wakeDrain() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.quiet.Broadcast()
+}
 
 // SetClock changes the retry clock; it holds from the next failure on.
-func (r *Runner) SetClock(c Clock) {}
-
-// List tells of all queues: first those that are always there, then the others
-// by destination.
-func (r *Runner) List() []Info { return nil }
-
-// Messages lists the first messages of a queue by its ID, or of all queues
-// (""); at most limit.
-func (r *Runner) Messages(queue string, limit int) ([]Message, error) { return nil, nil }
+func (r *Runner) SetClock(c Clock) {
+	r.do(func(now int64) {
+		r.c.Clock = c.fill()
+		r.sched.SetClock(c, now)
+	})
+}
 
 // Retry makes the links of a queue ("": all) try now and returns how many waited.
-func (r *Runner) Retry(queue string) int { return 0 }
+func (r *Runner) Retry(id string) int {
+	n := 0
+	r.do(func(now int64) {
+		name := ""
+		if id != "" {
+			if name = r.sched.nameOf(id); name == "" {
+				return
+			}
+		}
+		n = r.sched.Retry(name, now)
+	})
+	return n
+}

@@ -1,0 +1,162 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/node/mail/codec"
+	"github.com/postroad/postroad/store/spool"
+)
+
+// Enqueue takes over a message that was accepted durably. It does not block on
+// delivery; env must not be changed after. Before Run it only notes the message.
+func (r *Runner) Enqueue(id mail.ID, env *mail.Envelope) {
+	r.inMu.Lock()
+	r.intake.add(id, env)
+	r.inMu.Unlock()
+	signal(r.work)
+}
+
+// worker categorizes messages until ctx ends.
+func (r *Runner) worker(ctx context.Context) {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for ctx.Err() == nil {
+		r.inMu.Lock()
+		it, ok, wait := r.intake.next(r.now())
+		spilled := !ok && r.intake.spilled
+		more := ok && r.intake.head < len(r.intake.ready)
+		r.inMu.Unlock()
+		if more {
+			signal(r.work) // another worker may help
+		}
+		switch {
+		case ok:
+			r.process(it)
+			continue
+		case spilled:
+			if n, err := r.rescan(); err != nil {
+				r.log.Error("spool_unreadable", zap.Error(err))
+			} else if n > 0 {
+				continue
+			}
+		}
+		d := time.Hour
+		if wait != 0 {
+			d = time.Duration(wait-r.now()) * time.Millisecond
+		} else if spilled {
+			d = time.Second
+		}
+		timer.Reset(d)
+		select {
+		case <-ctx.Done():
+		case <-r.work:
+		case <-timer.C:
+		}
+	}
+}
+
+// rescan reads submitted messages that are not known yet from the spool and
+// returns how many it found.
+func (r *Runner) rescan() (int, error) {
+	const page = 1000
+	r.inMu.Lock()
+	r.intake.spilled = false
+	r.inMu.Unlock()
+	found := 0
+	for after := (spool.ID{}); ; {
+		ids, err := r.c.Store.Submitted(after, page)
+		if err != nil {
+			r.inMu.Lock()
+			r.intake.spilled = true
+			r.inMu.Unlock()
+			return found, err
+		}
+		r.inMu.Lock()
+		for _, id := range ids {
+			before := len(r.intake.known)
+			r.intake.add(mail.ID(id), nil)
+			found += len(r.intake.known) - before
+		}
+		full := r.intake.spilled
+		r.inMu.Unlock()
+		if len(ids) < page || full {
+			signal(r.work)
+			return found, nil
+		}
+		after = ids[len(ids)-1]
+	}
+}
+
+// process takes one message from submitted to queued.
+func (r *Runner) process(it item) {
+	it.poison = false
+	if it.env == nil {
+		st, err := r.c.Store.Load(spool.ID(it.id))
+		if errors.Is(err, spool.ErrNotFound) || err == nil && st.Plan != nil {
+			r.processed(it.id) // it went on, or was removed, since the spool was listed
+			return
+		}
+		if err == nil {
+			it.env, err = codec.DecodeEnvelope(st.Envelope)
+		}
+		if err != nil {
+			it.poison = true
+			r.putOff(it, err)
+			return
+		}
+	}
+	plan, err := r.resolve(it.env)
+	if err != nil {
+		if !r.clock().expired(it.env.Created.UnixMilli(), r.now()) {
+			r.putOff(it, err)
+			return
+		}
+		plan = r.unresolved(it.env, err)
+	}
+	if err := r.plan(it, plan); err != nil {
+		r.putOff(it, err)
+		return
+	}
+	r.processed(it.id)
+}
+
+// resolve asks the categorizer; a panic there counts as a failed lookup.
+func (r *Runner) resolve(env *mail.Envelope) (p Plan, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("internal error of the categorizer: %v", v)
+		}
+	}()
+	return r.c.Categorizer.Resolve(env)
+}
+
+// unresolved gives up a message for which the directory had no answer in all its time.
+func (r *Runner) unresolved(env *mail.Envelope, err error) Plan {
+	var p Plan
+	o := expired(r.clock(), mail.Defer(mail.StatusDirectory, err.Error()), r.c.Now())
+	for i, rcpt := range env.Recipients {
+		t := mail.Target{Address: rcpt.Address, Original: rcpt.Original, Recipient: i, Notify: rcpt.Notify}
+		p.Failed = append(p.Failed, Failure{t, o})
+	}
+	return p
+}
+
+func (r *Runner) processed(id mail.ID) {
+	r.inMu.Lock()
+	defer r.inMu.Unlock()
+	r.intake.done(id)
+}
+
+func (r *Runner) putOff(it item, err error) {
+	r.inMu.Lock()
+	r.intake.putOff(it, err.Error(), r.c.DirectoryRetry, r.now())
+	r.inMu.Unlock()
+	r.log.Warn("message_not_categorized", zap.Stringer("id", it.id), zap.Error(err), zap.Bool("poison", it.poison))
+	signal(r.work)
+}

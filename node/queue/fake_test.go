@@ -1,0 +1,389 @@
+package queue
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing/synctest"
+	"time"
+
+	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/node/mail/codec"
+	"github.com/postroad/postroad/store/spool"
+)
+
+// fakeStore is the spool in memory, strict about the order of calls.
+type fakeStore struct {
+	mu   sync.Mutex
+	msgs map[spool.ID]*fakeMessage
+	// fail, if set, is asked before each call.
+	fail    func(call string) error
+	settles int
+}
+
+type fakeMessage struct {
+	envelope, plan []byte
+	entries        map[string]spool.Entry // by queue
+	outcomes       []spool.OutcomeRecord
+}
+
+func newFakeStore() *fakeStore { return &fakeStore{msgs: map[spool.ID]*fakeMessage{}} }
+
+func (s *fakeStore) check(call string) error {
+	if s.fail == nil {
+		return nil
+	}
+	return s.fail(call)
+}
+
+func (s *fakeStore) accept(env *mail.Envelope) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.msgs[spool.ID(env.ID)] = &fakeMessage{envelope: codec.EncodeEnvelope(env)}
+}
+
+func (s *fakeStore) reports(list []spool.Incoming) {
+	for _, in := range list {
+		s.msgs[in.ID] = &fakeMessage{envelope: in.Envelope}
+	}
+}
+
+func (s *fakeStore) Plan(id spool.ID, plan []byte, entries []spool.Entry, reports ...spool.Incoming) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.check("plan"); err != nil {
+		return err
+	}
+	m := s.msgs[id]
+	switch {
+	case m == nil:
+		return spool.ErrNotFound
+	case m.plan != nil || len(entries) == 0:
+		return spool.ErrInvalid
+	}
+	m.plan, m.entries = plan, map[string]spool.Entry{}
+	for _, e := range entries {
+		m.entries[e.Queue] = e
+	}
+	s.reports(reports)
+	return nil
+}
+
+func (s *fakeStore) Settle(list ...spool.Settlement) ([]bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.check("settle"); err != nil {
+		return nil, err
+	}
+	s.settles++
+	finished := make([]bool, len(list))
+	for i, st := range list {
+		m := s.msgs[st.ID]
+		if m == nil {
+			finished[i] = true
+			continue
+		}
+		if e, ok := m.entries[st.Queue]; !ok || e.Due != st.Due {
+			continue
+		}
+		delete(m.entries, st.Queue)
+		m.outcomes = append(m.outcomes, st.Outcomes...)
+		if st.Requeue != nil {
+			m.entries[st.Requeue.Queue] = *st.Requeue
+		}
+		s.reports(st.Reports)
+		if len(m.entries) == 0 {
+			delete(s.msgs, st.ID)
+			finished[i] = true
+		}
+	}
+	return finished, nil
+}
+
+func (s *fakeStore) Remove(id spool.ID, reports ...spool.Incoming) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.msgs[id] == nil {
+		return spool.ErrNotFound
+	}
+	delete(s.msgs, id)
+	s.reports(reports)
+	return nil
+}
+
+func (s *fakeStore) Load(id spool.ID) (spool.Stored, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.check("load"); err != nil {
+		return spool.Stored{}, err
+	}
+	m := s.msgs[id]
+	if m == nil {
+		return spool.Stored{}, spool.ErrNotFound
+	}
+	return spool.Stored{Envelope: m.envelope, Plan: m.plan, Outcomes: slices.Clone(m.outcomes)}, nil
+}
+
+func (s *fakeStore) OpenBody(spool.ID) (*spool.BodyReader, error) { return nil, spool.ErrNotFound }
+
+func (s *fakeStore) Submitted(after spool.ID, limit int) ([]spool.ID, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []spool.ID
+	for id, m := range s.msgs {
+		if m.plan == nil && bytes.Compare(id[:], after[:]) > 0 {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b spool.ID) int { return bytes.Compare(a[:], b[:]) })
+	return ids[:min(limit, len(ids))], nil
+}
+
+func (s *fakeStore) Queues() ([]spool.QueueHead, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	seen := map[string]bool{}
+	var out []spool.QueueHead
+	for _, m := range s.msgs {
+		for q, e := range m.entries {
+			if !seen[q] {
+				seen[q] = true
+				out = append(out, spool.QueueHead{Queue: q, Due: e.Due})
+			}
+		}
+	}
+	slices.SortFunc(out, func(a, b spool.QueueHead) int { return strings.Compare(a.Queue, b.Queue) })
+	return out, nil
+}
+
+func (s *fakeStore) Entries(queue string, after spool.Position, limit int) ([]spool.QueueEntry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.check("entries"); err != nil {
+		return nil, err
+	}
+	var out []spool.QueueEntry
+	from := Position{after.Due, mail.ID(after.ID)}
+	for id, m := range s.msgs {
+		if e, ok := m.entries[queue]; ok && (Position{e.Due, mail.ID(id)}).compare(from) > 0 {
+			out = append(out, spool.QueueEntry{ID: id, Due: e.Due, Tag: e.Tag})
+		}
+	}
+	slices.SortFunc(out, func(a, b spool.QueueEntry) int {
+		return Position{a.Due, mail.ID(a.ID)}.compare(Position{b.Due, mail.ID(b.ID)})
+	})
+	return out[:min(limit, len(out))], nil
+}
+
+func (s *fakeStore) Count(queue string) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := int64(0)
+	for _, m := range s.msgs {
+		if _, ok := m.entries[queue]; ok {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *fakeStore) len() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.msgs)
+}
+
+// fakeRouter sends each domain to the MX of that name unless told otherwise.
+type fakeRouter struct {
+	mu      sync.Mutex
+	hops    map[string]mail.Hop // by Destination.String
+	changed func()
+}
+
+func (r *fakeRouter) Hop(d mail.Destination, _ mail.Class, _ []mail.GUID) mail.Hop {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if h, ok := r.hops[d.String()]; ok {
+		return h
+	}
+	if d.Place == mail.PlaceLocal {
+		return mail.Hop{Kind: mail.HopLocal, Name: "local delivery"}
+	}
+	return mail.Hop{Kind: mail.HopMX, Name: d.Domain, Domain: d.Domain}
+}
+
+func (r *fakeRouter) Subscribe(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changed = f
+}
+
+func (r *fakeRouter) set(dest string, h mail.Hop) {
+	r.mu.Lock()
+	if r.hops == nil {
+		r.hops = map[string]mail.Hop{}
+	}
+	r.hops[dest] = h
+	f := r.changed
+	r.mu.Unlock()
+	if f != nil {
+		f()
+	}
+}
+
+// fakeAgent answers for each target; dial may refuse the connection.
+type fakeAgent struct {
+	dial   func(hop mail.Hop) error
+	answer func(hop mail.Hop, t *mail.Transaction, target mail.Target) mail.Outcome
+	after  func(hop mail.Hop, t *mail.Transaction) error // may break the connection
+
+	mu        sync.Mutex
+	delivered []string // "hop address"
+	dials     []string
+	at        []time.Time
+	together  []int // targets of each transaction
+}
+
+var delivered = mail.Outcome{Result: mail.Delivered, Status: mail.StatusOK, Reply: &mail.Reply{Code: 250}}
+
+func (a *fakeAgent) Serve(ctx context.Context, hop mail.Hop, feed mail.Feed) error {
+	a.mu.Lock()
+	a.dials = append(a.dials, hop.Name)
+	a.at = append(a.at, time.Now())
+	a.mu.Unlock()
+	if a.dial != nil {
+		if err := a.dial(hop); err != nil {
+			return err
+		}
+	}
+	for ctx.Err() == nil {
+		t := feed.Next()
+		if t == nil {
+			if !feed.Wait(5 * time.Second) {
+				return nil
+			}
+			continue
+		}
+		out := make([]mail.Outcome, len(t.Targets))
+		for i, target := range t.Targets {
+			out[i] = delivered
+			if a.answer != nil {
+				out[i] = a.answer(hop, t, target)
+			}
+			if out[i].Result == mail.Delivered {
+				a.mu.Lock()
+				a.delivered = append(a.delivered, hop.Name+" "+target.Address.String())
+				a.mu.Unlock()
+			}
+		}
+		a.mu.Lock()
+		a.together = append(a.together, len(t.Targets))
+		a.mu.Unlock()
+		feed.Done(t, out)
+		if a.after != nil {
+			if err := a.after(hop, t); err != nil {
+				return err
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+func (a *fakeAgent) got() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Sorted(slices.Values(a.delivered))
+}
+
+// fakeCategorizer: recipients at "here" are local, "nobody@..." fails, all
+// others are foreign.
+type fakeCategorizer struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (c *fakeCategorizer) set(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.err = err
+}
+
+func (c *fakeCategorizer) Resolve(env *mail.Envelope) (Plan, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.err != nil {
+		return Plan{}, c.err
+	}
+	var p Plan
+	for i, r := range env.Recipients {
+		t := mail.Target{Address: r.Address, Recipient: i, Notify: r.Notify}
+		switch {
+		case r.Address.Local == "nobody":
+			p.Failed = append(p.Failed, Failure{t, mail.Fail(mail.StatusUnknownUser, "unknown")})
+			continue
+		case r.Address.Domain != "here":
+			t.Destination = mail.Destination{Place: mail.PlaceForeign, Type: "SMTP", Domain: r.Address.Domain}
+		}
+		p.Targets = append(p.Targets, t)
+	}
+	return p, nil
+}
+
+// fakeReporter answers a message that has a sender with one from the null sender.
+type fakeReporter struct {
+	mu   sync.Mutex
+	list []string // "kind sender status..."
+	err  error
+	n    byte
+}
+
+func (r *fakeReporter) Report(kind ReportKind, env *mail.Envelope, targets []mail.Target, outcomes []mail.Outcome, _ mail.Content) ([]spool.Incoming, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil {
+		return nil, r.err
+	}
+	text := fmt.Sprintf("%s to %s:", [...]string{"", "failure", "delay", "success"}[kind], env.From)
+	for i, t := range targets {
+		text += fmt.Sprintf(" %s %s", t.Address, outcomes[i].Status)
+	}
+	r.list = append(r.list, text)
+	if env.Null() {
+		return nil, nil
+	}
+	r.n++
+	id := mail.NewID(time.Now(), [10]byte{0xd5, r.n})
+	dsn := &mail.Envelope{ID: id, Origin: id, Created: time.Now(), Received: time.Now(), System: true,
+		Recipients: []mail.Recipient{{Address: env.From}}}
+	return []spool.Incoming{{ID: spool.ID(id), Envelope: codec.EncodeEnvelope(dsn)}}, nil
+}
+
+func (r *fakeReporter) got() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.list)
+}
+
+// envelope makes the nth message, from a@here.
+func envelope(n int, rcpts ...string) *mail.Envelope {
+	now := time.Now()
+	id := mail.NewID(now, [10]byte{0, 0, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)})
+	env := &mail.Envelope{ID: id, Origin: id, Created: now, Received: now, Size: 1000, From: mail.Address{Local: "a", Domain: "here"}}
+	for _, r := range rcpts {
+		local, domain, _ := strings.Cut(r, "@")
+		env.Recipients = append(env.Recipients, mail.Recipient{Address: mail.Address{Local: local, Domain: domain}})
+	}
+	return env
+}
+
+var errAway = errors.New("connection refused")
+
+// pass lets virtual time go by.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}

@@ -1,0 +1,251 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/store/spool"
+)
+
+// feed hands transactions to one connection; it implements mail.Feed.
+type feed struct {
+	runner *Runner
+	id     ConnID
+	hop    mail.Hop
+	wake   chan bool // true: look again; false: close
+
+	mu   sync.Mutex
+	open map[*mail.Transaction]*delivery
+}
+
+// delivery is a transaction and what it is made of.
+type delivery struct {
+	mail.Transaction
+	parts []part
+}
+
+// part is one entry of a transaction: its targets are those from..to of the
+// transaction and have the indexes plan in the plan.
+type part struct {
+	queue    string
+	ref      Ref
+	from, to int
+	plan     []int
+}
+
+// serve is the life of the connection.
+func (f *feed) serve(verdict *mail.Outcome) {
+	r := f.runner
+	var end Ending
+	if verdict != nil {
+		f.sentence(*verdict)
+	} else {
+		end = f.ending(f.guarded())
+	}
+	f.reclaim(end.Err)
+	r.do(func(now int64) {
+		delete(r.feeds, f.id)
+		r.sched.Closed(f.id, end, now)
+		r.quiet.Broadcast()
+	})
+}
+
+// guarded runs the agent; a panic in it costs this connection, not the process.
+func (f *feed) guarded() (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			f.runner.log.Error("agent_panic", zap.String("next_hop", f.hop.Name), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			err = fmt.Errorf("internal error: %v", p)
+		}
+	}()
+	return f.runner.c.Agent.Serve(f.runner.serving, f.hop, f)
+}
+
+func (f *feed) ending(err error) Ending {
+	if err == nil {
+		return Ending{}
+	}
+	var reject *RejectError
+	if errors.As(err, &reject) {
+		o := reject.Outcome
+		o.Result = mail.Failed
+		return Ending{Verdict: &o}
+	}
+	return Ending{Err: err.Error()}
+}
+
+// sentence gives all that waits behind the hop the same outcome.
+func (f *feed) sentence(o mail.Outcome) {
+	for t := f.Next(); t != nil; t = f.Next() {
+		out := make([]mail.Outcome, len(t.Targets))
+		for i := range out {
+			out[i] = o
+		}
+		f.Done(t, out)
+	}
+}
+
+// reclaim takes back what the agent took and never reported.
+func (f *feed) reclaim(why string) {
+	f.mu.Lock()
+	var left []*mail.Transaction
+	for t := range f.open {
+		left = append(left, t)
+	}
+	f.mu.Unlock()
+	for _, t := range left {
+		f.runner.log.Error("transaction_unreported", zap.Stringer("id", t.Envelope.ID), zap.String("next_hop", f.hop.Name))
+		out := make([]mail.Outcome, len(t.Targets))
+		for i := range out {
+			out[i] = mail.Defer(mail.StatusDropped, "the connection ended without an outcome: "+why)
+		}
+		f.Done(t, out)
+	}
+}
+
+// Next implements mail.Feed.
+func (f *feed) Next() *mail.Transaction {
+	for {
+		var taken []Taken
+		f.runner.do(func(now int64) { taken = f.runner.sched.Take(f.id, now) })
+		if taken == nil {
+			return nil
+		}
+		d, err := f.runner.assemble(taken)
+		if err != nil {
+			f.runner.setAside(taken, err)
+			continue
+		}
+		f.mu.Lock()
+		f.open[&d.Transaction] = d
+		f.mu.Unlock()
+		return &d.Transaction
+	}
+}
+
+// Wait implements mail.Feed.
+func (f *feed) Wait(d time.Duration) bool {
+	rest := RestClose
+	f.runner.do(func(now int64) { rest = f.runner.sched.Idle(f.id, now) })
+	if rest != RestSleep {
+		return rest == RestAgain
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case more := <-f.wake:
+		return more
+	case <-timer.C:
+	}
+	promised := false
+	f.runner.do(func(int64) { promised = f.runner.sched.Unidle(f.id) })
+	if promised {
+		return <-f.wake
+	}
+	return false
+}
+
+// Done implements mail.Feed.
+func (f *feed) Done(t *mail.Transaction, outcomes []mail.Outcome) {
+	f.mu.Lock()
+	d := f.open[t]
+	delete(f.open, t)
+	f.mu.Unlock()
+	if d == nil {
+		f.runner.log.Error("transaction_reported_twice", zap.Stringer("id", t.Envelope.ID), zap.String("next_hop", f.hop.Name))
+		return
+	}
+	if len(outcomes) != len(t.Targets) {
+		f.runner.log.Error("outcomes_miscounted", zap.Stringer("id", t.Envelope.ID), zap.String("next_hop", f.hop.Name),
+			zap.Int("targets", len(t.Targets)), zap.Int("outcomes", len(outcomes)))
+		// Nobody knows which outcome is whose: trying again is the only safe reading.
+		outcomes = make([]mail.Outcome, len(t.Targets))
+		for i := range outcomes {
+			outcomes[i] = mail.Defer(mail.Status{Class: 4, Subject: 3}, "internal error: the outcomes of the delivery were miscounted")
+		}
+	}
+	f.runner.finish(d, outcomes, f)
+}
+
+// assemble makes a transaction of entries of one message.
+func (r *Runner) assemble(taken []Taken) (*delivery, error) {
+	id := taken[0].Ref.ID
+	m, err := r.load(id)
+	if err != nil {
+		return nil, err
+	}
+	d := &delivery{parts: make([]part, 0, len(taken))}
+	d.Envelope = m.env
+	d.Content = &content{r.c.Store, spool.ID(id), m.env.Size}
+	for _, t := range taken {
+		p := part{queue: t.Queue, ref: t.Ref, from: len(d.Targets)}
+		if p.plan, err = targetsOf(t.Ref, len(m.targets)); err != nil {
+			return nil, err
+		}
+		if len(taken) == 1 && len(p.plan) == len(m.targets) {
+			d.Targets = m.targets
+		} else {
+			for _, i := range p.plan {
+				d.Targets = append(d.Targets, m.targets[i])
+			}
+		}
+		p.to = len(d.Targets)
+		d.Attempt = max(d.Attempt, t.Ref.Attempts+1)
+		d.parts = append(d.parts, p)
+	}
+	return d, nil
+}
+
+// targetsOf gives the indexes of an entry's targets in a plan of n.
+func targetsOf(ref Ref, n int) ([]int, error) {
+	t, err := decodeTag(ref.Tag, true)
+	if err != nil {
+		return nil, err
+	}
+	if t.targets == nil {
+		t.targets = make([]int, n)
+		for i := range t.targets {
+			t.targets[i] = i
+		}
+	}
+	if k := len(t.targets); k == 0 || t.targets[k-1] >= n {
+		return nil, errTag
+	}
+	return t.targets, nil
+}
+
+const (
+	poisonWait = time.Hour        // a message that cannot be read
+	diskWait   = 10 * time.Second // a spool that cannot be read or written
+)
+
+// setAside deals with entries whose message cannot be read.
+func (r *Runner) setAside(taken []Taken, err error) {
+	id := taken[0].Ref.ID
+	if errors.Is(err, spool.ErrNotFound) {
+		// Removed by an administrator after it was queued.
+		r.do(func(now int64) {
+			for _, t := range taken {
+				r.sched.Gone(t.Queue, id, now)
+			}
+		})
+		return
+	}
+	wait := poisonWait
+	if errors.Is(err, spool.ErrFailed) || errors.Is(err, spool.ErrClosed) || errors.Is(err, spool.ErrFull) {
+		wait = diskWait
+	}
+	r.log.Error("message_unreadable", zap.Stringer("id", id), zap.Error(err), zap.Duration("retry_in", wait))
+	r.do(func(now int64) {
+		for _, t := range taken {
+			r.sched.PutOff(t.Queue, id, fmt.Sprintf("message %s cannot be read: %v", id, err), now+wait.Milliseconds(), now)
+		}
+		r.quiet.Broadcast()
+	})
+}

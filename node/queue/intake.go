@@ -1,0 +1,158 @@
+package queue
+
+import (
+	"container/heap"
+	"time"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+// maxIntake bounds the messages that wait in memory to be categorized; the rest
+// is read again from the spool.
+const maxIntake = 20_000
+
+// item is a message that has no plan yet. env is nil when it must be loaded.
+type item struct {
+	id      mail.ID
+	env     *mail.Envelope
+	at      int64 // Unix ms; for items put off
+	attempt int
+	poison  bool // the message itself is at fault, not the directory
+}
+
+// intake is the first part of a message's way in memory: pre-submission, and
+// awaiting directory lookup. It is pure.
+type intake struct {
+	limit int
+	ready []item
+	head  int
+	later later
+	// known are the items above and those at work, so that reading the spool
+	// again brings in none of them twice.
+	known map[mail.ID]struct{}
+	// spilled: the spool holds submitted messages that are not known here.
+	spilled bool
+	working int
+	reason  string // why the directory could not tell, last time
+	failing int    // failed lookups in a row
+}
+
+func newIntake(limit int) *intake { return &intake{limit: limit, known: map[mail.ID]struct{}{}} }
+
+// later orders items by their time.
+type later []item
+
+func (l later) Len() int           { return len(l) }
+func (l later) Less(i, j int) bool { return l[i].at < l[j].at }
+func (l later) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
+
+// Push implements heap.Interface.
+func (l *later) Push(x any) { *l = append(*l, x.(item)) }
+
+// Pop implements heap.Interface.
+func (l *later) Pop() any {
+	old := *l
+	x := old[len(old)-1]
+	old[len(old)-1] = item{}
+	*l = old[:len(old)-1]
+	return x
+}
+
+// add takes in a submitted message.
+func (in *intake) add(id mail.ID, env *mail.Envelope) {
+	if _, ok := in.known[id]; ok {
+		return
+	}
+	if len(in.known) >= in.limit {
+		in.spilled = true
+		return
+	}
+	in.known[id] = struct{}{}
+	in.ready = append(in.ready, item{id: id, env: env})
+}
+
+// next gives the next item to work on. wait is when to ask again if there is
+// none (Unix ms; 0: after the next add).
+func (in *intake) next(now int64) (it item, ok bool, wait int64) {
+	if len(in.later) > 0 && in.later[0].at <= now {
+		in.working++
+		return heap.Pop(&in.later).(item), true, 0
+	}
+	if in.head < len(in.ready) {
+		it, in.ready[in.head] = in.ready[in.head], item{}
+		if in.head++; in.head == len(in.ready) {
+			in.ready, in.head = in.ready[:0], 0
+		}
+		in.working++
+		return it, true, 0
+	}
+	if len(in.later) > 0 {
+		wait = in.later[0].at
+	}
+	return item{}, false, wait
+}
+
+// done ends the work on an item; it is planned or gone.
+func (in *intake) done(id mail.ID) {
+	in.working--
+	delete(in.known, id)
+}
+
+// resolved notes that the directory answered: what waited for it need not wait
+// longer.
+func (in *intake) resolved(now int64) {
+	if in.failing == 0 {
+		return
+	}
+	in.failing, in.reason = 0, ""
+	for i := range in.later {
+		if !in.later[i].poison {
+			in.later[i].at = now
+		}
+	}
+	heap.Init(&in.later)
+}
+
+// putOff ends the work on an item for now. first is the wait after the first
+// failure in a row.
+func (in *intake) putOff(it item, reason string, first time.Duration, now int64) {
+	in.working--
+	it.attempt++
+	wait := first
+	if it.poison {
+		wait = time.Hour
+	} else {
+		in.failing++
+		in.reason = reason
+		for range min(it.attempt-1, 6) {
+			wait *= 2
+		}
+		wait = min(wait, time.Minute)
+	}
+	it.at = now + wait.Milliseconds()
+	heap.Push(&in.later, it)
+}
+
+// counts gives what waits to be looked at, what waits for the directory, and
+// what cannot be read; messages left to the spool are not counted.
+func (in *intake) counts() (fresh, directory, poison int) {
+	for _, it := range in.later {
+		if it.poison {
+			poison++
+		}
+	}
+	return len(in.ready) - in.head, len(in.later) - poison, poison
+}
+
+// oldest is the time of the oldest ID at each of the two waits; zero if none.
+func (in *intake) oldest() (fresh, directory time.Time) {
+	if in.head < len(in.ready) {
+		fresh = in.ready[in.head].id.Time()
+	}
+	for _, it := range in.later {
+		if t := it.id.Time(); !it.poison && (directory.IsZero() || t.Before(directory)) {
+			directory = t
+		}
+	}
+	return fresh, directory
+}

@@ -1,0 +1,99 @@
+package queue
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+// List describes the queues the scheduler has, by name. Messages counts what is
+// in memory.
+func (s *Scheduler) List(now int64) []Info {
+	out := make([]Info, 0, len(s.queues))
+	for _, q := range s.sorted() {
+		out = append(out, s.info(q, now))
+	}
+	return out
+}
+
+func (s *Scheduler) info(q *queue, now int64) Info {
+	l := q.link
+	i := Info{
+		name: q.name, ID: queueID(q.name), Kind: KindRemote, Destination: q.key.Destination,
+		NextHop: q.hop.Name, Connector: q.hop.ConnectorName,
+		State: Ready, Messages: int64(len(q.refs)),
+		LastError: q.lastErr, Class: classText(q.key.Class), Connections: len(l.conns),
+		LastAttempt: when(l.lastTry),
+	}
+	switch q.hop.Kind {
+	case mail.HopLocal:
+		i.Kind = KindLocal
+	case mail.HopUnreachable:
+		i.Kind = KindUnreachable
+	}
+	oldest := now
+	for _, e := range q.refs {
+		if e.state != reserved {
+			oldest = min(oldest, e.Created)
+		}
+	}
+	i.OldestAge = time.Duration(now-oldest) * time.Millisecond
+	if l.lastErr != "" {
+		i.LastError = l.lastErr
+	}
+	s.explain(q, &i, now)
+	return i
+}
+
+// explain fills in state, next attempt and the sentence about the wait.
+func (s *Scheduler) explain(q *queue, i *Info, now int64) {
+	l := q.link
+	head := int64(0)
+	if q.win.len() > 0 {
+		head = q.win.front().at
+	}
+	switch {
+	case s.closed:
+		i.WaitingFor = "the server is stopping"
+	case q.hop.Kind == mail.HopUnreachable:
+		i.WaitingFor = "a path to the destination"
+		if q.hop.Reason != "" {
+			i.WaitingFor += ": " + q.hop.Reason
+		}
+	case l.next > now && l.verdict == nil:
+		i.State, i.NextAttempt = Retry, when(l.next)
+		i.WaitingFor = fmt.Sprintf("%s at %s: %s", s.phase(l), clockTime(l.next), l.lastErr)
+	case head > now:
+		// Nothing is left but messages that the next hop deferred one by one.
+		i.State, i.NextAttempt = Retry, when(head)
+		i.WaitingFor = fmt.Sprintf("retry of deferred messages at %s", clockTime(head))
+		if q.lastErr != "" {
+			i.WaitingFor += ": " + q.lastErr
+		}
+	case len(l.conns) > 0:
+		i.State = Active
+	case l.starved:
+		i.WaitingFor = fmt.Sprintf("a free connection: all %d are in use", s.limits.Connections)
+	}
+}
+
+// when is a time of the scheduler for a reader; 0 is none.
+func when(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
+func clockTime(ms int64) string { return when(ms).Format("2006-01-02 15:04:05Z") }
+
+// nameOf finds a queue by the ID an operator knows; "" if there is none.
+func (s *Scheduler) nameOf(id string) string {
+	for name, q := range s.queues {
+		if queueID(name) == id || id == IDLocal && q.hop.Kind == mail.HopLocal || id == IDUnreachable && q.hop.Kind == mail.HopUnreachable {
+			return name
+		}
+	}
+	return ""
+}

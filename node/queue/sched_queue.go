@@ -1,0 +1,326 @@
+package queue
+
+import (
+	"github.com/postroad/postroad/node/mail"
+)
+
+// queue is one final destination and class; doc.go has the invariants of its window.
+type queue struct {
+	name string
+	key  Key
+	hop  mail.Hop
+	link *link
+
+	refs   map[mail.ID]*entry // all entries in memory, whatever their state
+	win    window             // those that wait
+	cursor Position
+	more   bool // there are entries on disk beyond the cursor
+	// filling: an EffectFill is out; late are the positions that were queued
+	// beyond the cursor since.
+	filling bool
+	late    []Ref
+
+	ringed   bool  // stands in its link's ring
+	deadline int64 // the earliest delay notice or expiration in the window; 0: none
+	timer    timer
+	lastErr  string // of a message that was deferred by itself
+}
+
+// AddQueue makes a queue. onDisk says that the spool may hold entries of it that
+// the scheduler has not been told of; without it the caller must go on with
+// Reserve. Adding a queue again does nothing.
+func (s *Scheduler) AddQueue(key Key, hop mail.Hop, onDisk bool, now int64) {
+	name := key.Name()
+	if s.queues[name] != nil {
+		return
+	}
+	q := &queue{name: name, key: key, refs: map[mail.ID]*entry{}, more: onDisk}
+	q.timer = timer{index: -1, queue: q}
+	s.queues[name] = q
+	q.hop, q.link = hop, s.link(hop)
+	q.link.queues[q] = struct{}{}
+	if onDisk {
+		s.poke(q, now)
+	}
+}
+
+// Has says whether the queue exists. One that runs empty vanishes.
+func (s *Scheduler) Has(name string) bool { return s.queues[name] != nil }
+
+// Hop is the next hop of a queue, and whether it can be expected to take mail now.
+func (s *Scheduler) Hop(name string, now int64) (mail.Hop, bool) {
+	q := s.queues[name]
+	if q == nil {
+		return mail.Hop{}, false
+	}
+	return q.hop, q.link.serving(now)
+}
+
+// Reserve announces an entry that is about to be written: until Commit or
+// Abandon, filling from disk leaves it alone and the queue stays. It reports
+// false if the queue is not there or has the message already.
+func (s *Scheduler) Reserve(name string, id mail.ID) bool {
+	q := s.queues[name]
+	if q == nil || q.refs[id] != nil {
+		return false
+	}
+	q.refs[id] = &entry{Ref: Ref{ID: id}, queue: q, state: reserved}
+	return true
+}
+
+// Commit says that a reserved entry is written.
+func (s *Scheduler) Commit(name string, ref Ref, now int64) {
+	q := s.queues[name]
+	if q == nil || q.refs[ref.ID] == nil {
+		return
+	}
+	e := q.refs[ref.ID]
+	e.Ref = ref
+	s.admit(e, ref.Due)
+	s.poke(q, now)
+}
+
+// Abandon says that a reserved entry was not written.
+func (s *Scheduler) Abandon(name string, id mail.ID, now int64) {
+	if q := s.queues[name]; q != nil && q.refs[id] != nil {
+		s.drop(q.refs[id])
+		s.poke(q, now)
+	}
+}
+
+// admit puts an entry that is on disk under e.Ref.Due into the window, or leaves
+// it to the disk if it lies beyond the cursor.
+func (s *Scheduler) admit(e *entry, at int64) {
+	q := e.queue
+	if !q.more && q.win.len() >= s.limits.Window {
+		// The window is full: from here on the rest stays on disk.
+		q.more, q.cursor = true, s.lastPosition(q)
+	}
+	if q.more && e.position().compare(q.cursor) > 0 {
+		if q.filling {
+			q.late = append(q.late, e.Ref)
+		}
+		s.drop(e)
+		return
+	}
+	s.place(e, max(at, e.Due))
+}
+
+// place puts an entry into the window, to be served at that time.
+func (s *Scheduler) place(e *entry, at int64) {
+	q := e.queue
+	q.refs[e.ID] = e
+	e.state, e.at = waiting, at
+	q.win.push(e)
+	if q.ringed {
+		q.link.backlog++
+	}
+	s.watch(e)
+	s.join(e)
+}
+
+// lastPosition is the greatest position on disk of what is in memory. (The order
+// of service may differ from that on disk.)
+func (s *Scheduler) lastPosition(q *queue) Position {
+	var last Position
+	for _, e := range q.refs {
+		if p := e.position(); e.state != reserved && p.compare(last) > 0 {
+			last = p
+		}
+	}
+	return last
+}
+
+// join makes an entry known as part of a message in several queues.
+func (s *Scheduler) join(e *entry) {
+	if !e.Multi {
+		return
+	}
+	for _, o := range s.multi[e.ID] {
+		if o == e {
+			return
+		}
+	}
+	s.multi[e.ID] = append(s.multi[e.ID], e)
+}
+
+// drop forgets an entry that is not in the window.
+func (s *Scheduler) drop(e *entry) {
+	delete(e.queue.refs, e.ID)
+	if !e.Multi {
+		return
+	}
+	list := s.multi[e.ID]
+	for i, o := range list {
+		if o == e {
+			list[i] = list[len(list)-1]
+			list = list[:len(list)-1]
+			break
+		}
+	}
+	if len(list) == 0 {
+		delete(s.multi, e.ID)
+		return
+	}
+	s.multi[e.ID] = list
+}
+
+// Filled answers EffectFill. end says that the disk has nothing after refs.
+func (s *Scheduler) Filled(name string, refs []Ref, end bool, now int64) {
+	q := s.queues[name]
+	if q == nil || !q.filling {
+		return
+	}
+	late := q.late
+	q.filling, q.late = false, nil
+	if len(refs) > 0 {
+		q.cursor = refs[len(refs)-1].position()
+	}
+	q.more = !end
+	// While reading, entries may have been queued behind the reader's back. Those
+	// up to the cursor belong into memory, the others make more true.
+	for _, r := range late {
+		if r.position().compare(q.cursor) > 0 {
+			q.more = true
+		} else {
+			refs = append(refs, r)
+		}
+	}
+	for _, r := range refs {
+		if q.refs[r.ID] == nil {
+			// Filling may pass the window's bound by one fill; admit must not
+			// move the cursor for that.
+			s.place(&entry{Ref: r, queue: q}, r.Due)
+		}
+	}
+	s.poke(q, now)
+}
+
+// FillFailed answers EffectFill when the disk could not be read; it is tried
+// again after wait milliseconds.
+func (s *Scheduler) FillFailed(name string, now, wait int64) {
+	q := s.queues[name]
+	if q == nil || !q.filling {
+		return
+	}
+	// What was late is beyond the cursor and on disk: the next fill reads it.
+	q.filling, q.late = false, nil
+	s.timers.set(&q.timer, now+wait)
+}
+
+// overdue is when an entry needs attention even if no connection takes it.
+func (s *Scheduler) overdue(e *entry) int64 {
+	return max(s.clock.deadline(e.Created, e.Notified), e.quiet)
+}
+
+// watch brings the queue's deadline forward for an entry.
+func (s *Scheduler) watch(e *entry) {
+	d := s.overdue(e)
+	if e.queue.deadline == 0 || d < e.queue.deadline {
+		e.queue.deadline = d
+	}
+}
+
+// sweep reports overdue entries and finds the next deadline.
+func (s *Scheduler) sweep(q *queue, now int64) {
+	if q.deadline == 0 || q.deadline > now {
+		return
+	}
+	q.deadline = 0
+	var due []*entry
+	for _, e := range q.win.all() {
+		if s.overdue(e) <= now {
+			due = append(due, e)
+		} else {
+			s.watch(e)
+		}
+	}
+	for _, e := range due {
+		s.withdraw(e)
+		kind := EffectDelay
+		if s.clock.expired(e.Created, now) {
+			kind = EffectExpire
+		}
+		s.effect(Effect{Kind: kind, Queue: q.name, Ref: e.Ref, Hop: q.hop, Reason: q.trouble()})
+	}
+}
+
+// trouble is why the queue does not move, in the words of the last error.
+func (q *queue) trouble() string {
+	switch {
+	case q.link.lastErr != "":
+		return q.link.lastErr
+	case q.lastErr != "":
+		return q.lastErr
+	}
+	return q.hop.Reason
+}
+
+// withdraw takes an entry out of the window, into flight.
+func (s *Scheduler) withdraw(e *entry) {
+	e.queue.win.remove(e)
+	if e.queue.ringed {
+		e.queue.link.backlog--
+	}
+	e.state = inFlight
+}
+
+// hurry makes the deferred entries in the window due.
+func (s *Scheduler) hurry(q *queue, now int64) {
+	items := append([]*entry(nil), q.win.all()...)
+	for _, e := range items {
+		if e.at > now {
+			q.win.remove(e)
+			e.at = now
+			q.win.push(e)
+		}
+	}
+}
+
+// poke looks at a queue after a change: it may vanish, want filling, stand in
+// its link's ring or wait for a time.
+func (s *Scheduler) poke(q *queue, now int64) {
+	if s.queues[q.name] != q {
+		return
+	}
+	if len(q.refs) == 0 && !q.more && !q.filling {
+		s.remove(q)
+		return
+	}
+	if s.hungry(q, now) {
+		q.filling = true
+		s.effect(Effect{Kind: EffectFill, Queue: q.name, After: q.cursor, Limit: max(s.limits.Window/2, 1)})
+	}
+	alarm := q.deadline
+	if q.win.len() > 0 {
+		if head := q.win.front(); head.at <= now {
+			s.enterRing(q)
+		} else {
+			s.leaveRing(q)
+			if alarm == 0 || head.at < alarm {
+				alarm = head.at
+			}
+		}
+	} else {
+		s.leaveRing(q)
+	}
+	s.timers.set(&q.timer, alarm)
+	s.kick(q.link, now)
+}
+
+// hungry says whether a queue should be filled from disk. One that is not being
+// served needs only its oldest entries, for their age.
+func (s *Scheduler) hungry(q *queue, now int64) bool {
+	if !q.more || q.filling || s.closed || len(q.refs) >= 2*s.limits.Window {
+		return false
+	}
+	return q.win.len() == 0 || q.link.serving(now) && q.win.len() < s.limits.Window/4
+}
+
+func (s *Scheduler) remove(q *queue) {
+	s.leaveRing(q)
+	s.timers.set(&q.timer, 0)
+	delete(s.queues, q.name)
+	delete(q.link.queues, q)
+	s.forget(q.link)
+}

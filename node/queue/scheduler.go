@@ -1,0 +1,174 @@
+package queue
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+// Scheduler decides which message goes over which connection and when. It is
+// pure: all times come in as Unix milliseconds, and what is to be done comes out
+// of [Scheduler.Effects]. It is not safe for use by several goroutines.
+type Scheduler struct {
+	limits Limits
+	clock  Clock
+
+	queues map[string]*queue
+	links  map[string]*link
+	conns  map[ConnID]*conn
+	// multi has the entries in memory of messages that are in several queues, so
+	// that one transaction takes along all recipients behind one link.
+	multi   map[mail.ID][]*entry
+	timers  timers
+	starved []*link // wait for a connection to become free, in order
+	nextID  ConnID
+	closed  bool
+	out     []Effect
+}
+
+// NewScheduler builds a scheduler without queues.
+func NewScheduler(l Limits, c Clock) *Scheduler {
+	return &Scheduler{
+		limits: l.fill(), clock: c.fill(),
+		queues: map[string]*queue{}, links: map[string]*link{}, conns: map[ConnID]*conn{},
+		multi: map[mail.ID][]*entry{},
+	}
+}
+
+// Effects gives what is to be done since the last call. The slice is the caller's.
+func (s *Scheduler) Effects() []Effect {
+	out := s.out
+	s.out = nil
+	return out
+}
+
+func (s *Scheduler) effect(e Effect) { s.out = append(s.out, e) }
+
+// SetClock changes the retry clock. Waits that began keep their end; the age
+// limits of messages hold at once.
+func (s *Scheduler) SetClock(c Clock, now int64) {
+	s.clock = c.fill()
+	for _, q := range s.sorted() {
+		q.deadline = 0
+		for _, e := range q.win.all() {
+			s.watch(e)
+		}
+		s.poke(q, now)
+	}
+}
+
+// Next is when Tick must be called, Unix ms; 0: there is nothing to wait for.
+func (s *Scheduler) Next() int64 {
+	if len(s.timers) == 0 {
+		return 0
+	}
+	return s.timers[0].at
+}
+
+// Tick does what the time has come for.
+func (s *Scheduler) Tick(now int64) {
+	for tm := s.timers.pop(now); tm != nil; tm = s.timers.pop(now) {
+		if tm.queue != nil {
+			s.sweep(tm.queue, now)
+			s.poke(tm.queue, now)
+		} else {
+			s.kick(tm.link, now)
+		}
+	}
+}
+
+// Reroute asks again for the hop of every queue. Queues whose hop is another one
+// move with all they hold, in their order; what is in flight stays where it is
+// and comes back to its queue. No message is touched. It returns how many moved.
+func (s *Scheduler) Reroute(hop func(Key) mail.Hop, now int64) int {
+	moved := 0
+	for _, q := range s.sorted() {
+		if s.route(q, hop(q.key), now) {
+			moved++
+		}
+	}
+	return moved
+}
+
+// RouteQueue does for one queue what Reroute does for all.
+func (s *Scheduler) RouteQueue(name string, hop mail.Hop, now int64) {
+	if q := s.queues[name]; q != nil {
+		s.route(q, hop, now)
+	}
+}
+
+func (s *Scheduler) route(q *queue, hop mail.Hop, now int64) bool {
+	q.hop = hop
+	if q.link != nil && q.link.key == hop.Key() {
+		q.link.hop = hop
+		return false
+	}
+	old := q.link
+	s.leaveRing(q)
+	if old != nil {
+		delete(old.queues, q)
+	}
+	q.link = s.link(hop)
+	q.link.queues[q] = struct{}{}
+	s.poke(q, now)
+	if old != nil {
+		s.forget(old)
+	}
+	return old != nil
+}
+
+// Retry makes the link of a queue ("": all links) try now, whatever its clock
+// says, and gives out its deferred messages. It returns how many links waited.
+func (s *Scheduler) Retry(name string, now int64) int {
+	links := map[*link]struct{}{}
+	for _, q := range s.sorted() {
+		if name != "" && q.name != name {
+			continue
+		}
+		if q.link.next > now {
+			links[q.link] = struct{}{}
+			q.link.next = 0
+			s.timers.set(&q.link.timer, 0)
+		}
+		s.hurry(q, now)
+	}
+	for _, q := range s.sorted() {
+		if name == "" || q.name == name {
+			s.poke(q, now)
+		}
+	}
+	return len(links)
+}
+
+// sorted gives the queues by name: equal inputs have equal effects.
+func (s *Scheduler) sorted() []*queue {
+	out := slices.Collect(maps.Values(s.queues))
+	slices.SortFunc(out, func(a, b *queue) int { return strings.Compare(a.name, b.name) })
+	return out
+}
+
+// Close stops giving out messages; idle connections are told to hang up.
+func (s *Scheduler) Close() {
+	s.closed = true
+	for _, k := range slices.Sorted(maps.Keys(s.links)) {
+		l := s.links[k]
+		for len(l.idle) > 0 {
+			s.effect(Effect{Kind: EffectHangUp, Conn: l.popIdle().id})
+		}
+	}
+}
+
+// InFlight is the number of entries that are with connections or being settled.
+func (s *Scheduler) InFlight() int {
+	n := 0
+	for _, q := range s.queues {
+		for _, e := range q.refs {
+			if e.state == inFlight {
+				n++
+			}
+		}
+	}
+	return n
+}
