@@ -192,6 +192,8 @@ func (k *chunks) next() ([]byte, error) {
 	return block, k.check(block)
 }
 
+func (k *chunks) ready() bool { return k.left > 0 && !k.c.in.empty() }
+
 // check applies the rule for line ends. Chunks could carry anything without harm
 // here, but the next hop may want DATA, and there a bare LF is a weapon.
 func (k *chunks) check(block []byte) error {

@@ -12,6 +12,9 @@ import (
 // calls go on behind it, so that what is refused can be read away.
 type source interface {
 	next() ([]byte, error)
+	// ready says whether next would give something without blocking; a wrong
+	// "no" costs a short Read, a wrong "yes" delay.
+	ready() bool
 }
 
 // body is the reader a session's Data gets.
@@ -69,7 +72,7 @@ func (b *body) Read(p []byte) (n int, err error) {
 	for n < len(p) {
 		if len(b.left) == 0 {
 			// What has been copied is not held back while the network is slow.
-			if n > 0 && !b.ready() {
+			if n > 0 && !b.src.ready() {
 				return n, nil
 			}
 			if b.left, err = b.block(); err != nil {
@@ -85,18 +88,6 @@ func (b *body) Read(p []byte) (n int, err error) {
 		n += k
 	}
 	return n, nil
-}
-
-// ready says whether a block can be had without blocking; a wrong "no" only
-// makes a Read shorter.
-func (b *body) ready() bool {
-	switch s := b.src.(type) {
-	case *dots:
-		return len(s.c.in.window()) > 2 // enough to decide on any octet but a CR
-	case *chunks:
-		return s.left > 0 && !s.c.in.empty()
-	}
-	return false
 }
 
 // WriteTo implements io.WriterTo: blocks go from the receive buffer to w.

@@ -50,6 +50,9 @@ func (d *dots) next() ([]byte, error) {
 	}
 }
 
+// ready: three octets are enough to decide on one (".", CR, LF).
+func (d *dots) ready() bool { return len(d.c.in.window()) > 2 }
+
 // scan decodes the beginning of win: used octets, whose content is text. Zero
 // used octets mean that more must be seen to decide: a CR, or a dot at the
 // beginning of a line, with nothing behind it.

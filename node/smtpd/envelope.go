@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/emersion/go-smtp"
 )
@@ -20,8 +21,16 @@ var (
 	enhRecipient = smtp.EnhancedCode{5, 1, 3}
 )
 
+// badPath may quote the address; without SMTPUTF8 a reply is ASCII (RFC 6531
+// section 3.7.4.2).
 func badPath(enh smtp.EnhancedCode, err error) reply {
-	return refuse(501, enh, "Syntax error in path: "+err.Error())
+	text := strings.Map(func(r rune) rune {
+		if r >= utf8.RuneSelf {
+			return '?'
+		}
+		return r
+	}, err.Error())
+	return refuse(501, enh, "Syntax error in path: "+text)
 }
 
 // needsUTF8 is RFC 6531 section 3.5's code for an address that may not be used.

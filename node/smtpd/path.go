@@ -19,7 +19,7 @@ var (
 	errPathUTF8  = errors.New("the path is not valid UTF-8")
 	errBrackets  = errors.New("the path must stand in angle brackets")
 	errPathEnd   = errors.New("the path has no closing bracket")
-	errRoute     = errors.New("the source route must be @DOMAIN,@DOMAIN:")
+	errRoute     = errors.New("the source route must look like @ONE,@TWO:USER@DOMAIN")
 	errNoDomain  = errors.New("the sender must have a domain")
 	errAfterPath = errors.New("a blank must follow the path")
 )

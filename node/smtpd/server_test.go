@@ -186,3 +186,6 @@ func TestAcceptRetries(t *testing.T) {
 		<-c.done
 	})
 }
+
+// wait lets virtual seconds pass.
+func wait(seconds int) { <-time.After(time.Duration(seconds) * time.Second) }
