@@ -152,37 +152,40 @@ func (a *Agent) Serve(ctx context.Context, hop mail.Hop, feed mail.Feed) error {
 	return refuse(mail.Defer(mail.StatusNoAnswer, "there is no path to the next hop now: "+hop.Reason))
 }
 
-// serveDialog opens a connection and runs the feed over it; a second one only
-// when the peer ended the first in peace while a transaction was on its way to it.
+// serveDialog opens a connection and runs the feed over it. When the peer ends
+// it in peace while transactions are on their way, they go over another one; each
+// connection takes at least one message, so this comes to an end.
 func (a *Agent) serveDialog(ctx context.Context, hop mail.Hop, feed mail.Feed) error {
-	var carry *mail.Transaction
+	var carry []*mail.Transaction
 	for {
 		p, err := a.open(ctx, hop)
-		if err != nil {
-			if carry != nil {
-				a.giveBack(feed, carry, err)
-			}
-			return err
+		if err == nil {
+			carry, err = a.converse(ctx, p, feed, carry)
 		}
-		if carry, err = a.converse(ctx, p, feed, carry); carry == nil {
+		if err != nil {
+			a.giveBack(feed, carry, err)
+		}
+		if err != nil || len(carry) == 0 {
 			return err
 		}
 	}
 }
 
-// giveBack defers a transaction for which no connection was found.
-func (a *Agent) giveBack(feed mail.Feed, t *mail.Transaction, err error) {
+// giveBack reports transactions for which no connection was found.
+func (a *Agent) giveBack(feed mail.Feed, list []*mail.Transaction, err error) {
 	o := mail.Defer(mail.StatusNoAnswer, err.Error())
 	var c *ConnectError
 	if errors.As(err, &c) {
 		o = c.Outcome
 	}
 	o.At = a.opts.Clock()
-	outcomes := make([]mail.Outcome, len(t.Targets))
-	for i := range outcomes {
-		outcomes[i] = o
+	for _, t := range list {
+		outcomes := make([]mail.Outcome, len(t.Targets))
+		for i := range outcomes {
+			outcomes[i] = o
+		}
+		feed.Done(t, outcomes)
 	}
-	feed.Done(t, outcomes)
 }
 
 // Probe finds out whether the hop's host would take mail: it connects, greets,

@@ -52,8 +52,13 @@ func (s *session) wrote(err error) bool {
 	s.hurry = true
 	_ = s.peer.wire.SetReadDeadline(time.Now().Add(lastWords))
 	s.mu.Unlock()
-	s.await(func() bool { return s.closing })
-	s.fail(lost(err, "what was being sent"))
+	s.await(func() bool { return s.gone })
+	s.mu.Lock()
+	gone := s.gone
+	s.mu.Unlock()
+	if !gone {
+		s.fail(lost(err, "what was being sent"))
+	}
 	return false
 }
 

@@ -18,7 +18,7 @@ func (s *session) read() {
 		s.mu.Lock()
 		bad := s.take(r)
 		s.wake()
-		over := s.closing && len(s.pending) == 0
+		over := s.gone || s.closing && len(s.pending) == 0
 		some := len(s.ready) > 0
 		s.mu.Unlock()
 		if some {
@@ -29,6 +29,7 @@ func (s *session) read() {
 		}
 		if bad != nil || over {
 			s.mu.Lock()
+			s.gone = true
 			s.changed.Broadcast()
 			s.mu.Unlock()
 			return
@@ -41,16 +42,13 @@ func (s *session) read() {
 func (s *session) readFailed(err error) {
 	s.mu.Lock()
 	waitingFor := "nothing"
-	peace := s.closing
+	peace := s.closing || s.finished > 0 && len(s.flights) == 0
 	if len(s.pending) > 0 {
 		waitingFor = s.pending[0].step.String()
 		peace = s.pending[0].step == stepQuit
-	} else if s.finished > 0 && len(s.flights) == 0 {
-		peace = true
 	}
 	if peace {
-		s.closing, s.pending = true, nil
-		s.changed.Broadcast()
+		s.retire(lost(err, waitingFor))
 	}
 	s.mu.Unlock()
 	if !peace {
@@ -110,17 +108,23 @@ func breach(text string) *mail.Outcome {
 }
 
 // shutdown is 421: the service goes away, whatever was asked (RFC 5321 section
-// 3.8). With nothing in flight it is the end of an idle connection.
+// 3.8). From a host that has taken mail on this connection, and now takes no
+// further MAIL, it is the peaceful end: it has enough of us for now, but has
+// said nothing about the messages.
 func (s *session) shutdown(r *reply) *mail.Outcome {
-	if len(s.flights) == 0 && (s.finished > 0 || s.closing) {
-		s.closing, s.pending = true, nil
-		return nil
-	}
 	o := mail.FromReply(r.keep(), s.peer.remote)
 	if r.status.IsZero() {
 		o.Status = mail.StatusDropped
 	}
 	o.Text = "the host closes the connection: " + o.Text
+	next := stepQuit
+	if len(s.pending) > 0 {
+		next = s.pending[0].step
+	}
+	if (s.finished > 0 || s.closing) && (next <= stepMail || next == stepQuit) {
+		s.retire(o)
+		return nil
+	}
 	return &o
 }
 

@@ -27,32 +27,34 @@ type session struct {
 	scratch  []byte
 	steps    []expectation
 	taken    int
-	carry    *mail.Transaction // taken and not begun
-	mustRset bool              // a transaction may be open at the peer
+	first    []*mail.Transaction // to be sent before the feed is asked
+	mustRset bool                // a transaction may be open at the peer
 
 	mu       sync.Mutex
-	changed  sync.Cond     // the reader made room or brought a reply that the writer waits for
-	waiting  func() bool   // what the writer waits for; nil: it does not
-	pending  []expectation // replies to come, oldest first
-	flights  []*flight     // entered and not answered, oldest first
-	octets   int64         // size of the flights
-	finished int           // deliveries that ended with an answer to each recipient
-	failed   *mail.Outcome // why the session is over
-	closing  bool          // QUIT was sent, or the peer said 421 with nothing in flight
-	ours     bool          // the failure is this node's own, not the peer's
-	hurry    bool          // writing is over; what was received already is still read
-	deadline time.Time     // as set on the connection
-	ready    []*delivery   // complete, to be reported outside mu
+	changed  sync.Cond           // the reader made room or brought a reply that the writer waits for
+	waiting  func() bool         // what the writer waits for; nil: it does not
+	pending  []expectation       // replies to come, oldest first
+	flights  []*flight           // entered and not answered, oldest first
+	octets   int64               // size of the flights
+	finished int                 // deliveries that ended with an answer to each recipient
+	failed   *mail.Outcome       // why the session is over
+	closing  bool                // QUIT was sent, or the peer said 421 with nothing in flight
+	ours     bool                // the failure is this node's own, not the peer's
+	hurry    bool                // writing is over; what was received already is still read
+	gone     bool                // the reader has ended in peace; nothing more will be answered
+	carry    []*mail.Transaction // taken and not begun
+	deadline time.Time           // as set on the connection
+	ready    []*delivery         // complete, to be reported outside mu
 }
 
 // errClosed is why a session without a failure takes nothing more.
 var errClosed = errors.New("the host has closed the idle connection")
 
-// converse runs the feed over an open dialog, and ends it. first, if not nil,
-// was taken from the feed before. What it returns was taken and not begun,
-// because the peer had just left in peace; it wants another connection.
-func (a *Agent) converse(ctx context.Context, p *peer, feed mail.Feed, first *mail.Transaction) (*mail.Transaction, error) {
-	s := &session{agent: a, peer: p, feed: feed, carry: first, lmtp: p.hop.Kind == mail.HopLMTP}
+// converse runs the feed over an open dialog, and ends it. first was taken from
+// the feed before. What it returns was taken and not begun, because the peer
+// had left in peace before it came to it; it wants another connection.
+func (a *Agent) converse(ctx context.Context, p *peer, feed mail.Feed, first []*mail.Transaction) ([]*mail.Transaction, error) {
+	s := &session{agent: a, peer: p, feed: feed, first: first, lmtp: p.hop.Kind == mail.HopLMTP}
 	s.changed.L = &s.mu
 	_ = p.wire.SetDeadline(time.Time{})
 	p.wire.beforeRead, p.wire.afterWrite = s.arm, s.arm
@@ -66,7 +68,7 @@ func (a *Agent) converse(ctx context.Context, p *peer, feed mail.Feed, first *ma
 	s.write()
 	_ = p.wire.Close()
 	reader.Wait()
-	return s.carry, s.result()
+	return append(s.carry, s.first...), s.result()
 }
 
 // result is what Serve returns: a failure that met mail, or that came before
@@ -133,9 +135,14 @@ func (s *session) part(f *flight) {
 	if f.parts--; f.parts > 0 {
 		return
 	}
-	if f.d.flights--; f.d.flights == 0 {
-		s.ready = append(s.ready, f.d)
+	if f.d.flights--; f.d.flights > 0 {
+		return
 	}
+	if f.d.carried {
+		s.carry = append(s.carry, f.d.t)
+		return
+	}
+	s.ready = append(s.ready, f.d)
 }
 
 // report hands complete deliveries back. mu is not held: the feed may do what it likes.
@@ -167,16 +174,32 @@ func (s *session) wake() {
 	}
 }
 
-// await blocks the writer until ok, asked under mu, or until the session failed.
+// retire ends the session in peace: the peer takes no more, and has not looked
+// at what is still in flight, which goes over another connection. mu is held.
+func (s *session) retire(o mail.Outcome) {
+	for _, f := range s.flights {
+		if f.d.flights == 1 && !f.d.begun() {
+			f.d.carried = true
+		} else {
+			s.settle(f, o)
+		}
+		s.answer(f)
+	}
+	s.flights, s.pending, s.octets = nil, nil, 0
+	s.closing, s.gone = true, true
+	s.changed.Broadcast()
+}
+
+// await blocks the writer until ok, asked under mu, or until nothing can come any more.
 func (s *session) await(ok func() bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.waiting = ok
-	for s.failed == nil && !ok() {
+	for s.failed == nil && !s.gone && !ok() {
 		s.changed.Wait()
 	}
 	s.waiting = nil
-	return s.failed == nil
+	return s.failed == nil && ok()
 }
 
 func (s *session) healthy() bool {

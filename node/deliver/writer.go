@@ -16,11 +16,7 @@ func (s *session) write() {
 		if !s.room() {
 			break
 		}
-		t := s.carry
-		s.carry = nil
-		if t == nil {
-			t = s.feed.Next()
-		}
+		t := s.next()
 		if t == nil {
 			if !s.flush() || !s.feed.Wait(s.agent.opts.Timeouts.Idle) {
 				break
@@ -31,6 +27,15 @@ func (s *session) write() {
 		s.submit(t)
 	}
 	s.leave()
+}
+
+func (s *session) next() *mail.Transaction {
+	if len(s.first) == 0 {
+		return s.feed.Next()
+	}
+	t := s.first[0]
+	s.first = s.first[1:]
+	return t
 }
 
 func (s *session) spent() bool {
@@ -82,7 +87,9 @@ func (s *session) submit(t *mail.Transaction) {
 		f := &flight{d: d, targets: g, size: t.Content.Size(), parts: 2}
 		if err := s.fly(f); err != nil {
 			if i == 0 {
-				s.carry = t
+				s.mu.Lock()
+				s.carry = append(s.carry, t)
+				s.mu.Unlock()
 				return
 			}
 			s.ground(f, mail.Defer(mail.StatusDropped, err.Error()))

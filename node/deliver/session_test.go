@@ -1,0 +1,368 @@
+package deliver
+
+import (
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+// combinations of extensions that lead through different code.
+var combinations = map[string][]string{
+	"nothing":             nil,
+	"pipelining":          {"PIPELINING"},
+	"chunking alone":      {"CHUNKING"},
+	"pipelining+chunking": {"PIPELINING", "CHUNKING"},
+	"all":                 {"PIPELINING", "CHUNKING", "BINARYMIME", "8BITMIME", "SMTPUTF8", "DSN", "SIZE 100000", "ENHANCEDSTATUSCODES"},
+}
+
+func TestDelivery(t *testing.T) {
+	for name, ext := range combinations {
+		for _, lmtp := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/lmtp=%v", name, lmtp), func(t *testing.T) {
+				f := &fake{ext: ext, lmtp: lmtp}
+				hop := smartHost()
+				if lmtp {
+					hop.Kind = mail.HopLMTP
+				}
+				list := many(40)
+				list = append(list, message("Subject: no end of line\r\n\r\nx", "v@x.example", "w@x.example"))
+				list = append(list, message("", "empty@x.example"))
+				feed := newFeed(t, list...)
+				if err := serve(t, hop, feed, f.serve); err != nil {
+					t.Fatal(err)
+				}
+				for a, got := range feed.check() {
+					if got != "delivered 2.0.0" {
+						t.Errorf("%s: %s", a, got)
+					}
+				}
+				if len(feed.got) != 43 || len(f.bodies) != 42 {
+					t.Fatalf("%d outcomes, %d messages at the peer", len(feed.got), len(f.bodies))
+				}
+				for _, b := range f.bodies[:40] {
+					if b != body {
+						t.Fatalf("content changed on its way: %q", b)
+					}
+				}
+				if got := strings.TrimSuffix(f.bodies[40], "\r\n"); got != "Subject: no end of line\r\n\r\nx" {
+					t.Errorf("content without a line end: %q", got)
+				}
+				if f.lines[len(f.lines)-1] != "QUIT" {
+					t.Errorf("last command %q", f.lines[len(f.lines)-1])
+				}
+			})
+		}
+	}
+}
+
+// Refusals must hit the message or the recipient they are meant for, and no
+// other, in every dialect.
+func TestRefusals(t *testing.T) {
+	script := func(verb, line string) string {
+		switch {
+		case verb == "MAIL" && strings.Contains(line, "bad-sender"):
+			return "550 5.7.1 not you"
+		case verb == "MAIL" && strings.Contains(line, "grey"):
+			return "450 4.7.1 later"
+		case verb == "RCPT" && strings.Contains(line, "nobody"):
+			return "550-5.1.1 no such\r\n550 5.1.1 user"
+		case verb == "RCPT" && strings.Contains(line, "full"):
+			return "452 4.2.2 full"
+		case verb == "RCPT" && strings.Contains(line, "toomany"):
+			return "552 too many recipients"
+		}
+		return ""
+	}
+	from := func(s string, t *mail.Transaction) *mail.Transaction { t.Envelope.From = address(s); return t }
+	for name, ext := range combinations {
+		for _, lmtp := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/lmtp=%v", name, lmtp), func(t *testing.T) {
+				f := &fake{ext: ext, lmtp: lmtp, script: script}
+				hop := smartHost()
+				if lmtp {
+					hop.Kind = mail.HopLMTP
+				}
+				feed := newFeed(t,
+					message(body, "first@x.example"),
+					from("bad-sender@a.example", message(body, "b1@x.example", "b2@x.example")),
+					message(body, "nobody@x.example"),
+					message(body, "after@x.example"),
+					message(body, "ok1@x.example", "nobody2@x.example", "full@x.example", "ok2@x.example", "toomany@x.example"),
+					from("grey@a.example", message(body, "g@x.example")),
+					message(body, "last@x.example"),
+				)
+				if err := serve(t, hop, feed, f.serve); err != nil {
+					t.Fatal(err)
+				}
+				feed.expect(map[string]string{
+					"first@x.example": "delivered 2.0.0", "after@x.example": "delivered 2.0.0", "last@x.example": "delivered 2.0.0",
+					"b1@x.example": "failed 5.7.1", "b2@x.example": "failed 5.7.1", "nobody@x.example": "failed 5.1.1",
+					"ok1@x.example": "delivered 2.0.0", "ok2@x.example": "delivered 2.0.0", "nobody2@x.example": "failed 5.1.1",
+					"full@x.example": "deferred 4.2.2", "toomany@x.example": "deferred 4.5.3", "g@x.example": "deferred 4.7.1",
+				})
+				if len(f.bodies) != 4 {
+					t.Errorf("%d messages at the peer, want 4", len(f.bodies))
+				}
+				if o := feed.got["nobody@x.example"]; o.Reply == nil || o.Reply.String() != "550 5.1.1 no such user" || o.Remote != "[192.0.2.1]:25" {
+					t.Errorf("what the host said is lost: %+v", o)
+				}
+			})
+		}
+	}
+}
+
+func TestLMTPAnswersForEachRecipient(t *testing.T) {
+	for name, ext := range combinations {
+		t.Run(name, func(t *testing.T) {
+			n := 0
+			f := &fake{ext: ext, lmtp: true, script: func(verb, line string) string {
+				switch {
+				case verb == "RCPT" && strings.Contains(line, "nobody"):
+					return "550 5.1.1 no"
+				case verb == "DOT" || verb == "BDAT":
+					n++
+					return []string{"", "250 2.1.5 one", "552 5.2.2 full", "451 4.3.0 later"}[n]
+				}
+				return ""
+			}}
+			hop := smartHost()
+			hop.Kind = mail.HopLMTP
+			feed := newFeed(t, message(body, "one@x.example", "nobody@x.example", "two@x.example", "three@x.example"))
+			if err := serve(t, hop, feed, f.serve); err != nil {
+				t.Fatal(err)
+			}
+			feed.expect(map[string]string{"one@x.example": "delivered 2.1.5", "nobody@x.example": "failed 5.1.1",
+				"two@x.example": "failed 5.2.2", "three@x.example": "deferred 4.3.0"})
+			if feed.got["one@x.example"].Relayed {
+				t.Error("LMTP delivery counts as relayed")
+			}
+		})
+	}
+}
+
+// A peer that lies, drops or babbles costs its connection. What it had answered
+// stands, everything else is deferred, nothing is reported twice (the feed checks).
+func TestBadPeers(t *testing.T) {
+	count := func(verb string, n int, reply string) func() func(string, string) string {
+		return func() func(string, string) string {
+			seen := 0
+			return func(v, _ string) string {
+				if v == verb {
+					if seen++; seen == n {
+						return reply
+					}
+				}
+				return ""
+			}
+		}
+	}
+	for name, c := range map[string]struct {
+		script func() func(string, string) string
+		status string
+		done   int // messages delivered before
+	}{
+		"drops at the second end":        {count("BDAT", 2, "drop"), "deferred 4.4.2", 1},
+		"drops at MAIL":                  {count("MAIL", 3, "drop"), "deferred 4.4.2", 2},
+		"says 421":                       {count("RCPT", 3, "421 4.3.2 going down"), "deferred 4.3.2", 2},
+		"says 421 without status":        {count("RCPT", 3, "421 going down"), "deferred 4.4.2", 2},
+		"two codes in a reply":           {count("BDAT", 2, "250-a\r\n550 b"), "deferred 4.5.0", 1},
+		"not a reply":                    {count("MAIL", 2, "hello"), "deferred 4.5.0", 1},
+		"binary garbage":                 {count("MAIL", 2, "\x00\xff\x01"), "deferred 4.5.0", 1},
+		"an endless line":                {count("MAIL", 2, "250 "+strings.Repeat("x", 5000)), "deferred 4.5.0", 1},
+		"endless lines":                  {count("MAIL", 2, strings.Repeat("250-x\r\n", 200)+"250 x"), "deferred 4.5.0", 1},
+		"a bare LF":                      {count("MAIL", 2, "250 a\n250 b"), "deferred 4.5.0", 1},
+		"500 for MAIL":                   {count("MAIL", 2, "500 what?"), "deferred 4.5.0", 1},
+		"503 for the end":                {count("BDAT", 2, "503 what?"), "deferred 4.5.0", 1},
+		"354 for MAIL":                   {count("MAIL", 2, "354 go on"), "deferred 4.5.0", 1},
+		"takes what it had refused":      {count("MAIL", 2, "550 5.7.1 no\r\n250 ok\r\n250 taken"), "deferred 4.5.0", 1},
+		"answers before it was asked to": {count("BDAT", 5, strings.Repeat("250 ok\r\n", 40)+"250 ok"), "deferred 4.5.0", 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &fake{ext: []string{"PIPELINING", "CHUNKING", "XPOSTROAD"}, script: c.script()}
+			feed := newFeed(t, many(5)...)
+			err := serve(t, smartHost(), feed, f.serve)
+			e := connectError(t, err)
+			if !e.Temporary {
+				t.Error("a bad peer is no permanent failure of the hop")
+			}
+			counts := map[string]int{}
+			for _, got := range feed.check() {
+				counts[got]++
+			}
+			if name == "takes what it had refused" { // its MAIL had a verdict, which stands
+				if counts["failed 5.7.1"] != 1 {
+					t.Errorf("outcomes %v", counts)
+				}
+				counts[c.status]++
+			}
+			if counts["delivered 2.0.0"]+counts["delivered 2.0.0 "] < min(c.done, 4) || counts[c.status] != len(feed.got)-c.done && c.done < 5 {
+				t.Errorf("outcomes %v, want %d delivered and the rest %s", counts, c.done, c.status)
+			}
+		})
+	}
+}
+
+// After a broken peer the connection is lost, not the process: silence ends in
+// the time RFC 5321 gives, without real waiting.
+func TestSilence(t *testing.T) {
+	for _, c := range []struct {
+		verb  string
+		after time.Duration
+	}{{"CONNECT", 5 * time.Minute}, {"EHLO", 5 * time.Minute}, {"MAIL", 5 * time.Minute}, {"RCPT", 5 * time.Minute}, {"DATA", 2 * time.Minute}, {"DOT", 10 * time.Minute}, {"BDAT", 10 * time.Minute}} {
+		t.Run(c.verb, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ext := []string{"PIPELINING"}
+				if c.verb == "BDAT" {
+					ext = append(ext, "CHUNKING")
+				}
+				f := &fake{ext: ext, script: func(verb, _ string) string {
+					if verb == c.verb {
+						return "hang"
+					}
+					return ""
+				}}
+				feed := newFeed(t, many(3)...)
+				start := time.Now()
+				e := connectError(t, serve(t, smartHost(), feed, f.serve))
+				if e.Outcome.Status != mail.StatusDropped || !strings.Contains(e.Outcome.Text, "silent") {
+					t.Errorf("outcome %+v", e.Outcome)
+				}
+				if took := time.Since(start); took < c.after || took > c.after+c.after/4 {
+					t.Errorf("gave up after %v, want %v", took, c.after)
+				}
+			})
+		})
+	}
+}
+
+// An idle peer that leaves is no failure, and the message that meets the closed
+// door goes over a second connection without a deferral.
+func TestIdleCloseAndReuse(t *testing.T) {
+	var feed *listFeed
+	f := &fake{ext: []string{"PIPELINING", "CHUNKING"}}
+	gone := make(chan struct{})
+	server := func(n int, c net.Conn) {
+		f.serve(n, c)
+		if n == 0 {
+			close(gone)
+		}
+	}
+	seen := 0
+	f.script = func(verb, _ string) string {
+		if verb == "BDAT" {
+			if seen++; seen == 1 {
+				return "250 2.0.0 taken\r\n421 4.4.2 idle too long"
+			}
+		}
+		return ""
+	}
+	feed = newFeed(t, message(body, "one@x.example"))
+	waits := 0
+	feed.idle = func() bool {
+		if waits++; waits > 1 {
+			return false
+		}
+		feed.mu.Lock()
+		feed.todo = append(feed.todo, message(body, "two@x.example"))
+		feed.mu.Unlock()
+		return true
+	}
+	if err := serve(t, smartHost(), feed, server); err != nil {
+		t.Fatal(err)
+	}
+	<-gone
+	got := feed.check()
+	if got["one@x.example"] != "delivered 2.0.0" {
+		t.Errorf("outcomes %v", got)
+	}
+	// The second either was never taken, left for the next Serve, or went over a
+	// connection of its own.
+	if two, ok := got["two@x.example"]; ok && two != "delivered 2.0.0" {
+		t.Errorf("the second message met the closed door: %s", two)
+	}
+}
+
+// A host that wants few messages a connection gets few, and no message waits for it.
+func TestHostsThatEndAfterAFew(t *testing.T) {
+	for name, ext := range combinations {
+		t.Run(name, func(t *testing.T) {
+			f := &fake{ext: ext}
+			connections, seen := 0, 0
+			f.script = func(verb, _ string) string {
+				switch verb {
+				case "CONNECT":
+					connections++
+					seen = 0
+				case "MAIL":
+					if seen++; seen > 3 {
+						return "421 4.7.0 enough for now"
+					}
+				}
+				return ""
+			}
+			feed := newFeed(t, many(10)...)
+			if err := serve(t, smartHost(), feed, f.serve); err != nil {
+				t.Fatal(err)
+			}
+			for a, got := range feed.check() {
+				if got != "delivered 2.0.0" {
+					t.Errorf("%s: %s", a, got)
+				}
+			}
+			if connections != 4 || len(f.bodies) != 10 {
+				t.Errorf("%d connections, %d messages", connections, len(f.bodies))
+			}
+		})
+	}
+}
+
+func TestManyRecipientsAreSplit(t *testing.T) {
+	for name, c := range map[string]struct {
+		ext  []string
+		want []int
+	}{
+		"default":  {[]string{"PIPELINING", "CHUNKING"}, []int{100, 100, 50}},
+		"declared": {[]string{"PIPELINING", "LIMITS RCPTMAX=120"}, []int{120, 120, 10}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var to []string
+			for i := range 250 {
+				to = append(to, fmt.Sprintf("r%d@x.example", i))
+			}
+			feed := newFeed(t, message(body, to...))
+			f := &fake{ext: c.ext}
+			if err := serve(t, smartHost(), feed, f.serve); err != nil {
+				t.Fatal(err)
+			}
+			var groups []int
+			for _, l := range f.lines {
+				switch {
+				case strings.HasPrefix(l, "MAIL"):
+					groups = append(groups, 0)
+				case strings.HasPrefix(l, "RCPT"):
+					groups[len(groups)-1]++
+				}
+			}
+			if !slices.Equal(groups, c.want) || len(feed.got) != 250 {
+				t.Errorf("groups %v, want %v; %d outcomes", groups, c.want, len(feed.got))
+			}
+		})
+	}
+}
+
+func TestMaxTransactions(t *testing.T) {
+	f := &fake{ext: []string{"PIPELINING", "CHUNKING", "LIMITS MAILMAX=3"}}
+	feed := newFeed(t, many(5)...)
+	if err := serve(t, smartHost(), feed, f.serve); err != nil {
+		t.Fatal(err)
+	}
+	if len(feed.got) != 3 || len(feed.todo) != 2 {
+		t.Errorf("%d sent, %d left", len(feed.got), len(feed.todo))
+	}
+}
