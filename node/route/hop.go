@@ -1,0 +1,169 @@
+package route
+
+import (
+	"strings"
+
+	"github.com/postroad/postroad/node/mail"
+	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
+	"github.com/postroad/postroad/routing"
+	"github.com/postroad/postroad/store/directory"
+)
+
+// Statuses of mail that waits (RFC 3463 section 3.5): X.4.4 unable to route,
+// X.4.6 routing loop detected. Waiting makes them of class 4.
+var (
+	statusNoPath = mail.Status{Class: 4, Subject: 4, Detail: 4}
+	statusLoop   = mail.StatusHopCount
+)
+
+// hop puts a decision for a destination into hosts and options.
+func (v *view) hop(dest mail.Destination, d routing.Decision) mail.Hop {
+	switch d.Kind {
+	case routing.Local:
+		return v.local()
+	case routing.ToNode:
+		return v.node(d)
+	case routing.Outbound:
+		return v.over(dest, d)
+	case routing.Direct:
+		return v.direct(dest, d.Reason)
+	case routing.NoRoute:
+		h := v.wait(mail.StatusNoRoute, d.Reason)
+		h.Kind, h.Name = mail.HopFail, "no route"
+		if d.TooLarge {
+			h.Status = mail.StatusTooLarge
+		}
+		return h
+	case routing.Loop:
+		return v.wait(statusLoop, d.Reason)
+	}
+	return v.wait(statusNoPath, d.Reason)
+}
+
+func (v *view) wait(s mail.Status, reason string) mail.Hop {
+	return mail.Hop{Kind: mail.HopUnreachable, Name: "currently unreachable", Status: s, Reason: reason, TableVersion: v.table.Version()}
+}
+
+// local is the mailbox store of this server.
+func (v *view) local() mail.Hop {
+	h := mail.Hop{Kind: mail.HopLocal, Name: "local delivery", TableVersion: v.table.Version()}
+	if lmtp := v.self.Spec.GetLocalDelivery().GetLmtp(); lmtp != nil {
+		h.Kind, h.Hosts = mail.HopLMTP, []string{lmtp.GetAddress()}
+		h.Name = "local delivery (LMTP " + lmtp.GetAddress() + ")"
+	}
+	return h
+}
+
+// node hands over to another node, over a connector or inside the group.
+func (v *view) node(d routing.Decision) mail.Hop {
+	s, ok := v.conf.ServerByGUID(directory.GUID(d.Next))
+	if !ok {
+		return v.wait(statusNoPath, "the next server is not in the directory")
+	}
+	h := mail.Hop{
+		Kind: mail.HopNode, Name: s.Name, Server: mail.GUID(d.Next), Hosts: []string{directory.SMTPAddress(s.Spec)},
+		Connector: mail.GUID(d.Via), Travel: mail.GUID(d.Connector), Reason: d.Reason, TableVersion: v.table.Version(),
+		Options: mail.HopOptions{MaxConnections: v.out.perLink},
+	}
+	if c, ok := v.conf.RoutingGroupConnectorByGUID(directory.GUID(d.Via)); ok {
+		h.ConnectorName = c.Name
+		detect(&h.Options, c.Spec.GetDetection())
+	}
+	return h
+}
+
+// over sends over an SMTP or foreign connector of which this server is a
+// bridgehead.
+func (v *view) over(dest mail.Destination, d routing.Decision) mail.Hop {
+	h := mail.Hop{Connector: mail.GUID(d.Via), Travel: mail.GUID(d.Connector), Reason: d.Reason, TableVersion: v.table.Version()}
+	if c, ok := v.conf.SMTPConnectorByGUID(directory.GUID(d.Via)); ok {
+		h.ConnectorName = c.Name
+		h.Options = v.smtpOptions(c.Spec)
+		return v.outside(h, dest, c.Spec.GetSmartHosts())
+	}
+	c, ok := v.conf.ForeignConnectorByGUID(directory.GUID(d.Via))
+	if !ok {
+		return v.wait(statusNoPath, "the connector is not in the directory")
+	}
+	h.ConnectorName = c.Name
+	h.Options.MaxConnections = v.out.perLink
+	detect(&h.Options, c.Spec.GetDetection())
+	switch g := c.Spec.GetGateway().(type) {
+	case *directoryv1.ForeignConnector_DropDirectory:
+		h.Kind, h.Name, h.Options.Directory = mail.HopDrop, "drop directory "+g.DropDirectory, g.DropDirectory
+	case *directoryv1.ForeignConnector_Lmtp:
+		h.Kind, h.Name, h.Hosts = mail.HopLMTP, "gateway "+g.Lmtp.GetAddress(), []string{g.Lmtp.GetAddress()}
+	default:
+		return v.wait(statusNoPath, "connector "+c.Name+" names no gateway; give it dropDirectory or lmtp")
+	}
+	return h
+}
+
+// direct sends by the virtual server itself.
+func (v *view) direct(dest mail.Destination, reason string) mail.Hop {
+	h := mail.Hop{Reason: reason, TableVersion: v.table.Version(), Options: v.out.options}
+	var hosts []string
+	if v.out.smartHost != "" {
+		hosts = []string{v.out.smartHost}
+	}
+	return v.outside(h, dest, hosts)
+}
+
+// outside completes a hop to smart hosts or, without any, to the hosts that DNS
+// names for the destination.
+func (v *view) outside(h mail.Hop, dest mail.Destination, smartHosts []string) mail.Hop {
+	if len(smartHosts) > 0 {
+		h.Kind, h.Hosts, h.Name = mail.HopSmartHost, smartHosts, "smart host "+strings.Join(smartHosts, ", ")
+		return h
+	}
+	h.Kind, h.Domain = mail.HopMX, dest.Domain
+	switch {
+	case dest.Place == mail.PlaceServer:
+		// A connector that leads to a group by DNS: the home server's own name.
+		s, _ := v.conf.ServerByGUID(directory.GUID(dest.Server))
+		h.Domain = directory.DomainKey(s.Spec.GetFqdn())
+	case dest.Type != directory.TypeSMTP:
+		return v.wait(statusNoPath, "connector "+h.ConnectorName+" has no smart host, and addresses of type "+dest.Type+" are not in DNS")
+	}
+	h.Name = h.Domain + " (MX)"
+	return h
+}
+
+// Probe gives the hop with which to find out whether a connector works: for a
+// routing group connector the remote bridgehead server, any if it is zero. Not
+// ok where there is nothing to try: DNS connectors and drop directories.
+func (r *Route) Probe(connector, server mail.GUID) (mail.Hop, bool) {
+	v := r.now.Load()
+	d := routing.Decision{Via: routing.GUID(connector), Next: routing.GUID(server)}
+	if c, ok := v.conf.RoutingGroupConnectorByGUID(directory.GUID(connector)); ok {
+		if server.IsZero() {
+			d.Next = v.anyRemote(routing.GUID(c.GUID))
+		}
+		h := v.node(d)
+		return h, h.Kind == mail.HopNode
+	}
+	h := v.over(mail.Destination{Place: mail.PlaceForeign, Type: directory.TypeSMTP}, d)
+	return h, h.Kind == mail.HopSmartHost || h.Kind == mail.HopLMTP
+}
+
+// anyRemote is a remote bridgehead of a connector, one that is not known to be
+// down if possible.
+func (v *view) anyRemote(connector routing.GUID) routing.GUID {
+	down := make(map[routing.GUID]bool)
+	for i := range v.top.Servers {
+		down[v.top.Servers[i].GUID] = !v.top.Servers[i].Up
+	}
+	var any routing.GUID
+	for i := range v.top.Connectors {
+		if v.top.Connectors[i].GUID != connector {
+			continue
+		}
+		for _, g := range v.top.Connectors[i].Remote {
+			if !down[g] {
+				return g
+			}
+			any = g
+		}
+	}
+	return any
+}

@@ -1,0 +1,98 @@
+package route
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/postroad/postroad/node/mail"
+	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
+	"github.com/postroad/postroad/routing"
+	"github.com/postroad/postroad/store/directory"
+)
+
+// Route answers where mail goes next. Its methods are safe for concurrent use.
+type Route struct {
+	now atomic.Pointer[view]
+
+	mu          sync.Mutex // of subscribers
+	subscribers []func()
+}
+
+// view is one table with the configuration that it was made of.
+type view struct {
+	top   routing.Topology
+	table *routing.Table
+	conf  *directory.Configuration
+	self  directory.Server
+	out   outbound
+}
+
+// New has no table yet: until the first Update everything waits.
+func New() *Route {
+	r := new(Route)
+	r.now.Store(newView(routing.Topology{}, new(directory.Configuration)))
+	return r
+}
+
+// Update makes top the map that decides, with conf the configuration that it was
+// made of, and tells all subscribers.
+func (r *Route) Update(top routing.Topology, conf *directory.Configuration) {
+	r.now.Store(newView(top, conf))
+	r.mu.Lock()
+	list := r.subscribers
+	r.mu.Unlock()
+	for _, f := range list {
+		f()
+	}
+}
+
+func newView(top routing.Topology, conf *directory.Configuration) *view {
+	v := &view{top: top, table: routing.Build(top), conf: conf}
+	v.self, _ = conf.ServerByGUID(directory.GUID(top.Self))
+	if v.self.Spec == nil {
+		v.self.Spec = new(directoryv1.Server)
+	}
+	v.out = outboundOf(conf, v.self.Name)
+	return v
+}
+
+// Subscribe has f called after each Update, in the goroutine of the one who
+// updates. f does not block.
+func (r *Route) Subscribe(f func()) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	// A new slice: Update reads the old one without the lock.
+	r.subscribers = append(r.subscribers[:len(r.subscribers):len(r.subscribers)], f)
+}
+
+// Version is that of the topology that decides.
+func (r *Route) Version() uint64 { return r.now.Load().table.Version() }
+
+// Limits are the size limits of all connectors, in octets, sorted; see
+// [mail.SizeBound].
+func (r *Route) Limits() []int64 { return r.now.Load().table.Limits() }
+
+// Hop gives the next hop for a destination, for messages of a class that have
+// been in the visited groups.
+func (r *Route) Hop(dest mail.Destination, class mail.Class, visited []mail.GUID) mail.Hop {
+	v := r.now.Load()
+	if dest.Place == mail.PlaceLocal {
+		return v.local()
+	}
+	m := message(dest, class, visited)
+	if dest.Place == mail.PlaceServer {
+		return v.hop(dest, v.table.ToServer(routing.GUID(dest.Server), &m))
+	}
+	return v.hop(dest, v.table.ToAddress(dest.Type, dest.Domain, &m))
+}
+
+func message(dest mail.Destination, class mail.Class, visited []mail.GUID) routing.Message {
+	m := routing.Message{
+		Priority: int8(class.Priority), System: class.System, SizeBound: class.Size,
+		Connector: routing.GUID(dest.Connector),
+	}
+	for _, g := range visited {
+		m.Visited = append(m.Visited, routing.GUID(g))
+	}
+	return m
+}
