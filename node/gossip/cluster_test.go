@@ -358,7 +358,7 @@ func TestWrongCertificateIsRefused(t *testing.T) {
 	c.start(serverB, serverD)
 	c.eventually(patience, func() error {
 		for _, n := range c.nodes[serverB].Neighbours() {
-			if n.Server == serverD && n.LastError == fmt.Sprintf("Hello of server %s with the certificate of server %s", serverB, serverC) {
+			if n.Server == serverD && n.LastError == fmt.Sprintf("claims to be server %s with the certificate of server %s", serverB, serverC) {
 				return nil
 			}
 		}

@@ -105,7 +105,7 @@ func (r *Runner) identify(ctx context.Context, caller linkstate.GUID) error {
 		return err
 	}
 	if holder != mail.GUID(caller) {
-		return fmt.Errorf("Hello of server %s with the certificate of server %s", caller, holder)
+		return fmt.Errorf("claims to be server %s with the certificate of server %s", caller, holder)
 	}
 	return nil
 }

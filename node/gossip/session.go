@@ -116,10 +116,10 @@ func (r *Runner) greeted(f *linkstatev1.Frame) (linkstate.GUID, error) {
 		return linkstate.GUID{}, err
 	}
 	if mail.GUID(organization) != r.conf.Organization {
-		return linkstate.GUID{}, fmt.Errorf("Hello of organization %s, this is %s", organization, r.conf.Organization)
+		return linkstate.GUID{}, fmt.Errorf("greeting of organization %s, this is %s", organization, r.conf.Organization)
 	}
 	if h.Protocol < protocol {
-		return linkstate.GUID{}, fmt.Errorf("Hello with protocol %d, the oldest that works is %d", h.Protocol, protocol)
+		return linkstate.GUID{}, fmt.Errorf("greeting with protocol %d, the oldest that works is %d", h.Protocol, protocol)
 	}
 	return decodeGUID("server", h.Server)
 }
