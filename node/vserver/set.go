@@ -19,6 +19,9 @@ import (
 type Set struct {
 	deps Deps
 	wg   sync.WaitGroup // listeners and the ends of removed virtual servers
+	// ending bounds the ends of removed virtual servers.
+	ending context.Context
+	cut    context.CancelFunc
 
 	mu      sync.Mutex
 	running map[directory.GUID]*virtual
@@ -53,7 +56,9 @@ type Address struct {
 
 // NewSet builds the set; nothing listens before Start.
 func NewSet(deps Deps) *Set {
-	return &Set{deps: deps.withDefaults(), running: map[directory.GUID]*virtual{}}
+	s := &Set{deps: deps.withDefaults(), running: map[directory.GUID]*virtual{}}
+	s.ending, s.cut = context.WithCancel(context.Background())
+	return s
 }
 
 // Start listens for every virtual server that the configuration has for this
@@ -122,7 +127,7 @@ func (s *Set) remove(wanted []directory.VirtualServer) {
 		if i < 0 {
 			delete(s.running, guid)
 			s.wg.Go(func() {
-				ctx, cancel := context.WithTimeout(context.Background(), removalGrace)
+				ctx, cancel := context.WithTimeout(s.ending, removalGrace)
 				defer cancel()
 				v.engine.Shutdown(ctx)
 			})
@@ -248,6 +253,8 @@ func (s *Set) Shutdown(ctx context.Context) error {
 		list = append(list, v)
 	}
 	s.mu.Unlock()
+	defer s.cut()
+	defer context.AfterFunc(ctx, s.cut)()
 	errs := make([]error, len(list))
 	var wg sync.WaitGroup
 	for i, v := range list {
