@@ -98,6 +98,9 @@ func openLocked(dir string, log *zap.Logger) (*pebble.DB, error) {
 		}
 	}
 	opts := &pebble.Options{
+		// Without Pebble's watch over slow disks, whose goroutine outlives a
+		// failed opening.
+		FS:                 vfs.Default,
 		Logger:             storeLog{log.Sugar()},
 		CacheSize:          cacheSize,
 		MemTableSize:       memTableSize,

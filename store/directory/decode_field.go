@@ -185,8 +185,8 @@ func isSize(fd protoreflect.FieldDescriptor) bool {
 func textValue(v any) (protoreflect.Value, error) {
 	s, ok := v.(string)
 	if !ok {
-		// YAML reads on, no, 12 and 1.5 as something else than text.
-		return protoreflect.Value{}, fmt.Errorf("must be text; put %v into quotes", v)
+		// YAML takes y, on, no, 12 and 1.5 for something else than text.
+		return protoreflect.Value{}, fmt.Errorf("must be text, which YAML reads as %v; put it into quotes", v)
 	}
 	if !utf8.ValidString(s) {
 		return protoreflect.Value{}, fmt.Errorf("must be valid UTF-8")
