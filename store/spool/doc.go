@@ -1,3 +1,97 @@
 // Package spool keeps accepted messages until each of their recipients is
 // settled. It knows bytes, keys and message identifiers; it does not know SMTP.
+//
+// A spool is one Pebble store in a folder. Accept, Settle and Remove return when
+// what they did is durable; calls that run at the same time share a sync.
+//
+// # Keys
+//
+//	0x00 "epoch"               how often the spool was opened          4 octets
+//	'b' body chunk             256 KiB of a body, the last one less    octets of the body
+//	'm' message 'e'            the envelope                            flags, body, chunks, size, caller's octets
+//	'm' message 'p'            the plan                                caller's octets
+//	'm' message 'o' target     the last outcome of a target            caller's octets
+//	'm' message 'q' due queue  the message is in that queue            the entry's tag
+//	'o' body                   chunks are there, no envelope yet       -
+//	'q' queue due message      an entry of a queue                     the entry's tag
+//	'r' body message           an envelope of a shared body            -
+//	's' message                accepted and not planned                -
+//
+// A message is named by the caller (16 octets), a body by the spool: the epoch
+// and a number (12 octets). Numbers are big-endian, so keys sort as they do; a
+// queue's name is closed so that names sort too (keys.go).
+//
+// # States
+//
+// Every key belongs to exactly one of these; the test's audit reads all keys and
+// finds any that do not.
+//
+//	state      keys                                        how it comes
+//	absent     none
+//	streaming  o, b (full chunks)                          Body.Write
+//	submitted  b, m.e, s; r if the body is shared          Accept, or as a report of Plan, Settle, Remove
+//	planned    b, m.e, m.p, m.q and q (one or more pairs),  Plan
+//	           m.o; r if the body is shared
+//
+// # Transitions
+//
+// Each is one batch, so a crash leaves the state before or the state after. A
+// batch is durable when it or any later batch was synced: the log is written in
+// order. Columns: the points of [FaultPoints] on the way, what a crash there may
+// leave, and who repairs that.
+//
+//	transition               points                    a crash leaves            repaired by
+//	(nothing) -> store       open.created, .marked     a store without FORMAT    Open begins again: nothing was accepted yet
+//	absent -> streaming      body.chunk, .written      some chunks of a body     Open deletes bodies that have an o key
+//	streaming -> absent      body.discarded            the same                  the same
+//	streaming -> submitted   accept.begin              the same; no 250 was sent the same
+//	                         accept.synced             submitted, unanswered     nobody: the client sends again, a duplicate
+//	                                                                             (RFC 5321 section 4.2.5 accepts it)
+//	submitted -> planned     plan.begin, .applied      submitted or planned      the queue plans again what Submitted lists
+//	planned -> planned       settle.begin, .applied    the entry before or       the queue attempts again: the peer may get a
+//	                         settle.synced             after the attempt         duplicate, never nothing
+//	planned -> absent        the same                  planned or absent         the same
+//	any -> absent            remove.begin, .applied    before or after           the administrator sees it and asks again
+//	                         remove.synced
+//	orphan -> absent         sweep.begin, .done        before or after           the next Open
+//
+// Plan and full chunks are not synced, because their loss is repaired without
+// harm: nothing that is seen outside (a 250, a settled recipient, a report) can
+// be durable without the plan and the chunks that came before it in the log.
+//
+// A body that one envelope has belongs to it alone. A body that several have
+// (one Accept) is deleted with the last of its r keys.
+//
+// # Deletion
+//
+// Every key but an outcome's and the epoch is set once, and set again only after
+// it was deleted. That is what Pebble's SingleDelete asks for: a key and its
+// deletion that meet vanish together, so that mail which is delivered within the
+// life of a memtable is written to the log and never to a table. Calls check the
+// state under the message's lock before they set or delete; Pebble reports a
+// broken rule, and the tests fail on such a report.
+//
+// # Full and failing disks
+//
+// New mail is refused with [ErrFull] while less than Options.MinFree is free: the
+// reserve is for tables and for settling what is in. If the disk is full all the
+// same (others write to it too), Pebble is never told: its writes wait and are
+// repeated (patient.go), calls that come meanwhile get ErrFull at once, and those
+// under way go on when there is room. So an Accept may last as long as the disk
+// stays full; a client that gives up on it may get its message accepted and send
+// it again.
+//
+// What remains: a write that fails for another reason, and any sync that fails
+// (on some file systems also for want of room), cannot be repeated safely. The
+// spool is then failed ([ErrFailed], Spool.Failed): reads work, writes do not, and
+// only a new process can open the folder again. Close then ends without waiting
+// for Pebble, whose goroutines stay until the process ends. Nothing that was
+// acknowledged is lost by that.
+//
+// # Memory
+//
+// At most four memtables (Options.MemTable each), a block cache of 32 MiB, what
+// must be known of up to 131,072 messages touched lately (about 200 octets each),
+// one count for each queue that is not empty, and for each body that streams in
+// or out at most one chunk.
 package spool

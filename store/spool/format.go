@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -151,6 +152,13 @@ func (s *Spool) finishCreate(dir string) error {
 	return s.disk.Remove(s.disk.PathJoin(dir, creatingName))
 }
 
+// slowDisk is when one operation of the disk is worth a line in the log.
+const slowDisk = 5 * time.Second
+
+func (s *Spool) diskSlow(i vfs.DiskSlowInfo) {
+	s.log.Warn("disk slow", zap.Stringer("operation", i.OpType), zap.String("file", i.Path), zap.Duration("took", i.Duration))
+}
+
 func (s *Spool) openPebble(dir string, o Options, set func(*pebble.Options)) (*pebble.DB, error) {
 	p := s.pebbleOptions(o)
 	set(p)
@@ -169,7 +177,7 @@ func (s *Spool) pebbleOptions(o Options) *pebble.Options {
 		o.MemTable = 64 << 20
 	}
 	p := &pebble.Options{
-		FS:                          s.disk,
+		FS:                          s.watched,
 		Logger:                      logger{s.log, s.fail},
 		FormatMajorVersion:          pebble.FormatTableFormatV6,
 		MemTableSize:                max(o.MemTable, 2<<20),
@@ -182,16 +190,12 @@ func (s *Spool) pebbleOptions(o Options) *pebble.Options {
 		EventListener:               s.events(),
 	}
 	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
-	p.WithFSDefaults() // a slow disk is noticed: DiskSlow
 	return p
 }
 
 func (s *Spool) events() *pebble.EventListener {
 	return &pebble.EventListener{
 		BackgroundError: func(err error) { s.log.Error("spool background work failed; it is tried again", zap.Error(err)) },
-		DiskSlow: func(i pebble.DiskSlowInfo) {
-			s.log.Warn("disk slow", zap.String("operation", i.OpType.String()), zap.String("file", i.Path), zap.Duration("took", i.Duration))
-		},
 		WriteStallBegin: func(i pebble.WriteStallBeginInfo) {
 			s.log.Warn("spool writes are held back", zap.String("reason", i.Reason))
 		},

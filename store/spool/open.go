@@ -44,6 +44,9 @@ type Spool struct {
 	lock   io.Closer
 	disk   *patient
 	space  *space
+	// watched is disk, reporting slowness; unwatch ends that.
+	watched vfs.FS
+	unwatch io.Closer
 
 	epoch   uint32 // see bodyID
 	bodies  atomic.Uint64
@@ -80,6 +83,7 @@ func Open(dir string, o Options) (*Spool, error) {
 		fs = vfs.Default
 	}
 	s.disk = newPatient(fs, s.log)
+	s.watched, s.unwatch = vfs.WithDiskHealthChecks(s.disk, slowDisk, nil, s.diskSlow)
 	if o.Free == nil {
 		o.Free = func() (uint64, error) {
 			u, err := fs.GetDiskUsage(dir)
@@ -87,7 +91,7 @@ func Open(dir string, o Options) (*Spool, error) {
 		}
 	}
 	if err := s.open(dir, o); err != nil {
-		return nil, fmt.Errorf("spool %s: %w", dir, err)
+		return nil, fmt.Errorf("spool %s: %w", dir, errors.Join(err, s.unwatch.Close()))
 	}
 	return s, nil
 }
@@ -220,7 +224,7 @@ func (s *Spool) Close() error {
 		return s.fail(ErrFull)
 	}
 	err := s.closeStore()
-	return errors.Join(err, s.lock.Close())
+	return errors.Join(err, s.unwatch.Close(), s.lock.Close())
 }
 
 func (s *Spool) closeStore() (err error) {
