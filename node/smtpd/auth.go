@@ -142,19 +142,11 @@ func (c *Conn) responseError(err error) reply {
 }
 
 // decodeResponse reads base64 as strictly as RFC 4954 section 4 asks for; "=" is
-// the empty response.
+// the empty response. The result is never nil, which to a mechanism means that
+// there was no response at all.
 func decodeResponse(s string) ([]byte, error) {
 	if s == "=" {
 		return []byte{}, nil
 	}
-	// The decoder would pass over CR and LF; a CR cannot come here, but the
-	// rule should not hang on that.
-	b, err := base64.StdEncoding.Strict().DecodeString(s)
-	if err != nil {
-		return nil, err
-	}
-	if b == nil {
-		b = []byte{}
-	}
-	return b, nil
+	return base64.StdEncoding.Strict().DecodeString(s)
 }

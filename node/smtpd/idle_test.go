@@ -29,7 +29,12 @@ func TestIdleBuffer(t *testing.T) {
 		go io.Copy(io.Discard, ours)
 		size := func() int {
 			synctest.Wait()
+			s.mu.Lock()
+			defer s.mu.Unlock()
 			for c := range s.conns {
+				// The connection takes the same lock before it touches the buffer again.
+				c.mu.Lock()
+				defer c.mu.Unlock()
 				return len(c.in.buf)
 			}
 			t.Fatal("no connection")

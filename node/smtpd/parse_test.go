@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/postroad/postroad/node/mail"
 	"pgregory.net/rapid"
@@ -218,6 +219,22 @@ func read(b *body, size int) ([]byte, error) {
 	}
 	_, err := io.CopyBuffer(struct{ io.Writer }{&buf}, struct{ io.Reader }{b}, make([]byte, size))
 	return buf.Bytes(), err
+}
+
+func TestLongReply(t *testing.T) {
+	for _, text := range []string{strings.Repeat("x", 2000), strings.Repeat("j\u00f6rg", 500), strings.Repeat("\U0001f600", 400)} {
+		var joined strings.Builder
+		for line := range strings.Lines(string(appendReply(nil, reply{code: 550, enh: enhSyn, text: text}))) {
+			part := strings.TrimSuffix(line[len("550-5.5.2 "):], "\r\n")
+			if len(line) > 512 || !utf8.ValidString(part) {
+				t.Errorf("line %q", line)
+			}
+			joined.WriteString(part)
+		}
+		if joined.String() != text {
+			t.Errorf("%q became %q", text, joined.String())
+		}
+	}
 }
 
 func TestReplyLines(t *testing.T) {
