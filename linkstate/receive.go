@@ -128,7 +128,7 @@ func (m *Machine) compare(d *Digest, p *peer) {
 
 // side says which of two sorted lists has the next server: ours (negative),
 // theirs (positive) or both.
-func side(rows []row, i int, theirs []DigestEntry, j int) int {
+func side(rows []*row, i int, theirs []DigestEntry, j int) int {
 	switch {
 	case i == len(rows):
 		return 1
@@ -138,7 +138,7 @@ func side(rows []row, i int, theirs []DigestEntry, j int) int {
 	return rows[i].record.Server.Compare(theirs[j].Server)
 }
 
-func compareEntry(r row, e DigestEntry) int {
+func compareEntry(r *row, e DigestEntry) int {
 	return cmp.Or(
 		compareRank(r.record.rank(), rank{e.Incarnation, e.Status, e.Sequence}),
 		cmp.Compare(r.hash.short(), e.Hash),

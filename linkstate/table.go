@@ -8,7 +8,7 @@ import (
 // Table is an immutable snapshot: the newest record known of each server. Any
 // number of goroutines may read it. The zero value and nil are empty tables.
 type Table struct {
-	rows    []row // sorted by server
+	rows    []*row // sorted by server; shared between tables, never changed
 	digest  Hash
 	version uint64
 }
@@ -23,7 +23,7 @@ func (t *Table) find(server GUID) (int, bool) {
 	if t == nil {
 		return 0, false
 	}
-	return slices.BinarySearchFunc(t.rows, server, func(r row, g GUID) int { return r.record.Server.Compare(g) })
+	return slices.BinarySearchFunc(t.rows, server, func(r *row, g GUID) int { return r.record.Server.Compare(g) })
 }
 
 // Get gives the record of a server, nil if none is known.
@@ -87,7 +87,7 @@ func (t *Table) Version() uint64 {
 func (t *Table) with(r *Record, now time.Time) *Table {
 	i, known := t.find(r.Server)
 	n := &Table{digest: t.digest, version: t.version + 1}
-	fresh := row{r, r.Hash(), now}
+	fresh := &row{r, r.Hash(), now}
 	if known {
 		n.rows = slices.Clone(t.rows)
 		n.digest.toggle(n.rows[i].hash)
