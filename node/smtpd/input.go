@@ -13,18 +13,25 @@ const (
 	maxEmptyReads = 100
 )
 
-// busyBuffers holds *[busyBuffer]byte. It is a cache without state that anyone
-// can observe, so servers may share it.
-var busyBuffers = sync.Pool{New: func() any { return new([busyBuffer]byte) }}
+// buffers lends busy buffers to the connections of a server.
+type buffers struct{ pool sync.Pool }
+
+func (b *buffers) get() *[busyBuffer]byte {
+	if p, ok := b.pool.Get().(*[busyBuffer]byte); ok {
+		return p
+	}
+	return new([busyBuffer]byte)
+}
 
 // input is the read buffer of a connection. buf[r:w] has been received and not
 // consumed. Slices of it are valid until the next fill.
 type input struct {
-	src  io.Reader
-	buf  []byte
-	r, w int
-	idle []byte            // 2 KiB, allocated once
-	busy *[busyBuffer]byte // nil while idle
+	src    io.Reader
+	lender *buffers
+	buf    []byte
+	r, w   int
+	idle   []byte            // 2 KiB, allocated once
+	busy   *[busyBuffer]byte // nil while idle
 }
 
 func (in *input) window() []byte { return in.buf[in.r:in.w] }
@@ -74,7 +81,7 @@ func (in *input) grow() {
 	if in.busy != nil {
 		return
 	}
-	in.busy = busyBuffers.Get().(*[busyBuffer]byte)
+	in.busy = in.lender.get()
 	in.w = copy(in.busy[:], in.window())
 	in.r = 0
 	in.buf = in.busy[:]
@@ -83,7 +90,7 @@ func (in *input) grow() {
 // shrink gives the busy buffer back; the window must be empty.
 func (in *input) shrink() {
 	if in.busy != nil {
-		busyBuffers.Put(in.busy)
+		in.lender.pool.Put(in.busy)
 		in.busy = nil
 	}
 	in.buf, in.r, in.w = in.idle, 0, 0

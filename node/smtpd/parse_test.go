@@ -157,7 +157,7 @@ func (p *pieces) SetWriteDeadline(time.Time) error { return nil }
 
 func content(wire []byte, sizes []int) (*body, *Conn) {
 	p := &pieces{data: wire, sizes: sizes}
-	c := &Conn{cfg: Config{}.withDefaults(), raw: p, conn: p, in: input{src: p}}
+	c := &Conn{cfg: Config{}.withDefaults(), raw: p, conn: p, in: input{src: p, lender: &buffers{}}}
 	return &body{src: &dots{c: c, time: c.contentClock()}}, c
 }
 

@@ -13,7 +13,7 @@ import (
 )
 
 func newConn(s *Server, cfg *Config, nc net.Conn) *Conn {
-	c := &Conn{server: s, cfg: cfg, log: s.log, raw: nc, conn: nc, in: input{src: nc}}
+	c := &Conn{server: s, cfg: cfg, log: s.log, raw: nc, conn: nc, in: input{src: nc, lender: &s.buffers}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if a, ok := nc.RemoteAddr().(*net.TCPAddr); ok {
 		c.client = a.AddrPort().Addr().Unmap().WithZone("")

@@ -23,6 +23,7 @@ type Server struct {
 	closing atomic.Bool
 	done    chan struct{} // closed when closing is set
 	wg      sync.WaitGroup
+	buffers buffers
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
