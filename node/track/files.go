@@ -1,0 +1,202 @@
+package track
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+// fileLimit is the size after which a day gets another file, in octets.
+const fileLimit = 256 << 20
+
+// dayOf is the UTC day, "2026-11-22": file names sort by it.
+func dayOf(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// fileName names the n-th file of a day, n from 1.
+func fileName(day string, n int) string { return fmt.Sprintf("%s.%04d.jsonl", day, n) }
+
+// parseFileName is the inverse of fileName.
+func parseFileName(name string) (day string, n int, ok bool) {
+	if len(name) < len(time.DateOnly) {
+		return "", 0, false
+	}
+	day = name[:len(time.DateOnly)]
+	if _, err := time.Parse(time.DateOnly, day); err != nil {
+		return "", 0, false
+	}
+	_, err := fmt.Sscanf(name[len(day):], ".%d.jsonl", &n)
+	return day, n, err == nil && n > 0 && name == fileName(day, n)
+}
+
+// file is one file of the log.
+type file struct {
+	path string
+	day  string
+	n    int
+	size int64
+}
+
+// list gives the files in order of time. Other files in the folder are nobody's
+// business.
+func list(dir string) ([]file, error) {
+	names, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var all []file
+	for _, d := range names {
+		day, n, ok := parseFileName(d.Name())
+		if !ok {
+			continue
+		}
+		info, err := d.Info()
+		if errors.Is(err, os.ErrNotExist) {
+			continue // expired just now
+		}
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, file{filepath.Join(dir, d.Name()), day, n, info.Size()})
+	}
+	slices.SortFunc(all, func(a, b file) int { return cmp.Or(cmp.Compare(a.day, b.day), cmp.Compare(a.n, b.n)) })
+	return all, nil
+}
+
+// files is the folder as the writer sees it.
+type files struct {
+	dir   string
+	limit int64
+	open  *os.File
+	day   string
+	n     int
+	size  int64
+	grown bool // a file was begun since the last expire
+}
+
+// to makes the day's last file the open one.
+func (f *files) to(day string) error {
+	if f.open != nil && f.day == day && f.size < f.limit {
+		return nil
+	}
+	f.close()
+	all, err := list(f.dir)
+	if err != nil {
+		return err
+	}
+	last := file{n: 1}
+	for _, x := range all {
+		if x.day == day {
+			last = x
+		}
+	}
+	if last.size >= f.limit {
+		last.n, last.size = last.n+1, 0
+	}
+	o, err := os.OpenFile(filepath.Join(f.dir, fileName(day, last.n)), os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	f.open, f.day, f.n, f.size, f.grown = o, day, last.n, last.size, true
+	return f.mend()
+}
+
+// mend ends a line that a crash or a full disk left unfinished, so that only
+// that one is lost.
+func (f *files) mend() error {
+	if f.size == 0 {
+		return nil
+	}
+	var last [1]byte
+	if _, err := f.open.ReadAt(last[:], f.size-1); err != nil {
+		return err
+	}
+	if last[0] == '\n' {
+		return nil
+	}
+	return f.append([]byte{'\n'})
+}
+
+func (f *files) append(b []byte) error {
+	n, err := f.open.Write(b)
+	f.size += int64(n)
+	if err != nil {
+		f.close() // mended when it is opened again
+	}
+	return err
+}
+
+func (f *files) close() {
+	if f.open != nil {
+		_ = f.open.Close() // nothing is promised about what is not synced
+		f.open = nil
+	}
+}
+
+// expire removes files of days before the given time, and the oldest while all
+// have more than limit octets. The open file stays.
+func (f *files) expire(before time.Time, limit int64) error {
+	all, err := list(f.dir)
+	if err != nil {
+		return err
+	}
+	var total int64
+	for _, x := range all {
+		total += x.size
+	}
+	first := dayOf(before)
+	for _, x := range all {
+		if f.open != nil && x.day == f.day && x.n == f.n || x.day >= first && total <= limit {
+			continue
+		}
+		if err := os.Remove(x.path); err != nil {
+			return err
+		}
+		total -= x.size
+	}
+	return nil
+}
+
+// writer turns events into lines of the right files.
+type writer struct {
+	files files
+	buf   []byte
+	swept string // day of the last expire
+}
+
+// writeSize is how many octets are given to the system at once.
+const writeSize = 64 << 10
+
+func (w *writer) write(events []mail.Event) error {
+	w.buf = w.buf[:0]
+	day := ""
+	for i := range events {
+		if d := dayOf(events[i].At); d != day || len(w.buf) >= writeSize {
+			if err := w.out(day); err != nil {
+				return err
+			}
+			day = d
+		}
+		w.buf = appendRecord(w.buf, &events[i])
+	}
+	return w.out(day)
+}
+
+func (w *writer) out(day string) error {
+	if len(w.buf) == 0 {
+		return nil
+	}
+	if err := w.files.to(day); err != nil {
+		return err
+	}
+	err := w.files.append(w.buf)
+	w.buf = w.buf[:0]
+	return err
+}
+
+func (w *writer) close() { w.files.close() }
