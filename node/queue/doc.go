@@ -43,7 +43,9 @@
 // [Limits].ProblemAfter times it counts as deferred by itself, so that a message
 // which breaks every connection cannot hold up the others.
 //
-// A link that loses its last queue and connection is forgotten, with its retry clock.
+// A link without queues keeps its clock until the next attempt is due and is
+// forgotten then. A queue that the map moves to a link ends that link's wait:
+// link state knows something newer than the last failure.
 //
 // # Commit
 //

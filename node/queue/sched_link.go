@@ -65,9 +65,10 @@ func (s *Scheduler) perLink(l *link) int {
 	return s.limits.PerLink
 }
 
-// forget drops a link that nothing leads to any more.
-func (s *Scheduler) forget(l *link) {
-	if len(l.queues) > 0 || len(l.conns) > 0 || s.links[l.key] != l {
+// forget drops a link that nothing leads to any more. While it waits for its
+// next attempt it stays, so that new mail finds it waiting.
+func (s *Scheduler) forget(l *link, now int64) {
+	if len(l.queues) > 0 || len(l.conns) > 0 || l.next > now || s.links[l.key] != l {
 		return
 	}
 	delete(s.links, l.key)
@@ -276,7 +277,7 @@ func (s *Scheduler) Closed(id ConnID, end Ending, now int64) {
 	delete(l.conns, id)
 	s.conclude(c, end, now)
 	s.kick(l, now)
-	s.forget(l)
+	s.forget(l, now)
 	s.feedStarved(now)
 }
 

@@ -284,7 +284,7 @@ func (s *Scheduler) poke(q *queue, now int64) {
 		return
 	}
 	if len(q.refs) == 0 && !q.more && !q.filling {
-		s.remove(q)
+		s.remove(q, now)
 		return
 	}
 	if s.hungry(q, now) {
@@ -317,10 +317,10 @@ func (s *Scheduler) hungry(q *queue, now int64) bool {
 	return q.win.len() == 0 || q.link.serving(now) && q.win.len() < s.limits.Window/4
 }
 
-func (s *Scheduler) remove(q *queue) {
+func (s *Scheduler) remove(q *queue, now int64) {
 	s.leaveRing(q)
 	s.timers.set(&q.timer, 0)
 	delete(s.queues, q.name)
 	delete(q.link.queues, q)
-	s.forget(q.link)
+	s.forget(q.link, now)
 }

@@ -75,6 +75,7 @@ func (s *Scheduler) Tick(now int64) {
 			s.poke(tm.queue, now)
 		} else {
 			s.kick(tm.link, now)
+			s.forget(tm.link, now)
 		}
 	}
 }
@@ -101,22 +102,21 @@ func (s *Scheduler) RouteQueue(name string, hop mail.Hop, now int64) {
 
 func (s *Scheduler) route(q *queue, hop mail.Hop, now int64) bool {
 	q.hop = hop
-	if q.link != nil && q.link.key == hop.Key() {
+	if q.link.key == hop.Key() {
 		q.link.hop = hop
 		return false
 	}
 	old := q.link
 	s.leaveRing(q)
-	if old != nil {
-		delete(old.queues, q)
-	}
+	delete(old.queues, q)
 	q.link = s.link(hop)
 	q.link.queues[q] = struct{}{}
+	// The map leads here now; what the link failed for before is old news.
+	q.link.next = 0
+	s.timers.set(&q.link.timer, 0)
 	s.poke(q, now)
-	if old != nil {
-		s.forget(old)
-	}
-	return old != nil
+	s.forget(old, now)
+	return true
 }
 
 // Retry makes the link of a queue ("": all links) try now, whatever its clock
