@@ -46,6 +46,8 @@ type Catalog struct {
 	conf  atomic.Pointer[directory.Configuration]
 	state atomic.Pointer[state]
 
+	byAddress, byName cache
+
 	mu          sync.Mutex // held by writers
 	objects     map[directory.Key]*directoryv1.Object
 	swept       []byte    // during a snapshot: the key up to which it has come
@@ -154,32 +156,54 @@ func (c *Catalog) list() []*directoryv1.Object {
 func (c *Catalog) Config() *directory.Configuration { return c.conf.Load() }
 
 // Lookup finds the recipient that has the address, written as
-// [directory.AddressKey] writes it.
+// [directory.AddressKey] writes it. The object is shared and must not be changed.
 func (c *Catalog) Lookup(addressKey string) (*directoryv1.Object, bool, error) {
+	o, generation := c.byAddress.get(addressKey)
+	if o != nil {
+		return o, true, nil
+	}
 	// An address may move between the two reads: then its old owner may be gone.
 	for range 2 {
 		name, err := c.read(addressPath(addressKey))
 		if err != nil || name == nil {
 			return nil, false, err
 		}
-		if o, ok, err := c.RecipientByName(string(name)); ok || err != nil {
-			return o, ok, err
+		o, err := c.readRecipient(string(name))
+		if err != nil {
+			return nil, false, err
+		}
+		if o != nil {
+			c.byAddress.put(addressKey, o, generation)
+			return o, true, nil
 		}
 	}
 	return nil, false, nil
 }
 
-// RecipientByName finds a recipient.
+// RecipientByName finds a recipient. The object is shared and must not be changed.
 func (c *Catalog) RecipientByName(name string) (*directoryv1.Object, bool, error) {
+	o, generation := c.byName.get(name)
+	if o != nil {
+		return o, true, nil
+	}
+	o, err := c.readRecipient(name)
+	if o != nil {
+		c.byName.put(name, o, generation)
+	}
+	return o, o != nil, err
+}
+
+// readRecipient reads from disk; nil if there is no such recipient.
+func (c *Catalog) readRecipient(name string) (*directoryv1.Object, error) {
 	value, closer, err := c.db.Get(recipientPath(name))
 	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return nil, false, fmt.Errorf("catalog: %w", err)
+		return nil, fmt.Errorf("catalog: %w", err)
 	}
 	o, err := decode(value)
-	return o, err == nil, errors.Join(err, closer.Close())
+	return o, errors.Join(err, closer.Close())
 }
 
 // Recipients counts them.

@@ -115,8 +115,8 @@ func (ch *change) remove(k directory.Key) error {
 
 // release frees the addresses of the stored recipient and says whether there is one.
 func (ch *change) release(name string) (bool, error) {
-	old, exists, err := ch.c.RecipientByName(name)
-	if err != nil || !exists {
+	old, err := ch.c.readRecipient(name)
+	if err != nil || old == nil {
 		return false, err
 	}
 	for _, a := range old.GetRecipient().GetAddresses() {
@@ -197,6 +197,8 @@ func (ch *change) commit(e directory.Event) error {
 	if err := ch.batch.Commit(durability); err != nil {
 		return fmt.Errorf("catalog: %w", err)
 	}
+	ch.c.byAddress.clear()
+	ch.c.byName.clear()
 	ch.c.state.Store(&s)
 	ch.c.swept = ch.swept
 	for k := range ch.deleted {

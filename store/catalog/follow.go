@@ -84,6 +84,9 @@ func (c *Catalog) confirm(p directory.Position) error {
 	if s.Contact.Sub(c.savedState) < contactEvery {
 		return nil
 	}
+	if free, err := c.free(); err != nil || free < c.low {
+		return nil // known in memory, which is all that matters until a restart
+	}
 	return c.saveContact()
 }
 
