@@ -19,12 +19,19 @@ type run struct {
 
 	mailboxes map[mail.GUID]bool // got a copy
 	foreign   map[string]bool    // addresses that got a copy, by key
-	groups    map[string]bool    // expanded, by name
-	path      []step             // from the RCPT to where expansion is now
-	index     int                // the recipient being resolved
-	results   int                // targets, duplicates and failures it led to
+	groups    map[string]expansion
+	path      []step // from the RCPT to where expansion is now
+	index     int    // the recipient being resolved
+	results   int    // targets, duplicates and failures it led to
 	looped    bool
 	say       func(format string, args ...any) // nil unless somebody wants to know
+}
+
+// expansion is what is known of a group that was met: the RCPT for which it was
+// expanded last, and whether that led to anybody.
+type expansion struct {
+	index   int
+	reached bool
 }
 
 // step is one recipient object on the way.
@@ -165,15 +172,18 @@ func (r *run) redirect(name, to string, from mail.Address) (bool, error) {
 }
 
 func (r *run) group(name string, g *directoryv1.DistributionGroup, a mail.Address) (bool, error) {
-	if r.groups[name] {
-		// Its members got their copy before, or are getting it further up the
-		// path.
-		if r.onPath(name) {
-			r.looped = true
-			r.tell("group %s contains itself", name)
-		} else {
-			r.duplicate("group "+name, a.String())
-		}
+	switch before, met := r.groups[name]; {
+	case r.onPath(name):
+		// Its members are dealt with further up the path.
+		r.looped = true
+		r.tell("group %s contains itself", name)
+		return true, nil
+	case before.reached:
+		r.duplicate("group "+name, a.String())
+		return true, nil
+	case met && before.index == r.index:
+		// It led to nobody, and would again. For another RCPT it may lead to
+		// somebody: a loop was cut elsewhere then.
 		return true, nil
 	}
 	if len(r.path) >= maxDepth {
@@ -181,9 +191,10 @@ func (r *run) group(name string, g *directoryv1.DistributionGroup, a mail.Addres
 		return false, nil
 	}
 	if r.groups == nil {
-		r.groups = map[string]bool{}
+		r.groups = map[string]expansion{}
 	}
-	r.groups[name] = true
+	before := r.results
+	r.groups[name] = expansion{index: r.index}
 	r.tell("%s is a distribution group of %d members", name, len(g.GetMembers()))
 	r.event(mail.EventExpand, fmt.Sprintf("group %s, %d members", name, len(g.GetMembers())), a.String())
 	r.path = append(r.path, step{name: name, group: true})
@@ -193,6 +204,7 @@ func (r *run) group(name string, g *directoryv1.DistributionGroup, a mail.Addres
 			return false, err
 		}
 	}
+	r.groups[name] = expansion{r.index, r.results > before}
 	return true, nil
 }
 
