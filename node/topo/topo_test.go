@@ -1,0 +1,227 @@
+package topo
+
+import (
+	"crypto/md5"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postroad/postroad/linkstate"
+	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/routing"
+	"github.com/postroad/postroad/store/directory"
+)
+
+// guid makes the GUID of a name; no two objects of the test share one.
+func guid(name string) [16]byte { return md5.Sum([]byte(name)) }
+
+func configuration(t *testing.T, yaml string) *directory.Configuration {
+	t.Helper()
+	objs, err := directory.DecodeYAML(strings.NewReader(yaml), "test.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objs {
+		o.Metadata.Guid = directory.GUID(guid(o.Metadata.Name)).String()
+	}
+	conf, err := directory.NewConfiguration(1, objs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conf
+}
+
+const organization = `
+kind: Organization
+name: org
+spec: {linkState: {keepalive: 1s}}
+---
+{kind: RoutingGroup, name: paris, spec: {}}
+---
+{kind: RoutingGroup, name: oslo, spec: {}}
+---
+{kind: Server, name: paris-1, spec: {routingGroup: paris, fqdn: p1.test}}
+---
+{kind: Server, name: paris-2, spec: {routingGroup: paris, fqdn: p2.test, drain: soft, gossipAddress: "127.0.0.1:7"}}
+---
+{kind: Server, name: oslo-1, spec: {routingGroup: oslo, fqdn: o1.test}}
+---
+{kind: VirtualServer, name: v, spec: {server: paris-1, connectorsOnly: true}}
+---
+kind: RoutingGroupConnector
+name: paris-oslo
+spec:
+  sourceGroup: paris
+  targetGroup: oslo
+  cost: 7
+  restrictions: {maxMessageSize: 1KiB, priorities: [low, high], noSystemMessages: true}
+  detection: {glitchRetries: 0}
+  onLinkDown: hold
+---
+kind: RoutingGroupConnector
+name: oslo-paris
+spec: {sourceGroup: oslo, targetGroup: paris, remoteBridgeheads: [paris-2], disabled: true}
+---
+kind: SMTPConnector
+name: internet
+spec:
+  routingGroup: paris
+  localBridgeheads: [paris-1, gone]
+  addressSpaces: ["SMTP:*", "*.bücher.example;5", "X400:C=US;A=x"]
+  scope: routing-group
+  fallback: less-specific
+  connectedGroups: [{group: oslo, cost: 9}]
+---
+kind: ForeignConnector
+name: fax
+spec: {routingGroup: oslo, addressSpaces: ["FAX:*"], dropDirectory: /fax}
+`
+
+func connector(t *testing.T, top routing.Topology, name string) routing.Connector {
+	t.Helper()
+	i := slices.IndexFunc(top.Connectors, func(c routing.Connector) bool { return c.Name == name })
+	if i < 0 {
+		t.Fatalf("no connector %s", name)
+	}
+	return top.Connectors[i]
+}
+
+func server(t *testing.T, top routing.Topology, name string) routing.Server {
+	t.Helper()
+	i := slices.IndexFunc(top.Servers, func(s routing.Server) bool { return s.Name == name })
+	if i < 0 {
+		t.Fatalf("no server %s", name)
+	}
+	return top.Servers[i]
+}
+
+func TestConfigurationAlone(t *testing.T) {
+	conf := configuration(t, organization)
+	top := Build(conf, nil, guid("paris-1"), 9)
+	if top.Version != 9 || top.Self != guid("paris-1") || len(top.Groups) != 2 || len(top.Servers) != 3 || len(top.Connectors) != 4 {
+		t.Fatalf("topology %+v", top)
+	}
+	if top.Direct {
+		t.Error("paris-1 may send without a connector, against connectorsOnly")
+	}
+	if !Build(conf, nil, guid("oslo-1"), 9).Direct {
+		t.Error("oslo-1 has no virtual server and so its defaults: it may send without a connector")
+	}
+	want := routing.Connector{
+		GUID: guid("paris-oslo"), Name: "paris-oslo", Group: guid("paris"),
+		Targets: []routing.Edge{{Group: guid("oslo"), Cost: 7}},
+		MaxSize: 1024, Priorities: routing.AllowLow | routing.AllowHigh, NoSystem: true, OnLinkDown: routing.Hold,
+		Bridgeheads: []routing.Bridgehead{{Server: guid("paris-1"), Up: true}, {Server: guid("paris-2"), Up: true}},
+		Remote:      []routing.GUID{guid("oslo-1")},
+	}
+	if got := connector(t, top, "paris-oslo"); !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	back := connector(t, top, "oslo-paris")
+	if !back.Disabled || !slices.Equal(back.Remote, []routing.GUID{guid("paris-2")}) || back.Targets[0].Cost != 1 {
+		t.Errorf("oslo-paris: %+v", back)
+	}
+	out := connector(t, top, "internet")
+	want = routing.Connector{
+		GUID: guid("internet"), Name: "internet", Kind: routing.SMTPConnector, Group: guid("paris"),
+		Targets: []routing.Edge{{Group: guid("oslo"), Cost: 9}},
+		AddressSpaces: []routing.AddressSpace{
+			{Type: "SMTP", Pattern: "*", Cost: 1}, {Type: "SMTP", Pattern: "*.xn--bcher-kva.example", Cost: 5}, {Type: "X400", Pattern: "C=US;A=x", Cost: 1},
+		},
+		Scope: routing.ScopeGroup, Fallback: true,
+		Bridgeheads: []routing.Bridgehead{{Server: guid("paris-1"), Up: true}},
+	}
+	if !reflect.DeepEqual(out, want) {
+		t.Errorf("got  %+v\nwant %+v", out, want)
+	}
+	if s := server(t, top, "paris-2"); s.Drain != routing.DrainSoft || !s.Up || s.Group != guid("paris") {
+		t.Errorf("paris-2: %+v", s)
+	}
+}
+
+// table makes a table of these records with a real machine: topo reads what
+// gossip hands it.
+func table(t *testing.T, conf *directory.Configuration, self string, records ...*linkstate.Record) *linkstate.Table {
+	t.Helper()
+	m := linkstate.New(linkstate.Config{
+		Self: guid(self), Incarnation: 1, Version: "test",
+		Random: func(int) int { return 0 },
+	})
+	now := time.Unix(1000, 0)
+	members, timings, _ := Members(conf, guid(self))
+	m.Restore(records, 0, now)
+	m.Configure(members, timings, now)
+	return m.Table()
+}
+
+func TestStateOverlaid(t *testing.T) {
+	conf := configuration(t, organization)
+	tab := table(t, conf, "paris-1",
+		&linkstate.Record{
+			Server: guid("paris-2"), Incarnation: 5, Status: linkstate.Alive, Drain: linkstate.DrainHard,
+			Connectors: []linkstate.ConnectorState{{Connector: guid("paris-oslo"), Down: true, Since: 77, Reason: "refused"}},
+		},
+		&linkstate.Record{Server: guid("oslo-1"), Incarnation: 5, Status: linkstate.Down, Accuser: guid("paris-2"), Since: 2000},
+	)
+	top := Build(conf, tab, guid("paris-1"), 1)
+	heads := connector(t, top, "paris-oslo").Bridgeheads
+	want := []routing.Bridgehead{
+		{Server: guid("paris-1"), Up: true}, {Server: guid("paris-2"), Reason: "refused", SinceMS: 77},
+	}
+	heads[0].SinceMS = 0 // paris-1 says since when it is up
+	if !reflect.DeepEqual(heads, want) {
+		t.Errorf("got %+v, want %+v", heads, want)
+	}
+	if s := server(t, top, "paris-2"); s.Drain != routing.DrainHard {
+		t.Errorf("paris-2 drains itself harder than the directory says: %+v", s)
+	}
+	s := server(t, top, "oslo-1")
+	if s.Up || s.Reason != "server is down since 1970-01-01T00:00:02Z, says paris-2" {
+		t.Errorf("oslo-1: %+v", s)
+	}
+	for name, want := range map[string]string{"paris-1": "up", "oslo-1": "down", "nobody": "unknown"} {
+		if got := ServerState(tab, guid(name)); got != want {
+			t.Errorf("state of %s: %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestMembers(t *testing.T) {
+	m, timings, addresses := Members(configuration(t, organization), guid("paris-1"))
+	if m.Self != guid("paris-1") || len(m.Servers) != 3 || len(m.Connectors) != 4 {
+		t.Fatalf("members %+v", m)
+	}
+	want := linkstate.ConnectorInfo{
+		GUID: guid("paris-oslo"), Group: guid("paris"),
+		Local:  []linkstate.GUID{guid("paris-1"), guid("paris-2")},
+		Remote: []linkstate.GUID{guid("oslo-1")},
+		Detection: linkstate.Detection{
+			GlitchRetries: 0, GlitchInterval: linkstate.DefaultGlitchInterval, ProbeInterval: linkstate.DefaultProbeInterval,
+		},
+	}
+	if got := m.Connectors[slices.IndexFunc(m.Connectors, func(c linkstate.ConnectorInfo) bool { return c.GUID == guid("paris-oslo") })]; !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if timings.Keepalive != time.Second || timings.SuspectAfter != linkstate.DefaultSuspectAfter {
+		t.Errorf("timings %+v", timings)
+	}
+	if a := addresses[mail.GUID(guid("paris-2"))]; a != "127.0.0.1:7" {
+		t.Errorf("gossip address of paris-2: %s", a)
+	}
+	if a := addresses[mail.GUID(guid("oslo-1"))]; a != "o1.test:691" {
+		t.Errorf("gossip address of oslo-1: %s", a)
+	}
+}
+
+// TestNothing: a node that has not seen the directory yet.
+func TestNothing(t *testing.T) {
+	conf := new(directory.Configuration)
+	if top := Build(conf, nil, guid("me"), 0); len(top.Servers)+len(top.Connectors) > 0 {
+		t.Errorf("topology of nothing: %+v", top)
+	}
+	if m, _, _ := Members(conf, guid("me")); len(m.Servers) > 0 {
+		t.Errorf("members of nothing: %+v", m)
+	}
+}
