@@ -20,8 +20,8 @@ const MaxScan = 1 << 30
 // DefaultLimit is how many events Find gives at most if the query does not say.
 const DefaultLimit = 1000
 
-// Query says which events are wanted; what is empty is not asked. Letter case
-// does not matter.
+// Query says which events are wanted; what is empty is not asked. The case
+// of ASCII letters does not matter.
 type Query struct {
 	// Message is a queue ID, an origin ID or a header Message-ID, with or without
 	// its brackets; reports linked with the message are found too.
