@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -36,18 +37,19 @@ func (s *source) Watch(ctx context.Context, from directory.Position, fn func(dir
 // A change that cannot be written is asked for again, and the catalog answers
 // meanwhile.
 func TestFollowComesBack(t *testing.T) {
-	free := uint64(1 << 30)
-	c := opened(t, Options{Free: func() (uint64, error) { return free, nil }})
+	var free atomic.Uint64
+	free.Store(1 << 30)
+	c := opened(t, Options{Free: func() (uint64, error) { return free.Load(), nil }})
 	must(t, c.apply(snapshot(5, organization(), mailbox("a", "x@t"))))
 	synctest.Test(t, func(t *testing.T) {
-		free = 0
+		free.Store(0)
 		s := &source{events: []directory.Event{{Position: at(6), Put: []*directoryv1.Object{mailbox("b", "y@t")}}}}
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- c.Follow(ctx, s) }()
 		synctest.Wait()
 		owners(t, c, map[string]string{"x@t": "a", "y@t": ""})
-		free = 1 << 30
+		free.Store(1 << 30)
 		<-time.After(retryPause + time.Second)
 		synctest.Wait()
 		owners(t, c, map[string]string{"x@t": "a", "y@t": "b"})

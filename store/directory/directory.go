@@ -46,7 +46,8 @@ type Directory struct {
 }
 
 // Open makes a client. It does not connect: a node must start while etcd is
-// away, so only a configuration that can never work is an error.
+// away, so only a configuration that can never work is an error. The client ends
+// with ctx, or with Close.
 func Open(ctx context.Context, c Config) (*Directory, error) {
 	if len(c.Endpoints) == 0 {
 		return nil, errors.New("directory: no endpoints; name at least one etcd server")

@@ -19,7 +19,7 @@ func freeAddress(t *testing.T) string {
 
 func TestUnavailableQuickly(t *testing.T) {
 	start := time.Now()
-	d, err := Open(t.Context(), Config{Endpoints: []string{"http://" + freeAddress(t)}, RequestTimeout: time.Second})
+	d, err := Open(t.Context(), Config{Endpoints: []string{"http://" + freeAddress(t)}, RequestTimeout: 300 * time.Millisecond})
 	if err != nil {
 		t.Fatalf("Open must not need etcd: %v", err)
 	}
