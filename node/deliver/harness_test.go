@@ -137,8 +137,22 @@ func many(n int) []*mail.Transaction {
 type pipeDialer struct {
 	wg     sync.WaitGroup
 	server func(n int, c net.Conn)
+	tcp    bool // buffers as real connections have them; a failing TLS handshake needs some
 	mu     sync.Mutex
 	dialed int
+}
+
+func loopback() (a, b net.Conn, err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { _ = l.Close() }()
+	if a, err = net.Dial("tcp", l.Addr().String()); err != nil {
+		return nil, nil, err
+	}
+	b, err = l.Accept()
+	return a, b, err
 }
 
 func (d *pipeDialer) DialContext(context.Context, string, string) (net.Conn, error) {
@@ -147,6 +161,12 @@ func (d *pipeDialer) DialContext(context.Context, string, string) (net.Conn, err
 	d.dialed++
 	d.mu.Unlock()
 	a, b := net.Pipe()
+	if d.tcp {
+		var err error
+		if a, b, err = loopback(); err != nil {
+			return nil, err
+		}
+	}
 	d.wg.Go(func() {
 		defer func() { _ = b.Close() }()
 		d.server(n, b)
@@ -161,7 +181,11 @@ func smartHost() mail.Hop {
 // serve runs an agent against a server function until the feed ends.
 func serve(t testing.TB, hop mail.Hop, feed *listFeed, server func(n int, c net.Conn), change ...func(*Options)) error {
 	t.Helper()
-	d := &pipeDialer{server: server}
+	return serveBy(t, &pipeDialer{server: server}, hop, feed, change...)
+}
+
+func serveBy(t testing.TB, d *pipeDialer, hop mail.Hop, feed *listFeed, change ...func(*Options)) error {
+	t.Helper()
 	o := Options{Hostname: "me.example", Dialer: d}
 	for _, c := range change {
 		c(&o)

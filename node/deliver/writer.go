@@ -197,10 +197,10 @@ func (s *session) flyChunked(f *flight, rc io.Reader) {
 	b = s.opening(b, f)
 	b = fmt.Appendf(b, "BDAT %d LAST\r\n", f.size)
 	s.step(f, stepEnd, 0, int64(len(b))+f.size)
-	// RFC 3030 does not say that a refused chunk ends the transaction, and a peer for
-	// which it goes on would take the next recipients under this sender. Our own
-	// nodes end it; others are told to.
-	s.mustRset = !s.peer.ext.passport
+	// RFC 3030 does not say that a refused chunk ends the transaction. A peer for
+	// which it goes on would refuse the next MAIL and take the next recipients
+	// under this sender; so each transaction begins with RSET.
+	s.mustRset = true
 	if s.flushSteps(b) {
 		s.copyExact(f, rc)
 	}
