@@ -79,8 +79,7 @@ func (r *run) add(t mail.Target, d mail.Destination) {
 }
 
 // original is the ORCPT that goes with the message: the sender's, or the address
-// the sender wrote if it is another now (RFC 3461 section 5.2.7.1; RFC 6533
-// section 3 names the type of addresses that are not ASCII).
+// the sender wrote if it is another now (RFC 3461 section 5.2.7.1).
 func (r *run) original(now mail.Address) string {
 	rcpt := &r.env.Recipients[r.index]
 	switch {
@@ -88,10 +87,8 @@ func (r *run) original(now mail.Address) string {
 		return rcpt.Original
 	case rcpt.Address == now:
 		return ""
-	case rcpt.Address.IsASCII():
-		return "rfc822;" + rcpt.Address.String()
 	}
-	return "utf-8;" + rcpt.Address.String()
+	return rcpt.Address.Original()
 }
 
 func (r *run) fail(index int, a mail.Address, o mail.Outcome) {

@@ -147,7 +147,7 @@ func (s *session) Rcpt(to string, opts *smtp.RcptOptions) error {
 	}
 	r := mail.Recipient{Address: a, Notify: notify(opts.Notify)}
 	if opts.OriginalRecipient != "" {
-		r.Original = strings.ToLower(string(opts.OriginalRecipientType)) + ";" + opts.OriginalRecipient
+		r.Original = mail.OriginalRecipient(string(opts.OriginalRecipientType), opts.OriginalRecipient)
 	}
 	s.env.Recipients = append(s.env.Recipients, r)
 	return nil

@@ -335,7 +335,7 @@ func TestParametersReachTheEnvelope(t *testing.T) {
 	e := s.tray.got[0].Envelope
 	r := e.Recipients
 	if !e.Null() || e.Body != mail.Body8BitMIME || !e.UTF8 || e.Return != "HDRS" || e.EnvelopeID != "a+b" ||
-		r[0].Notify != mail.NotifySuccess|mail.NotifyDelay || r[0].Original != "rfc822;b+b@x" || r[1].Notify != mail.NotifyNever {
+		r[0].Notify != mail.NotifySuccess|mail.NotifyDelay || r[0].Original != "rfc822;b+2Bb@x" || r[1].Notify != mail.NotifyNever {
 		t.Errorf("envelope %+v", e)
 	}
 }
