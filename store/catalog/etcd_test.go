@@ -72,7 +72,7 @@ func TestNodeOutlivesEtcd(t *testing.T) {
 	etcdDir, dir := t.TempDir(), t.TempDir()
 	e := startEtcd(t, etcdDir, address)
 	d, err := directory.Open(t.Context(), directory.Config{
-		Endpoints: []string{"http://" + address}, Heartbeat: 50 * time.Millisecond,
+		Endpoints: []string{"http://" + address}, Heartbeat: 50 * time.Millisecond, RequestTimeout: 20 * time.Second,
 	})
 	must(t, err)
 	defer d.Close()

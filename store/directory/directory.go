@@ -11,6 +11,8 @@ import (
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -34,6 +36,9 @@ type Config struct {
 	// Logger; nil: none.
 	Logger *zap.Logger
 }
+
+// maxRedial is how long after etcd's return a client may still not notice.
+const maxRedial = time.Second
 
 // Directory is a client of the organisation's etcd, safe for concurrent use.
 type Directory struct {
@@ -71,6 +76,12 @@ func Open(ctx context.Context, c Config) (*Directory, error) {
 		// The client's own retries would outlast the caller's patience: Watch
 		// has its own, and people prefer an error to a hanging command.
 		MaxUnaryRetries: 2,
+		// By default gRPC waits up to two minutes before it tries again, however
+		// long etcd has been back.
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: firstPause, Multiplier: 1.6, Jitter: 0.2, MaxDelay: maxRedial},
+			MinConnectTimeout: orDefault(c.DialTimeout, 2*time.Second),
+		})},
 		// etcd's own limit is the one that counts; see errTooLarge.
 		MaxCallSendMsgSize: 64 << 20,
 		Logger:             zap.NewNop(),
