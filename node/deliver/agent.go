@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -205,17 +206,29 @@ func (a *Agent) Probe(ctx context.Context, hop mail.Hop) error {
 	return nil
 }
 
+// storeWorkers is how many transactions one Serve stores at a time: each waits
+// for the disk twice, and a disk syncs many files in the time of one.
+const storeWorkers = 32
+
 // serveStore feeds a delivery that needs no connection.
 func (a *Agent) serveStore(ctx context.Context, feed mail.Feed, deliver func(*mail.Transaction) []mail.Outcome) error {
+	var busy sync.WaitGroup
+	defer busy.Wait()
+	slots := make(chan struct{}, storeWorkers)
 	for ctx.Err() == nil {
+		slots <- struct{}{}
 		t := feed.Next()
 		if t == nil {
+			<-slots
 			if !feed.Wait(a.opts.Timeouts.Idle) {
 				return nil
 			}
 			continue
 		}
-		feed.Done(t, deliver(t))
+		busy.Go(func() {
+			feed.Done(t, deliver(t))
+			<-slots
+		})
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -63,11 +64,13 @@ func sink(chunking bool) func(int, net.Conn) {
 	}
 }
 
-// endless gives the same transaction n times.
+// endless gives the same transaction, left times.
 type endless struct {
-	t    *mail.Transaction
-	left int
-	bad  int
+	t      *mail.Transaction
+	mu     sync.Mutex
+	left   int
+	bad    int
+	unique bool // with an ID of its own each
 }
 
 func (e *endless) Next() *mail.Transaction {
@@ -76,6 +79,11 @@ func (e *endless) Next() *mail.Transaction {
 	}
 	e.left--
 	t := *e.t
+	if e.unique {
+		env := *t.Envelope
+		env.ID = mail.NewID(time.UnixMilli(int64(e.left)), [10]byte{})
+		t.Envelope = &env
+	}
 	return &t
 }
 
@@ -83,7 +91,9 @@ func (e *endless) Wait(time.Duration) bool { return false }
 
 func (e *endless) Done(_ *mail.Transaction, o []mail.Outcome) {
 	if o[0].Result != mail.Delivered {
+		e.mu.Lock()
 		e.bad++
+		e.mu.Unlock()
 	}
 }
 

@@ -81,13 +81,13 @@ func (r *Resolver) lookup(ctx context.Context, name string, kind uint16) (answer
 // add takes over a reply; it gives the name to ask for next if the reply ends in
 // an alias without records behind it.
 func (a *answer) add(m *dns.Msg, q question, now time.Time) (next string) {
-	name, moved := q.name, false
-	for range maxAliases {
+	name, moved := q.name, 0
+	for ; moved < maxAliases; moved++ {
 		target := aliasOf(m, name, a, now)
 		if target == "" {
 			break
 		}
-		name, moved = target, true
+		name = target
 	}
 	for _, rr := range m.Answer {
 		if rr.Header().Rrtype == q.kind && dns.CanonicalName(rr.Header().Name) == dns.CanonicalName(name) {
@@ -100,7 +100,9 @@ func (a *answer) add(m *dns.Msg, q question, now time.Time) (next string) {
 		return ""
 	case m.Rcode == dns.RcodeNameError:
 		a.found = false
-	case moved && !hasSOA(m):
+	case moved == maxAliases: // a loop, most likely; lookup gives up on it
+		return name
+	case moved > 0 && !hasSOA(m):
 		return name
 	}
 	a.limit(now, negativeTTL(m))

@@ -1,0 +1,384 @@
+package resolve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+	"go.uber.org/goleak"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// zone is a DNS server on loopback, over UDP and TCP.
+type zone struct {
+	addr string
+	mu   sync.Mutex
+	rr   map[string][]dns.RR // "name. TYPE"
+	code map[string]int      // by name: answer with this RCODE
+	mute map[string]bool     // by name: no answer
+	cut  bool                // UDP answers are truncated
+	old  bool                // knows no EDNS
+	asks map[string]int      // "udp name. TYPE"
+}
+
+func newZone(t *testing.T, records ...string) *zone {
+	t.Helper()
+	z := &zone{rr: map[string][]dns.RR{}, code: map[string]int{}, mute: map[string]bool{}, asks: map[string]int{}}
+	for _, r := range records {
+		rr, err := dns.NewRR(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		k := rr.Header().Name + " " + dns.TypeToString[rr.Header().Rrtype]
+		z.rr[k] = append(z.rr[k], rr)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	z.addr = l.Addr().String()
+	p, err := net.ListenPacket("udp", z.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range []*dns.Server{{Listener: l, Handler: z}, {PacketConn: p, Handler: z}} {
+		up, down := make(chan struct{}), make(chan struct{})
+		s.NotifyStartedFunc = func() { close(up) }
+		go func() { defer close(down); _ = s.ActivateAndServe() }()
+		<-up
+		t.Cleanup(func() { _ = s.Shutdown(); <-down })
+	}
+	return z
+}
+
+func (z *zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	name, kind := dns.CanonicalName(q.Question[0].Name), dns.TypeToString[q.Question[0].Qtype]
+	network := w.RemoteAddr().Network()
+	z.asks[network+" "+name+" "+kind]++
+	m := new(dns.Msg)
+	m.SetReply(q)
+	switch {
+	case z.mute[name]:
+		return
+	case z.old && q.IsEdns0() != nil:
+		m.Rcode = dns.RcodeFormatError
+	case z.code[name] != 0:
+		m.Rcode = z.code[name]
+	case z.cut && network == "udp":
+		m.Truncated = true
+	default:
+		z.fill(m, name, kind)
+	}
+	_ = w.WriteMsg(m)
+}
+
+func (z *zone) fill(m *dns.Msg, name, kind string) {
+	for range 20 { // aliases, as a recursive server follows them
+		c := z.rr[name+" CNAME"]
+		if len(c) == 0 {
+			break
+		}
+		m.Answer = append(m.Answer, c...)
+		name = c[0].(*dns.CNAME).Target
+	}
+	m.Answer = append(m.Answer, z.rr[name+" "+kind]...)
+	if len(z.rr[name+" "+kind]) > 0 {
+		return
+	}
+	soa, _ := dns.NewRR("example. 100 SOA ns.example. root.example. 1 2 3 4 30")
+	m.Ns = append(m.Ns, soa)
+	for k := range z.rr {
+		if strings.HasPrefix(k, name+" ") {
+			return
+		}
+	}
+	m.Rcode = dns.RcodeNameError
+}
+
+func (z *zone) asked(what string) int {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return z.asks[what]
+}
+
+func (z *zone) resolver(t *testing.T, change ...func(*Options)) *Resolver {
+	t.Helper()
+	o := Options{Servers: []string{z.addr}, Timeout: time.Second, Attempts: 1, PreferIPv4: true, Names: []string{"me.example"}}
+	for _, c := range change {
+		c(&o)
+	}
+	r, err := New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func names(hosts []mail.Host) string {
+	var b []string
+	for _, h := range hosts {
+		b = append(b, fmt.Sprint(h.Name, h.Addrs))
+	}
+	return strings.Join(b, " ")
+}
+
+func TestMX(t *testing.T) {
+	z := newZone(t,
+		"two.example. 300 MX 20 b.example.", "two.example. 300 MX 10 a.example.",
+		"a.example. 300 A 192.0.2.1", "a.example. 300 AAAA 2001:db8::1", "b.example. 300 A 192.0.2.2",
+		"null.example. 300 MX 0 .",
+		"nullandmore.example. 300 MX 0 .", "nullandmore.example. 300 MX 10 b.example.",
+		"bare.example. 300 A 192.0.2.3",
+		"text.example. 300 TXT \"no mail\"",
+		"alias.example. 300 CNAME two.example.",
+		"deadhost.example. 300 MX 10 gone.example.", "deadhost.example. 300 MX 20 b.example.",
+		"alldead.example. 300 MX 10 gone.example.",
+		"backup.example. 300 MX 10 a.example.", "backup.example. 300 MX 20 me.example.", "backup.example. 300 MX 20 b.example.", "backup.example. 300 MX 30 b.example.",
+		"mine.example. 300 MX 10 ME.example.", "mine.example. 300 MX 10 a.example.",
+		"sick.example. 300 MX 10 flaky.example.",
+		"halfsick.example. 300 MX 10 flaky.example.", "halfsick.example. 300 MX 20 b.example.",
+		"loop1.example. 300 CNAME loop2.example.", "loop2.example. 300 CNAME loop1.example.",
+		"xn--bcher-kva.example. 300 MX 10 b.example.",
+	)
+	z.code["servfail.example."], z.code["refused.example."], z.code["flaky.example."] = dns.RcodeServerFailure, dns.RcodeRefused, dns.RcodeServerFailure
+	z.mute["silent.example."] = true
+	for domain, want := range map[string]string{
+		"two.example":         "a.example[192.0.2.1 2001:db8::1] b.example[192.0.2.2]",
+		"TWO.example.":        "a.example[192.0.2.1 2001:db8::1] b.example[192.0.2.2]",
+		"alias.example":       "a.example[192.0.2.1 2001:db8::1] b.example[192.0.2.2]",
+		"bare.example":        "bare.example[192.0.2.3]",
+		"bücher.example":      "b.example[192.0.2.2]",
+		"nullandmore.example": "b.example[192.0.2.2]",
+		"deadhost.example":    "b.example[192.0.2.2]",
+		"halfsick.example":    "b.example[192.0.2.2]",
+		"backup.example":      "a.example[192.0.2.1 2001:db8::1]",
+		"[192.0.2.9]":         "[192.0.2.9][192.0.2.9]",
+		"[IPv6:2001:db8::9]":  "[IPv6:2001:db8::9][2001:db8::9]",
+		"null.example":        "permanent 5.1.10",
+		"gone.example":        "permanent 5.1.2",
+		"text.example":        "permanent 5.4.4",
+		"alldead.example":     "permanent 5.4.4",
+		"mine.example":        "permanent 5.3.5",
+		"":                    "permanent 5.1.2",
+		"sick.example":        "temporary 4.4.3",
+		"servfail.example":    "temporary 4.4.3",
+		"refused.example":     "temporary 4.4.3",
+		"silent.example":      "temporary 4.4.3",
+		"loop1.example":       "temporary 4.4.3",
+	} {
+		t.Run(domain, func(t *testing.T) {
+			r := z.resolver(t, func(o *Options) { o.Timeout = 200 * time.Millisecond })
+			hosts, err := r.MX(t.Context(), domain)
+			got := names(hosts)
+			if err != nil {
+				got = class(t, err)
+			}
+			if got != want {
+				t.Errorf("%s, want %s (%v)", got, want, err)
+			}
+		})
+	}
+}
+
+func class(t *testing.T, err error) string {
+	t.Helper()
+	var e *Error
+	if !errors.As(err, &e) {
+		t.Fatalf("%v is no *Error", err)
+	}
+	if e.Error() == "" {
+		t.Error("an error without words")
+	}
+	if e.Temporary() {
+		return "temporary " + e.Status().String()
+	}
+	return "permanent " + e.Status().String()
+}
+
+func TestEqualPreferencesAreShuffled(t *testing.T) {
+	z := newZone(t, "x.example. 300 MX 10 a.example.", "x.example. 300 MX 10 b.example.", "x.example. 300 MX 10 c.example.", "x.example. 300 MX 5 z.example.",
+		"a.example. 300 A 192.0.2.1", "b.example. 300 A 192.0.2.2", "c.example. 300 A 192.0.2.3", "z.example. 300 A 192.0.2.4")
+	r := z.resolver(t, func(o *Options) {
+		o.Shuffle = func(n int, swap func(i, j int)) {
+			for i := range n / 2 {
+				swap(i, n-1-i)
+			}
+		}
+	})
+	hosts, err := r.MX(t.Context(), "x.example")
+	var order []string
+	for _, h := range hosts {
+		order = append(order, h.Name)
+	}
+	if want := []string{"z.example", "c.example", "b.example", "a.example"}; err != nil || !slices.Equal(order, want) {
+		t.Errorf("%v %v, want %v", order, err, want)
+	}
+}
+
+func TestSelfByAddress(t *testing.T) {
+	z := newZone(t, "x.example. 300 MX 10 other-name.example.", "other-name.example. 300 A 192.0.2.7", "y.example. 300 A 192.0.2.7")
+	r := z.resolver(t, func(o *Options) {
+		o.IsSelf = func(a netip.Addr) bool { return a == netip.MustParseAddr("192.0.2.7") }
+	})
+	for _, domain := range []string{"x.example", "y.example"} {
+		if _, err := r.MX(t.Context(), domain); err == nil || class(t, err) != "permanent 5.3.5" {
+			t.Errorf("%s: %v", domain, err)
+		}
+	}
+}
+
+func TestTCPFallbackAndOldServers(t *testing.T) {
+	z := newZone(t, "x.example. 300 A 192.0.2.1")
+	z.cut = true
+	if a, err := z.resolver(t).Addrs(t.Context(), "x.example"); err != nil || len(a) != 1 || z.asked("tcp x.example. A") != 1 {
+		t.Errorf("%v %v, %d over TCP", a, err, z.asked("tcp x.example. A"))
+	}
+	z.mu.Lock()
+	z.cut, z.old = false, true
+	z.mu.Unlock()
+	if a, err := z.resolver(t).Addrs(t.Context(), "x.example"); err != nil || len(a) != 1 {
+		t.Errorf("without EDNS: %v %v", a, err)
+	}
+}
+
+func TestSecondServer(t *testing.T) {
+	sick, well := newZone(t), newZone(t, "x.example. 300 A 192.0.2.1")
+	sick.code["x.example."] = dns.RcodeServerFailure
+	r := well.resolver(t, func(o *Options) { o.Servers = []string{sick.addr, well.addr} })
+	if a, err := r.Addrs(t.Context(), "x.example"); err != nil || len(a) != 1 {
+		t.Errorf("%v %v", a, err)
+	}
+}
+
+func TestCache(t *testing.T) {
+	z := newZone(t, "x.example. 300 A 192.0.2.1", "x.example. 300 TXT x", "short.example. 1 A 192.0.2.2", "short.example. 1 AAAA 2001:db8::2")
+	now := time.Unix(1000, 0)
+	r := z.resolver(t, func(o *Options) { o.Clock = func() time.Time { return now } })
+	ask := func(name string) { _, _ = r.Addrs(context.Background(), name) }
+	for _, step := range []struct {
+		after time.Duration
+		name  string
+		asks  string
+		want  int
+	}{
+		{0, "x.example", "udp x.example. A", 1},
+		{299 * time.Second, "x.example", "udp x.example. A", 1},
+		{2 * time.Second, "x.example", "udp x.example. A", 2},
+		{0, "short.example", "udp short.example. A", 1},
+		{4 * time.Second, "short.example", "udp short.example. A", 1}, // never asked more often than every 5 s
+		{2 * time.Second, "short.example", "udp short.example. A", 2},
+		{0, "gone.example", "udp gone.example. A", 1},
+		{29 * time.Second, "gone.example", "udp gone.example. A", 1}, // negative answers by the SOA
+		{2 * time.Second, "gone.example", "udp gone.example. A", 2},
+	} {
+		now = now.Add(step.after)
+		ask(step.name)
+		if got := z.asked(step.asks); got != step.want {
+			t.Errorf("%s: asked %d times, want %d", step.name, got, step.want)
+		}
+	}
+	z.mu.Lock()
+	z.code["sick.example."] = dns.RcodeServerFailure
+	z.mu.Unlock()
+	ask("sick.example")
+	ask("sick.example")
+	if got := z.asked("udp sick.example. A"); got != 2 {
+		t.Errorf("a failure was kept: asked %d times", got)
+	}
+}
+
+func TestCacheIsBounded(t *testing.T) {
+	c := newCache(100)
+	now := time.Unix(0, 0)
+	for i := range 1000 {
+		c.put(question{fmt.Sprint(i), 1}, answer{until: now.Add(time.Duration(i) * time.Second)}, now)
+		if len(c.kept) > 100 {
+			t.Fatalf("%d answers kept", len(c.kept))
+		}
+	}
+	if _, ok := c.get(question{"999", 1}, now); !ok {
+		t.Error("the newest answer is gone")
+	}
+}
+
+func TestAddrs(t *testing.T) {
+	z := newZone(t, "x.example. 300 A 192.0.2.1", "x.example. 300 AAAA 2001:db8::1")
+	four, six := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
+	got, err := z.resolver(t, func(o *Options) { o.PreferIPv4 = false }).Addrs(t.Context(), "x.example")
+	if err != nil || !slices.Equal(got, []netip.Addr{six, four}) {
+		t.Errorf("%v %v", got, err)
+	}
+	got, err = z.resolver(t).Addrs(t.Context(), "localhost")
+	if err != nil || !slices.Equal(got, []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.IPv6Loopback()}) {
+		t.Errorf("localhost: %v %v", got, err)
+	}
+}
+
+func TestCancelled(t *testing.T) {
+	z := newZone(t)
+	z.mute["x.example."] = true
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := z.resolver(t, func(o *Options) { o.Timeout = time.Hour }).MX(ctx, "x.example"); err == nil || class(t, err) != "temporary 4.4.3" {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestServers(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "resolv.conf")
+	if err := os.WriteFile(file, []byte("nameserver 192.0.2.53\nnameserver 2001:db8::53\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r, err := New(Options{File: file})
+	if err != nil || !slices.Equal(r.servers, []string{"192.0.2.53:53", "[2001:db8::53]:53"}) {
+		t.Errorf("%v %v", r, err)
+	}
+	if _, err := New(Options{File: file + ".missing"}); err == nil {
+		t.Error("no server, and no error")
+	}
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(Options{File: file}); err == nil {
+		t.Error("an empty file, and no error")
+	}
+}
+
+// Whatever a server sends, it is taken or refused, and never loops.
+func FuzzAnswer(f *testing.F) {
+	m := new(dns.Msg)
+	m.SetQuestion("x.example.", dns.TypeMX)
+	for _, s := range []string{"x.example. 1 CNAME y.example.", "y.example. 1 CNAME x.example.", "y.example. 1 MX 1 .", "x.example. 4294967295 MX 1 z."} {
+		rr, _ := dns.NewRR(s)
+		m.Answer = append(m.Answer, rr)
+	}
+	packed, _ := m.Pack()
+	f.Add(packed)
+	f.Fuzz(func(t *testing.T, in []byte) {
+		m := new(dns.Msg)
+		if m.Unpack(in) != nil {
+			return
+		}
+		now := time.Unix(0, 0)
+		a := answer{found: true, until: now.Add(maxTTL)}
+		a.add(m, question{"x.example.", dns.TypeMX}, now)
+		if a.until.Before(now.Add(minTTL)) || a.until.After(now.Add(maxTTL)) {
+			t.Fatalf("kept until %v", a.until)
+		}
+	})
+}
