@@ -6,6 +6,9 @@ TOOLS   := $(BIN)/tools
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 LDFLAGS := -X main.version=$(VERSION)
 
+# Static binaries; and one build cache for building, testing and vetting alike.
+export CGO_ENABLED = 0
+
 # The end-to-end folders start real processes; the race run covers the rest.
 UNIT = $(shell $(GO) list ./... | grep -v -e /deploy/e2e -e /deploy/bench)
 
@@ -14,7 +17,7 @@ UNIT = $(shell $(GO) list ./... | grep -v -e /deploy/e2e -e /deploy/bench)
 all: build
 
 build: ## bin/postroad and bin/postroadctl, static
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/ ./cmd/postroad ./cmd/postroadctl
+	$(GO) build -ldflags "$(LDFLAGS)" -o $(BIN)/ ./cmd/postroad ./cmd/postroadctl
 
 run: build ## a cluster on this machine, until Ctrl-C; data in ./data
 	$(BIN)/postroad up --data data
@@ -27,7 +30,7 @@ unit: ## tests that need no other program
 	$(GO) test -timeout 10m $(UNIT)
 
 race: ## the unit tests under the race detector
-	$(GO) test -race -timeout 20m $(UNIT)
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m $(UNIT)
 
 lint: $(TOOLS)/staticcheck proto-check ## gofmt, vet, staticcheck, schemas
 	@out=$$(gofmt -l $$(git ls-files '*.go')); if [ -n "$$out" ]; then echo "not gofmt-clean:"; echo "$$out"; exit 1; fi

@@ -69,11 +69,16 @@ func (t *trackingService) everywhere(ctx context.Context, id string) ([]*trackin
 	return events, missing, nil
 }
 
-// related are the origin IDs of events and of the reports linked with them.
+// related are the origin IDs of events, and the IDs under which a node reported
+// on what it gave up: a report's own event is linked with that one.
 func related(events []*trackingv1.Event) []string {
 	var ids []string
 	for _, e := range events {
-		for _, id := range []string{e.GetOriginId(), e.GetLinkedId()} {
+		of := []string{e.GetOriginId()}
+		if e.GetKind() == trackingv1.EventKind_EVENT_KIND_FAIL || e.GetKind() == trackingv1.EventKind_EVENT_KIND_DEFER {
+			of = append(of, e.GetQueueId())
+		}
+		for _, id := range of {
 			if id != "" && !slices.Contains(ids, id) {
 				ids = append(ids, id)
 			}

@@ -204,6 +204,7 @@ type fake struct {
 	// usual one, "drop" to close, "hang" to say nothing more.
 	script func(verb, line string) string
 
+	one      sync.Mutex // one connection at a time
 	r        *bufio.Reader
 	w        *bufio.Writer
 	mailOpen bool
@@ -213,6 +214,8 @@ type fake struct {
 }
 
 func (f *fake) serve(_ int, c net.Conn) {
+	f.one.Lock()
+	defer f.one.Unlock()
 	f.r, f.w = bufio.NewReader(c), bufio.NewWriter(c)
 	f.mailOpen, f.rcpts = false, 0
 	if !f.answer("CONNECT", "", "220 fake.example ESMTP") {

@@ -40,7 +40,6 @@ var (
 	statusConversion = mail.Status{Class: 5, Subject: 6, Detail: 3}
 	statusNoUTF8     = mail.Status{Class: 5, Subject: 6, Detail: 7}
 	statusUTF8Header = mail.Status{Class: 5, Subject: 6, Detail: 9}
-	statusContent    = mail.Status{Class: 4, Subject: 3}
 	statusBadSender  = mail.Status{Class: 5, Subject: 1, Detail: 7}
 )
 

@@ -55,7 +55,9 @@ type tlsFake struct {
 	secure   bool
 }
 
-func (f *tlsFake) serve(n int, c net.Conn) {
+func (f *tlsFake) serve(_ int, c net.Conn) {
+	f.one.Lock()
+	defer f.one.Unlock()
 	f.secure = false
 	base := f.ext
 	defer func() { f.ext = base }()

@@ -155,8 +155,10 @@ func TestMX(t *testing.T) {
 		"loop1.example. 300 CNAME loop2.example.", "loop2.example. 300 CNAME loop1.example.",
 		"xn--bcher-kva.example. 300 MX 10 b.example.",
 	)
+	z.mu.Lock()
 	z.code["servfail.example."], z.code["refused.example."], z.code["flaky.example."] = dns.RcodeServerFailure, dns.RcodeRefused, dns.RcodeServerFailure
 	z.mute["silent.example."] = true
+	z.mu.Unlock()
 	for domain, want := range map[string]string{
 		"two.example":         "a.example[192.0.2.1 2001:db8::1] b.example[192.0.2.2]",
 		"TWO.example.":        "a.example[192.0.2.1 2001:db8::1] b.example[192.0.2.2]",
@@ -244,7 +246,9 @@ func TestSelfByAddress(t *testing.T) {
 
 func TestTCPFallbackAndOldServers(t *testing.T) {
 	z := newZone(t, "x.example. 300 A 192.0.2.1")
+	z.mu.Lock()
 	z.cut = true
+	z.mu.Unlock()
 	if a, err := z.resolver(t).Addrs(t.Context(), "x.example"); err != nil || len(a) != 1 || z.asked("tcp x.example. A") != 1 {
 		t.Errorf("%v %v, %d over TCP", a, err, z.asked("tcp x.example. A"))
 	}
@@ -258,7 +262,9 @@ func TestTCPFallbackAndOldServers(t *testing.T) {
 
 func TestSecondServer(t *testing.T) {
 	sick, well := newZone(t), newZone(t, "x.example. 300 A 192.0.2.1")
+	sick.mu.Lock()
 	sick.code["x.example."] = dns.RcodeServerFailure
+	sick.mu.Unlock()
 	r := well.resolver(t, func(o *Options) { o.Servers = []string{sick.addr, well.addr} })
 	if a, err := r.Addrs(t.Context(), "x.example"); err != nil || len(a) != 1 {
 		t.Errorf("%v %v", a, err)
@@ -331,7 +337,9 @@ func TestAddrs(t *testing.T) {
 
 func TestCancelled(t *testing.T) {
 	z := newZone(t)
+	z.mu.Lock()
 	z.mute["x.example."] = true
+	z.mu.Unlock()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := z.resolver(t, func(o *Options) { o.Timeout = time.Hour }).MX(ctx, "x.example"); err == nil || class(t, err) != "temporary 4.4.3" {

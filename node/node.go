@@ -1,0 +1,331 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/postroad/postroad/node/admin"
+	"github.com/postroad/postroad/node/pipeline"
+	"github.com/postroad/postroad/node/track"
+	"github.com/postroad/postroad/node/trust"
+	"github.com/postroad/postroad/store/catalog"
+	"github.com/postroad/postroad/store/directory"
+	"github.com/postroad/postroad/store/spool"
+)
+
+// Deps are what a node may be given instead of making it itself; the zero value
+// is what a process of its own wants.
+type Deps struct {
+	// Version of the software, shown to everyone.
+	Version string
+	// Logger; nil: to standard error, as the configuration says.
+	Logger *zap.Logger
+	// Gossip and Admin are listeners that exist already; nil: made by Run.
+	Gossip, Admin net.Listener
+}
+
+// Node is one node.
+type Node struct {
+	cfg      Config
+	deps     Deps
+	log      *zap.Logger
+	identity *trust.Identity
+	started  time.Time
+
+	mu    sync.Mutex
+	boot  []BootEvent
+	ready chan struct{}
+}
+
+// BootEvent is one step of the boot, reached After the start.
+type BootEvent struct {
+	Name  string
+	After time.Duration
+}
+
+// New checks what can be checked without touching the node's data.
+func New(c Config, d Deps) (*Node, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	identity, err := trust.Load(c.TLS)
+	if err != nil {
+		return nil, err
+	}
+	want := trust.Name{Organization: c.Organization, Role: trust.RoleServer, Name: c.Name}
+	if identity.Name != want {
+		return nil, fmt.Errorf("tls.cert %s is for %s; this node is %s", c.TLS.Cert, identity.Name, want)
+	}
+	log := d.Logger
+	if log == nil {
+		if log, err = newLogger(c.Log); err != nil {
+			return nil, err
+		}
+	}
+	return &Node{
+		cfg: c, deps: d, identity: identity, ready: make(chan struct{}),
+		log: log.With(zap.String("node", c.Name)),
+	}, nil
+}
+
+// Ready is closed when the boot is complete.
+func (n *Node) Ready() <-chan struct{} { return n.ready }
+
+// Boot lists the steps reached so far.
+func (n *Node) Boot() []BootEvent {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return append([]BootEvent(nil), n.boot...)
+}
+
+func (n *Node) reached(name string) {
+	e := BootEvent{name, time.Since(n.started)}
+	n.mu.Lock()
+	n.boot = append(n.boot, e)
+	n.mu.Unlock()
+	n.log.Info("boot", zap.String("reached", name), zap.Duration("after", e.After))
+}
+
+// Run boots the node and runs it until ctx ends or a part fails, then drains it.
+// It may be called once. A clean stop returns nil.
+func (n *Node) Run(ctx context.Context) error {
+	n.started = time.Now()
+	p := newParts(n.log)
+	err := n.start(ctx, p)
+	if err == nil {
+		select {
+		case <-ctx.Done():
+		case err = <-p.failed:
+		}
+	} else if ctx.Err() != nil {
+		err = nil // told to stop while booting
+	}
+	n.log.Info("stopping", zap.Error(err))
+	p.stopAll()
+	n.log.Info("stopped")
+	_ = n.log.Sync()
+	return err
+}
+
+// start is the boot: each step stands on the ones before.
+func (n *Node) start(ctx context.Context, p *parts) error {
+	if err := os.MkdirAll(n.cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	observe, err := newObservatory(n, p)
+	if err != nil {
+		return err
+	}
+	s, err := n.openSpool(p)
+	if err != nil {
+		return err
+	}
+	c, err := n.openCatalog(p)
+	if err != nil {
+		return err
+	}
+	tracking, err := n.openTracking(p, observe)
+	if err != nil {
+		return err
+	}
+	d, err := n.followDirectory(ctx, p, c)
+	if err != nil {
+		return err
+	}
+	self, err := n.awaitConfiguration(ctx, c)
+	if err != nil {
+		return err
+	}
+	pipe, err := n.startPipeline(p, pipelineParts{s, c, tracking, self})
+	if err != nil {
+		return err
+	}
+	observe.watch(pipe, s, c)
+	a, err := n.startAdmin(p, view{pipe, n, d, c, s, self})
+	if err != nil {
+		return err
+	}
+	if err := pipe.Servers.Start(); err != nil {
+		return err
+	}
+	p.add("smtp", func() { n.closeServers(pipe) })
+	n.reached("smtp")
+	a.SetReady(true)
+	n.reached("ready")
+	close(n.ready)
+	return nil
+}
+
+func (n *Node) openSpool(p *parts) (*spool.Spool, error) {
+	s, err := spool.Open(filepath.Join(n.cfg.Data, "spool"), spool.Options{Logger: n.log.Named("spool"), MinFree: n.cfg.MinFree})
+	if err != nil {
+		return nil, err
+	}
+	p.add("spool", func() { n.closed("spool", s.Close()) })
+	p.run("spool", func(ctx context.Context) error {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.Failed():
+			return errors.New("the storage failed a write; the node must be started again (nothing acknowledged is lost)")
+		}
+	})
+	n.reached("spool")
+	return s, nil
+}
+
+func (n *Node) openCatalog(p *parts) (*catalog.Catalog, error) {
+	c, err := catalog.Open(filepath.Join(n.cfg.Data, "catalog"), catalog.Options{Logger: n.log.Named("catalog")})
+	if err != nil {
+		return nil, err
+	}
+	p.add("catalog", func() { n.closed("catalog", c.Close()) })
+	n.reached("catalog")
+	return c, nil
+}
+
+func (n *Node) openTracking(p *parts, o *observatory) (*track.Log, error) {
+	t, err := track.New(track.Config{Dir: filepath.Join(n.cfg.Data, "tracking"), Metrics: o.registry, Logger: n.log.Named("tracking")})
+	if err != nil {
+		return nil, err
+	}
+	p.add("tracking", func() { n.closed("tracking", t.Close()) })
+	n.reached("tracking")
+	return t, nil
+}
+
+func (n *Node) followDirectory(ctx context.Context, p *parts, c *catalog.Catalog) (*directory.Directory, error) {
+	tls, err := n.etcdTLS()
+	if err != nil {
+		return nil, err
+	}
+	d, err := directory.Open(ctx, directory.Config{
+		Endpoints: n.cfg.Etcd.Endpoints, TLS: tls, Organization: n.cfg.Organization, Logger: n.log.Named("directory"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.add("directory", func() { n.closed("directory", d.Close()) })
+	p.run("catalog's following", func(ctx context.Context) error { return c.Follow(ctx, d) })
+	n.reached("directory")
+	return d, nil
+}
+
+// awaitConfiguration waits until the catalog knows this server. A catalog from
+// an earlier run does at once, whether etcd answers or not.
+func (n *Node) awaitConfiguration(ctx context.Context, c *catalog.Catalog) (directory.Server, error) {
+	found := make(chan directory.Server, 1)
+	defer c.Subscribe(func(conf *directory.Configuration) {
+		if s, ok := conf.Server(n.cfg.Name); ok && conf.HasOrganization() {
+			select {
+			case found <- s:
+			default:
+			}
+		}
+	})()
+	remind := time.NewTicker(5 * time.Second)
+	defer remind.Stop()
+	for {
+		select {
+		case s := <-found:
+			n.reached("configuration")
+			return s, nil
+		case <-ctx.Done():
+			return directory.Server{}, ctx.Err()
+		case <-remind.C:
+			n.log.Warn("waiting_for_configuration", zap.Strings("etcd", n.cfg.Etcd.Endpoints), zap.String("cure",
+				"the directory must hold an Organization and a Server called "+n.cfg.Name+"; see postroadctl apply"))
+		}
+	}
+}
+
+type pipelineParts struct {
+	spool    *spool.Spool
+	catalog  *catalog.Catalog
+	tracking *track.Log
+	self     directory.Server
+}
+
+func (n *Node) startPipeline(p *parts, with pipelineParts) (*pipeline.Pipeline, error) {
+	l, err := n.listen("gossip", n.deps.Gossip, n.cfg.Gossip, directory.GossipAddress(with.self.Spec))
+	if err != nil {
+		return nil, err
+	}
+	pipe, err := pipeline.New(pipeline.Config{
+		Self: with.self, Version: n.deps.Version, Data: n.cfg.Data, Spool: with.spool, Catalog: with.catalog,
+		Tracking: with.tracking, Identity: n.identity, Gossip: l, Logger: n.log,
+	})
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	p.run("link state", pipe.RunLinks)
+	n.reached("link state")
+	pipe.Rebuild()
+	p.run("routing", pipe.RunMap)
+	n.reached("routing")
+	p.run("queues", pipe.RunQueues)
+	n.reached("queues")
+	return pipe, nil
+}
+
+func (n *Node) startAdmin(p *parts, v view) (*admin.Server, error) {
+	l, err := n.listen("admin API", n.deps.Admin, n.cfg.Admin, directory.AdminAddress(v.self.Spec))
+	if err != nil {
+		return nil, err
+	}
+	a, err := admin.New(admin.Config{
+		Socket: n.cfg.AdminSocket, Listener: l, TLS: n.identity.ServerTLS(), MayChange: n.mayChange,
+		ClientTLS: n.identity.ClientTLS, Node: v, Directory: v.directory, Catalog: catalogView{v.catalog}, Logger: n.log.Named("admin"),
+	})
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	p.run("admin API", a.Run)
+	n.reached("admin")
+	return a, nil
+}
+
+// listen opens a listener: the one that was given, or on the configured address,
+// or on the port of the Server object.
+func (n *Node) listen(what string, given net.Listener, configured, fromDirectory string) (net.Listener, error) {
+	if given != nil {
+		return given, nil
+	}
+	address := configured
+	if address == "" {
+		_, port, err := net.SplitHostPort(fromDirectory)
+		if err != nil {
+			return nil, fmt.Errorf("%s: address %q of server %s: %w", what, fromDirectory, n.cfg.Name, err)
+		}
+		address = ":" + port
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot listen: %w; stop the other program, or set another address in the node's configuration", what, err)
+	}
+	return l, nil
+}
+
+// closeServers ends the SMTP sessions: idle ones at once with 421, those within
+// a message when it has been taken.
+func (n *Node) closeServers(pipe *pipeline.Pipeline) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	n.closed("smtp", pipe.Servers.Shutdown(ctx))
+}
+
+func (n *Node) closed(part string, err error) {
+	if err != nil {
+		n.log.Error("closing", zap.String("part", part), zap.Error(err))
+	}
+}

@@ -1,0 +1,110 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
+
+	"github.com/postroad/postroad/node/pipeline"
+	"github.com/postroad/postroad/store/catalog"
+	"github.com/postroad/postroad/store/spool"
+)
+
+// observatory is where a node can be watched from: /metrics for Prometheus,
+// /healthz (the process works) and /readyz (it takes mail) for balancers and
+// supervisors.
+type observatory struct {
+	node     *Node
+	registry *prometheus.Registry
+}
+
+// newObservatory listens first of all, so that a supervisor can see a node that
+// is still booting. Metrics "off" listens nowhere.
+func newObservatory(n *Node, p *parts) (*observatory, error) {
+	o := &observatory{node: n, registry: prometheus.NewRegistry()}
+	o.registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "postroad_info", Help: "1; the labels tell which node this is.",
+			ConstLabels: prometheus.Labels{"node": n.cfg.Name, "version": n.deps.Version},
+		}, func() float64 { return 1 }),
+	)
+	if n.cfg.Metrics == "off" {
+		return o, nil
+	}
+	l, err := net.Listen("tcp", n.cfg.Metrics)
+	if err != nil {
+		return nil, fmt.Errorf("metrics cannot listen: %w; stop the other program, or set metrics to another address or to off", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
+	mux.HandleFunc("/readyz", o.readyz)
+	s := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10,
+		ErrorLog: zap.NewStdLog(n.log.Named("metrics"))}
+	p.run("metrics", func(ctx context.Context) error {
+		stop := context.AfterFunc(ctx, func() { _ = s.Close() })
+		defer stop()
+		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	return o, nil
+}
+
+func (o *observatory) readyz(w http.ResponseWriter, _ *http.Request) {
+	select {
+	case <-o.node.Ready():
+		fmt.Fprintln(w, "ready")
+	default:
+		reached := "nothing"
+		if b := o.node.Boot(); len(b) > 0 {
+			reached = b[len(b)-1].Name
+		}
+		http.Error(w, "booting: reached "+reached, http.StatusServiceUnavailable)
+	}
+}
+
+// watch adds what the stages can tell at any moment.
+func (o *observatory) watch(p *pipeline.Pipeline, s *spool.Spool, c *catalog.Catalog) {
+	gauge := func(name, help string, value func() float64) {
+		o.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "postroad_" + name, Help: help}, value))
+	}
+	gauge("spool_messages", "Messages accepted and not finished.", func() float64 { return float64(s.Stats().Messages) })
+	gauge("spool_bytes", "Octets of their content.", func() float64 { return float64(s.Stats().Bytes) })
+	gauge("spool_disk_free_bytes", "Free space on the spool's disk.", func() float64 { return float64(s.Stats().DiskFree) })
+	gauge("back_pressure_level", "0 normal, 1 medium, 2 high (mail is refused with 452).", func() float64 { return float64(s.Level()) })
+	gauge("catalog_age_seconds", "Time since the directory last confirmed the catalog.", func() float64 { return c.Age(time.Now()).Seconds() })
+	gauge("catalog_revision", "Directory revision that the catalog has.", func() float64 { return float64(c.Revision()) })
+	gauge("routing_table_version", "Routing tables built since the start.", func() float64 { return float64(p.TableVersion()) })
+	gauge("links_down", "Bridgeheads of connectors that are down, as this node knows.", func() float64 { return float64(p.LinksDown()) })
+	gauge("servers_down", "Servers that are suspected or down, as this node knows.", func() float64 { return float64(p.ServersDown()) })
+	o.registry.MustRegister(queueCollector{p})
+}
+
+// queueCollector reports queues by kind: names of destinations would be labels
+// without bound.
+type queueCollector struct{ p *pipeline.Pipeline }
+
+// Describe implements prometheus.Collector.
+func (q queueCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(q, ch) }
+
+// Collect implements prometheus.Collector.
+func (q queueCollector) Collect(ch chan<- prometheus.Metric) {
+	messages := prometheus.NewDesc("postroad_queue_messages", "Messages in queues of a kind.", []string{"kind"}, nil)
+	oldest := prometheus.NewDesc("postroad_queue_oldest_seconds", "Age of the oldest message in queues of a kind.", []string{"kind"}, nil)
+	for kind, t := range q.p.QueueTotals() {
+		ch <- prometheus.MustNewConstMetric(messages, prometheus.GaugeValue, float64(t.Messages), kind)
+		ch <- prometheus.MustNewConstMetric(oldest, prometheus.GaugeValue, t.Oldest.Seconds(), kind)
+	}
+}

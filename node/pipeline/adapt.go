@@ -1,0 +1,49 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+
+	"github.com/postroad/postroad/node/categorize"
+	"github.com/postroad/postroad/node/deliver"
+	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/node/queue"
+)
+
+// categorizer is package categorize as the queues ask for it.
+type categorizer struct{ c *categorize.Categorizer }
+
+func (a categorizer) Resolve(e *mail.Envelope) (queue.Plan, error) {
+	r, err := a.c.Resolve(e)
+	if err != nil {
+		return queue.Plan{}, err
+	}
+	plan := queue.Plan{Targets: r.Targets, Events: r.Events}
+	for _, f := range r.Failed {
+		plan.Failed = append(plan.Failed, queue.Failure{Target: f.Target(), Outcome: f.Outcome})
+	}
+	return plan, nil
+}
+
+// agent is package deliver as the queues ask for it: a refusal for good of a
+// whole hop is told apart from a connection that failed.
+type agent struct{ a *deliver.Agent }
+
+func (a agent) Serve(ctx context.Context, hop mail.Hop, feed mail.Feed) error {
+	err := a.a.Serve(ctx, hop, feed)
+	var c *deliver.ConnectError
+	if errors.As(err, &c) && !c.Temporary {
+		return &queue.RejectError{Outcome: c.Outcome}
+	}
+	return err
+}
+
+// probe asks whether a connector can be used: it greets the remote bridgehead,
+// or any host behind the connector, and leaves.
+func (p *Pipeline) probe(ctx context.Context, connector, server mail.GUID) error {
+	hop, ok := p.routes.Probe(connector, server)
+	if !ok {
+		return nil // nothing to greet: a drop directory, or delivery by DNS
+	}
+	return p.agent.Probe(ctx, hop)
+}

@@ -1,0 +1,126 @@
+package pipeline
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/postroad/postroad/node/gossip"
+	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/node/topo"
+	linkstatev1 "github.com/postroad/postroad/proto/postroad/linkstate/v1"
+	topologyv1 "github.com/postroad/postroad/proto/postroad/topology/v1"
+)
+
+// Topology is the map as this node routes by it.
+func (p *Pipeline) Topology() *topologyv1.ShowResponse {
+	m, table := p.routes.Map(), p.links.Table()
+	out := &topologyv1.ShowResponse{
+		Node: p.cfg.Self.Name, TableVersion: m.TableVersion,
+		DirectoryRevision: p.cfg.Catalog.Revision(), CatalogAgeMs: p.CatalogAge(),
+	}
+	for _, g := range m.Groups {
+		group := &topologyv1.Group{Name: g.Name}
+		for _, s := range g.Servers {
+			group.Servers = append(group.Servers, &topologyv1.Server{
+				Name: s.Name, State: topo.ServerState(table, s.GUID), SmtpAddress: s.SMTPAddress, Drain: s.Drain,
+			})
+		}
+		out.Groups = append(out.Groups, group)
+	}
+	for _, k := range m.Connectors {
+		c := &topologyv1.Connector{
+			Name: k.Name, Kind: k.Kind, SourceGroup: k.Source, TargetGroup: k.Target, Cost: int32(k.Cost), Up: k.Up, Reason: k.Reason,
+			AddressSpaces: k.AddressSpaces, RemoteBridgeheads: k.RemoteBridgeheads, SmartHosts: k.SmartHosts, Disabled: k.Disabled,
+		}
+		for _, b := range k.Bridgeheads {
+			c.Bridgeheads = append(c.Bridgeheads, &topologyv1.Bridgehead{Server: b.Server, Up: b.Up, Reason: b.Reason, SinceUnixMs: b.SinceMS})
+		}
+		out.Connectors = append(out.Connectors, c)
+	}
+	return out
+}
+
+// Explain says what this node would do with a recipient.
+func (p *Pipeline) Explain(req *topologyv1.ExplainRequest) (*topologyv1.ExplainResponse, error) {
+	category, err := p.category.Explain(req.GetAddress())
+	if err != nil {
+		return nil, err
+	}
+	class := mail.Class{System: req.GetSystem(), Size: mail.SizeBound(req.GetSize(), p.routes.Limits())}
+	switch strings.ToLower(req.GetPriority()) {
+	case "", "normal":
+	case "low":
+		class.Priority = mail.PriorityLow
+	case "high":
+		class.Priority = mail.PriorityHigh
+	default:
+		return nil, fmt.Errorf("priority %q: must be low, normal or high", req.GetPriority())
+	}
+	out := &topologyv1.ExplainResponse{
+		Node: p.cfg.Self.Name, Address: req.GetAddress(), Category: category.Lines,
+		TableVersion: p.routes.Version(), CatalogAgeMs: p.CatalogAge(),
+	}
+	for _, t := range category.Targets {
+		out.Routes = append(out.Routes, p.explain(t, class))
+	}
+	for _, f := range category.Failed {
+		out.Routes = append(out.Routes, &topologyv1.Route{
+			Recipient: f.Address.String(), Result: "failed", Status: f.Outcome.Status.String(),
+			Reasons: []string{f.Outcome.Status.String() + " " + f.Outcome.Text},
+		})
+	}
+	return out, nil
+}
+
+func (p *Pipeline) explain(t mail.Target, class mail.Class) *topologyv1.Route {
+	e := p.routes.Explain(t.Destination, class, []mail.GUID{p.group()})
+	r := &topologyv1.Route{
+		Recipient: t.Address.String(), Destination: e.Destination, Result: e.Result, NextHop: e.NextHop,
+		Connector: e.Connector, Cost: int32(e.Cost), Path: e.Path, Reasons: e.Reasons, Status: e.Status,
+	}
+	if t.Foreign != "" {
+		r.Recipient = t.Foreign
+	}
+	for _, k := range e.Candidates {
+		r.Candidates = append(r.Candidates, &topologyv1.Candidate{
+			Connector: k.Connector, AddressSpace: k.AddressSpace, Cost: int32(k.Cost), Path: k.Path, Chosen: k.Chosen, Reason: k.Reason,
+		})
+	}
+	for _, b := range e.Bridgeheads {
+		r.Bridgeheads = append(r.Bridgeheads, &topologyv1.RankedBridgehead{
+			Server: b.Server, Up: b.Up, Weight: b.Weight, Chosen: b.Chosen, Reason: b.Reason,
+		})
+	}
+	return r
+}
+
+// LinkState is the table as this node has it.
+func (p *Pipeline) LinkState() *linkstatev1.ListResponse {
+	conf := p.cfg.Catalog.Config()
+	out := p.links.List(gossip.Names{
+		Server:    func(g mail.GUID) string { return serverName(conf, g) },
+		Group:     func(g mail.GUID) string { return groupName(conf, g) },
+		Connector: func(g mail.GUID) string { return connectorName(conf, g) },
+	})
+	out.Node = p.cfg.Self.Name
+	return out
+}
+
+// Digest is the link state table's, in hexadecimal.
+func (p *Pipeline) Digest() string { return p.links.Table().Digest().String() }
+
+// CatalogAge is the time in milliseconds since the directory last confirmed the
+// catalog; -1 if it never did.
+func (p *Pipeline) CatalogAge() int64 {
+	age := p.cfg.Catalog.Age(time.Now())
+	if age > 100*365*24*time.Hour {
+		return -1
+	}
+	return age.Milliseconds()
+}
+
+// Group is the name of this node's routing group.
+func (p *Pipeline) Group() string {
+	return groupName(p.cfg.Catalog.Config(), p.self)
+}
