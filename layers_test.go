@@ -66,9 +66,10 @@ var rules = []rule{
 }
 
 // Only these packages may use gRPC or etcd (design: "gRPC types appear only in
-// gossip, admin, codecs and the CLI; etcd only in store/directory").
+// gossip, admin, codecs and the CLI; etcd only in store/directory"). The etcd
+// client's errors are gRPC's, and so are its redial settings.
 var owners = map[string][]string{
-	"google.golang.org/grpc": {"node/gossip", "node/admin", "cmd/postroadctl/", "cmd/postroad/", "proto/"},
+	"google.golang.org/grpc": {"store/directory", "node/gossip", "node/admin", "cmd/postroadctl/", "cmd/postroad/", "proto/"},
 	"go.etcd.io/etcd":        {"store/directory"},
 	"github.com/cockroachdb": {"store/spool", "store/catalog"},
 }

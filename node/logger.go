@@ -18,7 +18,7 @@ func newLogger(c LogConfig) (*zap.Logger, error) {
 	z := zap.NewProductionConfig()
 	z.Level = zap.NewAtomicLevelAt(level)
 	z.Sampling = nil // an event that matters must not be missing
-	z.DisableStacktrace = true
+	z.DisableStacktrace, z.DisableCaller = true, true
 	z.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	z.EncoderConfig.TimeKey, z.EncoderConfig.MessageKey, z.EncoderConfig.NameKey = "ts", "event", "part"
 	z.EncoderConfig.EncodeDuration = zapcore.StringDurationEncoder

@@ -153,10 +153,11 @@ func (n *Node) start(ctx context.Context, p *parts) error {
 	if err != nil {
 		return err
 	}
+	p.add("smtp", func() { n.closeServers(pipe) })
 	if err := pipe.Servers.Start(); err != nil {
 		return err
 	}
-	p.add("smtp", func() { n.closeServers(pipe) })
+	p.run("virtual servers", pipe.Servers.Run)
 	n.reached("smtp")
 	a.SetReady(true)
 	n.reached("ready")

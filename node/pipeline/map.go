@@ -5,10 +5,10 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/postroad/postroad/node/queue"
 	"github.com/postroad/postroad/node/topo"
+	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 	"github.com/postroad/postroad/store/directory"
 )
 
@@ -56,26 +56,14 @@ func (p *Pipeline) changed() {
 
 // clockOf is the retry clock of a server's first virtual server.
 func clockOf(conf *directory.Configuration, server string) queue.Clock {
+	var spec *directoryv1.RetryClock
+	if list := conf.VirtualServersOf(server); len(list) > 0 {
+		spec = list[0].Spec.GetRetry()
+	}
+	t := directory.Retry(spec)
 	c := queue.DefaultClock()
-	list := conf.VirtualServersOf(server)
-	if len(list) == 0 {
-		return c
-	}
-	r := list[0].Spec.GetRetry()
-	if r == nil {
-		return c
-	}
-	for _, f := range []struct {
-		to    *time.Duration
-		given *durationpb.Duration
-	}{
-		{&c.First, r.First}, {&c.Second, r.Second}, {&c.Third, r.Third}, {&c.Subsequent, r.Subsequent},
-		{&c.DelayNotice, r.DelayNotice}, {&c.Expiration, r.Expiration},
-	} {
-		if f.given != nil {
-			*f.to = f.given.AsDuration()
-		}
-	}
+	c.First, c.Second, c.Third, c.Subsequent = t.First, t.Second, t.Third, t.Subsequent
+	c.DelayNotice, c.Expiration = t.DelayNotice, t.Expiration
 	return c
 }
 
