@@ -75,7 +75,7 @@ func (m *machine) open(t *rapid.T) {
 }
 
 func (m *machine) newBody(t *rapid.T) (*Body, []byte) {
-	size := rapid.SampledFrom([]int{0, 10, 20_000, chunkSize, chunkSize + 1, 2*chunkSize + 9}).Draw(t, "size")
+	size := rapid.SampledFrom([]int{0, 10, 500, 3000, 20_000, chunkSize + 1}).Draw(t, "size")
 	text := content(size, uint64(m.next))
 	b := m.s.NewBody()
 	if _, err := b.Write(text); err != nil {
