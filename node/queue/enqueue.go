@@ -29,7 +29,7 @@ func (r *Runner) worker(ctx context.Context) {
 	for ctx.Err() == nil {
 		r.inMu.Lock()
 		it, ok, wait := r.intake.next(r.now())
-		spilled := !ok && r.intake.spilled
+		spilled := !ok && r.intake.wantsSpool()
 		more := ok && r.intake.head < len(r.intake.ready)
 		r.inMu.Unlock()
 		if more {

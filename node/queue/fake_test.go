@@ -254,9 +254,10 @@ func (a *fakeAgent) Serve(ctx context.Context, hop mail.Hop, feed mail.Feed) err
 	a.mu.Lock()
 	a.dials = append(a.dials, hop.Name)
 	a.at = append(a.at, time.Now())
+	dial := a.dial
 	a.mu.Unlock()
-	if a.dial != nil {
-		if err := a.dial(hop); err != nil {
+	if dial != nil {
+		if err := dial(hop); err != nil {
 			return err
 		}
 	}

@@ -92,6 +92,10 @@ func (in *intake) next(now int64) (it item, ok bool, wait int64) {
 	return item{}, false, wait
 }
 
+// wantsSpool says whether to read the spool for what was left to it: there is
+// room for a good number, and not before, so that it is seldom read.
+func (in *intake) wantsSpool() bool { return in.spilled && len(in.known) <= in.limit/2 }
+
 // done ends the work on an item; it is planned or gone.
 func (in *intake) done(id mail.ID) {
 	in.working--

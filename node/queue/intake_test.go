@@ -86,7 +86,7 @@ func TestIntake(t *testing.T) {
 			}
 			if it, ok, wait := in.next(now); ok {
 				working[it.id] = it
-			} else if in.spilled {
+			} else if in.wantsSpool() {
 				reread()
 			} else if wait > now {
 				now = wait

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -187,9 +188,10 @@ func TestRetryClock(t *testing.T) {
 func TestDeferredMessage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig()
-		full := true
+		var full atomic.Bool
+		full.Store(true)
 		g.agent.answer = func(_ mail.Hop, _ *mail.Transaction, target mail.Target) mail.Outcome {
-			if target.Address.Local == "full" && full {
+			if target.Address.Local == "full" && full.Load() {
 				return mail.FromReply(mail.Reply{Code: 452, Status: mail.Status{Class: 4, Subject: 2, Detail: 2}, Lines: []string{"full"}}, "x [192.0.2.1]:25")
 			}
 			return delivered
@@ -207,7 +209,7 @@ func TestDeferredMessage(t *testing.T) {
 		if err != nil || len(list) != 1 || list[0].Attempts != 1 || list[0].LastError != "452 4.2.2 full" || !slices.Equal(list[0].Recipients, []string{"full@x"}) {
 			t.Errorf("messages %+v, %v", list, err)
 		}
-		full = false
+		full.Store(false)
 		pass(61 * time.Second)
 		synctest.Wait()
 		equal(t, "delivered", g.agent.got(), []string{"x b@x", "x c@x", "x full@x"})
@@ -321,9 +323,9 @@ func TestFailures(t *testing.T) {
 			}
 		}, []string{"b@x", "c@x"}, []string{"failure to a@here: b@x 5.1.1 c@x 5.1.1"}},
 		{"a panic in the agent", func(g *rig) {
-			n := 0
+			var n atomic.Int64
 			g.agent.dial = func(h mail.Hop) error {
-				if n++; n == 1 {
+				if n.Add(1) == 1 {
 					panic("oops")
 				}
 				return nil

@@ -14,7 +14,7 @@ type link struct {
 	queues map[*queue]struct{}
 	// rings hold the queues that have something to give out now, by priority;
 	// within a priority each takes its turn. backlog counts the entries in them.
-	rings   [3][]*queue
+	rings   [3]ring
 	turn    int
 	backlog int
 
@@ -98,8 +98,7 @@ func (s *Scheduler) enterRing(q *queue) {
 		return
 	}
 	q.ringed = true
-	r := rank(q.key.Class.Priority)
-	q.link.rings[r] = append(q.link.rings[r], q)
+	q.link.rings[rank(q.key.Class.Priority)].add(q)
 	q.link.backlog += q.win.len()
 }
 
@@ -108,8 +107,7 @@ func (s *Scheduler) leaveRing(q *queue) {
 		return
 	}
 	q.ringed = false
-	r := rank(q.key.Class.Priority)
-	q.link.rings[r] = slices.DeleteFunc(q.link.rings[r], func(o *queue) bool { return o == q })
+	q.link.rings[rank(q.key.Class.Priority)].remove(q)
 	q.link.backlog -= q.win.len()
 }
 

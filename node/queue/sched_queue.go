@@ -20,10 +20,11 @@ type queue struct {
 	filling bool
 	late    []Ref
 
-	ringed   bool  // stands in its link's ring
-	deadline int64 // the earliest delay notice or expiration in the window; 0: none
-	timer    timer
-	lastErr  string // of a message that was deferred by itself
+	ringed     bool // stands in its link's ring, between these
+	prev, next *queue
+	deadline   int64 // the earliest delay notice or expiration in the window; 0: none
+	timer      timer
+	lastErr    string // of a message that was deferred by itself
 }
 
 // AddQueue makes a queue. onDisk says that the spool may hold entries of it that

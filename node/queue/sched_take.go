@@ -61,12 +61,8 @@ func (l *link) pick() *queue {
 		if i < 0 {
 			r = first
 		}
-		if ring := l.rings[r]; len(ring) > 0 {
-			q := ring[0]
-			if len(ring) > 1 {
-				copy(ring, ring[1:])
-				ring[len(ring)-1] = q
-			}
+		if q := l.rings[r].first; q != nil {
+			l.rings[r].first = q.next
 			return q
 		}
 	}
