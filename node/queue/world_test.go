@@ -1,0 +1,481 @@
+package queue
+
+import (
+	"slices"
+	"strconv"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+// world is a disk and a network around a scheduler, for property tests: the
+// naive truth that the scheduler's bookkeeping is compared with.
+type world struct {
+	t   *rapid.T
+	s   *Scheduler
+	now int64
+	n   int
+
+	hops map[int]mail.Hop // by destination
+	disk map[string]map[mail.ID]Ref
+
+	reserved map[string][]Ref
+	fills    []Effect
+	conns    []ConnID
+	hung     []ConnID // told to hang up
+	idle     map[ConnID]bool
+	flight   []Taken // with connections
+	owner    map[string]ConnID
+	overdue  []Effect
+	gone     map[string]bool // "queue id" that left for good
+	next     map[string]int64
+	hurried  map[string]bool // deferred messages that an administrator wants tried now
+}
+
+const destinations = 4
+
+func newWorld(t *rapid.T) *world {
+	w := &world{
+		t: t, now: 1_000_000, hops: map[int]mail.Hop{}, disk: map[string]map[mail.ID]Ref{}, reserved: map[string][]Ref{},
+		idle: map[ConnID]bool{}, owner: map[string]ConnID{}, gone: map[string]bool{}, next: map[string]int64{}, hurried: map[string]bool{},
+	}
+	w.s = NewScheduler(Limits{Window: 4, Connections: 5, PerLink: 3, PerConnection: 1}, testClock)
+	for d := range destinations {
+		w.hops[d] = mail.Hop{Kind: mail.HopMX, Domain: "link" + strconv.Itoa(d%2)}
+	}
+	return w
+}
+
+func keyFor(d int) Key {
+	return KeyOf(mail.Destination{Place: mail.PlaceForeign, Type: "SMTP", Domain: "d" + strconv.Itoa(d)}, mail.Class{Priority: mail.Priority(d%3 - 1)}, nil)
+}
+
+func (w *world) hopOf(k Key) mail.Hop {
+	d, _ := strconv.Atoi(k.Destination.Domain[1:])
+	return w.hops[d]
+}
+
+func entryName(queue string, id mail.ID) string { return queue + " " + id.String() }
+
+// effects performs what the scheduler asked for, or leaves it for later steps.
+func (w *world) effects() {
+	for _, e := range w.s.Effects() {
+		switch e.Kind {
+		case EffectDial:
+			if e.Hop.Kind == mail.HopUnreachable {
+				w.t.Fatalf("dialled an unreachable hop")
+			}
+			if next := w.next[e.Hop.Key()]; w.now < next {
+				w.t.Fatalf("dialled %s at %d, before its retry at %d", e.Hop.Key(), w.now, next)
+			}
+			w.conns = append(w.conns, e.Conn)
+			if len(w.conns) > 5 {
+				w.t.Fatalf("%d connections, limit 5", len(w.conns))
+			}
+		case EffectWake, EffectHangUp:
+			if !w.idle[e.Conn] {
+				w.t.Fatalf("woke connection %d, which is not idle", e.Conn)
+			}
+			delete(w.idle, e.Conn)
+			if e.Kind == EffectHangUp {
+				w.hung = append(w.hung, e.Conn)
+			}
+		case EffectFill:
+			w.fills = append(w.fills, e)
+		case EffectDelay, EffectExpire:
+			w.giveOut(Taken{e.Queue, e.Ref})
+			w.overdue = append(w.overdue, e)
+		}
+	}
+}
+
+// giveOut checks that an entry may leave the scheduler: it is on disk, as the
+// scheduler believes, and nobody else has it.
+func (w *world) giveOut(t Taken) {
+	name := entryName(t.Queue, t.Ref.ID)
+	if w.gone[name] {
+		w.t.Fatalf("%s was given out after it had gone", name)
+	}
+	if _, twice := w.owner[name]; twice {
+		w.t.Fatalf("%s is in flight twice", name)
+	}
+	ref, ok := w.disk[t.Queue][t.Ref.ID]
+	if !ok || ref.Due != t.Ref.Due {
+		w.t.Fatalf("%s was given out with due %d, on disk is %+v", name, t.Ref.Due, ref)
+	}
+	w.owner[name] = 0
+}
+
+func (w *world) reserve() {
+	w.n++
+	id := mail.NewID(time.UnixMilli(w.now), [10]byte{0, 0, 0, 0, 0, 0, byte(w.n >> 16), byte(w.n >> 8), byte(w.n)})
+	first := rapid.IntRange(0, destinations-1).Draw(w.t, "destination")
+	dests := []int{first}
+	if rapid.Bool().Draw(w.t, "two queues") {
+		dests = append(dests, (first+1+rapid.IntRange(0, destinations-2).Draw(w.t, "second"))%destinations)
+	}
+	for _, d := range dests {
+		k := keyFor(d)
+		if !w.s.Has(k.Name()) {
+			w.s.AddQueue(k, w.hopOf(k), false, w.now)
+		}
+		if !w.s.Reserve(k.Name(), id) {
+			w.t.Fatalf("the reservation of a new message was refused")
+		}
+		ref := Ref{ID: id, Due: w.now, Created: w.now, Multi: len(dests) > 1}
+		w.reserved[k.Name()] = append(w.reserved[k.Name()], ref)
+	}
+	if rapid.Bool().Draw(w.t, "written at once") {
+		w.write(id)
+	}
+	if rapid.IntRange(0, 9).Draw(w.t, "confirmed") > 1 {
+		w.confirm()
+	}
+}
+
+// write puts the reserved entries on disk (all: "") before the scheduler hears of it.
+func (w *world) write(id mail.ID) {
+	for name, refs := range w.reserved {
+		for _, r := range refs {
+			if w.disk[name] == nil {
+				w.disk[name] = map[mail.ID]Ref{}
+			}
+			if r.ID == id || id.IsZero() {
+				w.disk[name][r.ID] = r
+			}
+		}
+	}
+}
+
+func (w *world) confirm() {
+	w.write(mail.ID{})
+	for d := range destinations {
+		name := keyFor(d).Name()
+		for _, r := range w.reserved[name] {
+			w.s.Commit(name, r, w.now)
+		}
+		delete(w.reserved, name)
+	}
+	w.effects()
+}
+
+// read answers a fill with what is on disk now; the answer may be told later.
+func (w *world) read(e Effect) (refs []Ref, end bool) {
+	for _, r := range w.disk[e.Queue] {
+		if r.position().compare(e.After) > 0 {
+			refs = append(refs, r)
+		}
+	}
+	slices.SortFunc(refs, func(a, b Ref) int { return a.position().compare(b.position()) })
+	if len(refs) > e.Limit {
+		return refs[:e.Limit], false
+	}
+	return refs, len(refs) < e.Limit
+}
+
+func (w *world) fill() {
+	if len(w.fills) == 0 {
+		return
+	}
+	i := rapid.IntRange(0, len(w.fills)-1).Draw(w.t, "fill")
+	e := w.fills[i]
+	w.fills = slices.Delete(w.fills, i, i+1)
+	if rapid.IntRange(0, 9).Draw(w.t, "unreadable") == 0 {
+		w.s.FillFailed(e.Queue, w.now, 1000)
+		w.effects()
+		return
+	}
+	refs, end := w.read(e)
+	// Other things happen between reading and telling.
+	for range rapid.IntRange(0, 2).Draw(w.t, "meanwhile") {
+		w.reserve()
+		w.settle()
+	}
+	w.s.Filled(e.Queue, refs, end, w.now)
+	w.effects()
+}
+
+func (w *world) take() {
+	if len(w.conns) == 0 {
+		return
+	}
+	c := rapid.SampledFrom(w.conns).Draw(w.t, "connection")
+	if w.idle[c] {
+		return
+	}
+	taken := w.s.Take(c, w.now)
+	for _, t := range taken {
+		w.giveOut(t)
+		w.owner[entryName(t.Queue, t.Ref.ID)] = c
+		w.flight = append(w.flight, t)
+		if t.Ref.ID != taken[0].Ref.ID {
+			w.t.Fatalf("one transaction has two messages")
+		}
+		if t.Ref.Due > w.now && !w.hurried[entryName(t.Queue, t.Ref.ID)] {
+			w.t.Fatalf("given out %d ms before it is due", t.Ref.Due-w.now)
+		}
+	}
+	if taken == nil && w.s.Idle(c, w.now) == RestSleep {
+		w.idle[c] = true
+	}
+	w.effects()
+}
+
+// settle ends one entry in flight in any of the ways there are.
+func (w *world) settle() {
+	if len(w.flight) == 0 {
+		return
+	}
+	i := rapid.IntRange(0, len(w.flight)-1).Draw(w.t, "in flight")
+	t := w.flight[i]
+	w.flight = slices.Delete(w.flight, i, i+1)
+	w.end(t)
+}
+
+func (w *world) end(t Taken) {
+	name := entryName(t.Queue, t.Ref.ID)
+	c := w.owner[name]
+	delete(w.owner, name)
+	switch rapid.IntRange(0, 3).Draw(w.t, "ending") {
+	case 0:
+		if w.s.Return(t.Queue, t.Ref.ID, true, w.now) {
+			break
+		}
+		w.requeue(t)
+	case 1:
+		w.requeue(t)
+	default:
+		w.s.Worked(c)
+		delete(w.disk[t.Queue], t.Ref.ID)
+		w.gone[name] = true
+		// Sometimes others run between the commit and the news of it.
+		w.s.Gone(t.Queue, t.Ref.ID, w.now)
+	}
+	w.effects()
+}
+
+func (w *world) requeue(t Taken) {
+	ref := t.Ref
+	ref.Attempts++
+	delete(w.hurried, entryName(t.Queue, ref.ID))
+	ref.Due = w.now + rapid.Int64Range(0, 100_000).Draw(w.t, "deferred")
+	w.disk[t.Queue][ref.ID] = ref
+	w.s.Requeued(t.Queue, ref, "deferred", w.now)
+}
+
+func (w *world) settleOverdue() {
+	for _, e := range w.overdue {
+		name := entryName(e.Queue, e.Ref.ID)
+		delete(w.owner, name)
+		switch {
+		case rapid.IntRange(0, 4).Draw(w.t, "no report") == 0:
+			w.s.PutOff(e.Queue, e.Ref.ID, "", w.now+60_000, w.now)
+		case e.Kind == EffectDelay:
+			if e.Ref.Notified {
+				w.t.Fatalf("%s: a second delay notice", name)
+			}
+			ref := e.Ref
+			ref.Notified = true
+			w.disk[e.Queue][ref.ID] = ref
+			w.s.Requeued(e.Queue, ref, "", w.now)
+		default:
+			if w.now < e.Ref.Created+testClock.Expiration.Milliseconds() {
+				w.t.Fatalf("%s expired early", name)
+			}
+			delete(w.disk[e.Queue], e.Ref.ID)
+			w.gone[name] = true
+			w.s.Gone(e.Queue, e.Ref.ID, w.now)
+		}
+	}
+	w.overdue = nil
+	w.effects()
+}
+
+func (w *world) close(fails bool) {
+	if len(w.conns) == 0 {
+		return
+	}
+	i := rapid.IntRange(0, len(w.conns)-1).Draw(w.t, "closing")
+	w.closeConn(i, fails)
+}
+
+func (w *world) closeConn(i int, fails bool) {
+	c := w.conns[i]
+	w.conns = slices.Delete(w.conns, i, i+1)
+	if w.idle[c] {
+		w.s.Unidle(c)
+		delete(w.idle, c)
+	}
+	var end Ending
+	if fails {
+		end.Err = "lost"
+	}
+	l := w.s.conns[c].link
+	before := l.next
+	w.s.Closed(c, end, w.now)
+	if l.next != before && l.next <= w.now {
+		w.t.Fatalf("a failed link retries at %d, now is %d", l.next, w.now)
+	}
+	if l.next < before && before > w.now {
+		w.t.Fatalf("the retry time of %s went back from %d to %d", l.key, before, l.next)
+	}
+	if l.next > w.now && w.s.links[l.key] == l {
+		w.next[l.key] = l.next
+	} else {
+		delete(w.next, l.key)
+	}
+	w.effects()
+}
+
+func (w *world) reroute() {
+	d := rapid.IntRange(0, destinations-1).Draw(w.t, "rerouted")
+	if rapid.IntRange(0, 2).Draw(w.t, "unreachable") == 0 {
+		w.hops[d] = mail.Hop{Kind: mail.HopUnreachable}
+	} else {
+		w.hops[d] = mail.Hop{Kind: mail.HopMX, Domain: "link" + strconv.Itoa(rapid.IntRange(0, 2).Draw(w.t, "link"))}
+	}
+	before := map[string][]mail.ID{}
+	for name, q := range w.s.queues {
+		before[name] = order(q)
+	}
+	w.forgetClocks()
+	w.s.Reroute(w.hopOf, w.now)
+	for name, ids := range before {
+		if q := w.s.queues[name]; q == nil && len(ids) > 0 || q != nil && !slices.Equal(order(q), ids) {
+			w.t.Fatalf("queue %s lost its order when it moved", name)
+		}
+	}
+	w.effects()
+}
+
+// forgetClocks: the map, or an administrator, ended the waits.
+func (w *world) forgetClocks() { clear(w.next) }
+
+func order(q *queue) []mail.ID {
+	var ids []mail.ID
+	for _, e := range q.win.all() {
+		ids = append(ids, e.ID)
+	}
+	return ids
+}
+
+func (w *world) advance(ms int64) {
+	w.now += ms
+	w.s.Tick(w.now)
+	w.effects()
+	if next := w.s.Next(); next != 0 && next <= w.now {
+		w.t.Fatalf("Tick at %d left an alarm at %d", w.now, next)
+	}
+}
+
+// check compares the bookkeeping with the truth on disk.
+func (w *world) check() {
+	for name, entries := range w.disk {
+		q := w.s.queues[name]
+		if q == nil {
+			if len(entries) > 0 {
+				w.t.Fatalf("queue %s vanished with %d entries on disk", name, len(entries))
+			}
+			continue
+		}
+		for id, ref := range entries {
+			e := q.refs[id]
+			if e == nil && (!q.more || ref.position().compare(q.cursor) <= 0) {
+				w.t.Fatalf("entry %s of %s is on disk, not in memory, and will not be read", id, name)
+			}
+		}
+	}
+	for name, q := range w.s.queues {
+		if q.win.len() > 2*w.s.limits.Window+len(w.flight)+8 {
+			w.t.Fatalf("window of %s has %d entries", name, q.win.len())
+		}
+		if !slices.IsSortedFunc(q.win.all(), compareEntries) {
+			w.t.Fatalf("window of %s is out of order", name)
+		}
+	}
+	for _, l := range w.s.links {
+		n := 0
+		for _, ring := range l.rings {
+			for q := ring.first; q != nil; q = q.next {
+				if n += q.win.len(); q.next == ring.first {
+					break
+				}
+			}
+		}
+		if n != l.backlog {
+			w.t.Fatalf("link %s has backlog %d, counted %d", l.key, l.backlog, n)
+		}
+	}
+}
+
+// finish lets everything through and sees that nothing stays behind.
+func (w *world) finish() {
+	for d := range destinations {
+		w.hops[d] = mail.Hop{Kind: mail.HopMX, Domain: "end" + strconv.Itoa(d%2)}
+	}
+	w.forgetClocks()
+	w.confirm()
+	w.s.Reroute(w.hopOf, w.now)
+	w.effects()
+	for range 10_000 {
+		for _, t := range w.flight {
+			name := entryName(t.Queue, t.Ref.ID)
+			delete(w.owner, name)
+			delete(w.disk[t.Queue], t.Ref.ID)
+			w.s.Gone(t.Queue, t.Ref.ID, w.now)
+		}
+		w.flight = nil
+		w.settleOverdue()
+		for len(w.fills) > 0 {
+			e := w.fills[0]
+			w.fills = w.fills[1:]
+			refs, end := w.read(e)
+			w.s.Filled(e.Queue, refs, end, w.now)
+			w.effects()
+		}
+		for _, c := range slices.Clone(w.conns) {
+			if w.idle[c] {
+				continue
+			}
+			taken := w.s.Take(c, w.now)
+			for _, t := range taken {
+				w.giveOut(t)
+				w.flight = append(w.flight, t)
+			}
+			if taken == nil && w.s.Idle(c, w.now) == RestSleep {
+				w.idle[c] = true
+			}
+			w.effects()
+		}
+		for _, c := range w.hung {
+			if i := slices.Index(w.conns, c); i >= 0 {
+				w.closeConn(i, false)
+			}
+		}
+		w.hung = nil
+		if len(w.flight) == 0 && len(w.fills) == 0 {
+			if len(w.s.queues) == 0 {
+				break
+			}
+			w.advance(max(0, w.s.Next()-w.now))
+		}
+	}
+	left := 0
+	for _, entries := range w.disk {
+		left += len(entries)
+	}
+	if left > 0 || len(w.s.queues) > 0 {
+		w.t.Fatalf("%d entries and %d queues stay for ever", left, len(w.s.queues))
+	}
+	for len(w.conns) > 0 {
+		w.closeConn(0, false)
+	}
+	for w.s.Next() != 0 {
+		w.advance(max(0, w.s.Next()-w.now))
+	}
+	if len(w.s.links) > 0 || len(w.s.multi) > 0 || len(w.s.timers) > 0 {
+		w.t.Fatalf("left over: %d links, %d messages, %d timers", len(w.s.links), len(w.s.multi), len(w.s.timers))
+	}
+}
