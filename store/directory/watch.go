@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	mvccpb "go.etcd.io/etcd/api/v3/mvccpb"
@@ -113,9 +114,11 @@ func (f *follower) session(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	// A member that is cut off from the others must not keep us waiting.
+	// A member that is cut off from the others must not keep us waiting. The watch
+	// begins with the revision that is known already: etcd answers no progress
+	// request while a watcher's first revision lies in the future.
 	watching := f.d.client.Watch(clientv3.WithRequireLeader(ctx), f.d.keys.objects(),
-		clientv3.WithPrefix(), clientv3.WithRev(f.at.Revision+1), clientv3.WithFragment(), clientv3.WithCreatedNotify())
+		clientv3.WithPrefix(), clientv3.WithRev(f.at.Revision), clientv3.WithFragment(), clientv3.WithCreatedNotify())
 	tick := time.NewTicker(f.d.heartbeat)
 	defer tick.Stop()
 	missed := 0
@@ -195,6 +198,7 @@ func (f *follower) response(resp clientv3.WatchResponse) error {
 		return nil // says nothing about events: those up to its revision may still come
 	}
 	e := Event{Position: f.at}
+	resp.Events = slices.DeleteFunc(resp.Events, func(ev *clientv3.Event) bool { return ev.Kv.ModRevision <= f.at.Revision })
 	if n := len(resp.Events); n > 0 {
 		// A watch that catches up comes in batches, each with etcd's newest
 		// revision in its header; only the events tell how far it has come.

@@ -195,3 +195,21 @@ func TestSnapshotInPages(t *testing.T) {
 		t.Errorf("%d pages, %d objects, %v", pages, objects, err)
 	}
 }
+
+// A directory in which nothing happens is as well connected as a busy one: etcd
+// stays silent about watchers that begin in the future.
+func TestWatchOfAQuietDirectory(t *testing.T) {
+	d := newDirectory(t)
+	apply(t, d, loadThreeSites(t)...)
+	r := newReplica()
+	stop := follow(t, d, r)
+	defer stop()
+	r.until(t, "the organisation", func() bool { return len(r.objects) == 32 })
+	for range 3 {
+		last := d.LastContact()
+		r.until(t, "another heartbeat", func() bool { return d.LastContact().After(last) })
+	}
+	if r.snapshots != 1 {
+		t.Errorf("%d snapshots, want the first only", r.snapshots)
+	}
+}
