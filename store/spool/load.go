@@ -2,6 +2,10 @@ package spool
 
 import (
 	"bytes"
+	"cmp"
+	"errors"
+	"io"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -9,10 +13,81 @@ import (
 // Load reads all of a message but its body. Errors: ErrNotFound, ErrCorrupt,
 // ErrClosed.
 func (s *Spool) Load(id ID) (Stored, error) {
-	var out Stored
 	if s.closed.Load() {
-		return out, ErrClosed
+		return Stored{}, ErrClosed
 	}
+	h := &s.shards[shardOf(id)]
+	h.Lock()
+	if m := h.known[id]; m != nil && len(m.entries)+len(m.targets) <= fewKeys {
+		defer h.Unlock()
+		return s.loadKnown(id, m)
+	}
+	h.Unlock()
+	return s.loadScan(id)
+}
+
+// fewKeys: up to so many keys are read one by one if they are known. A key of a
+// fresh message is found in the memtable, where a scan has to ask all tables for
+// others.
+const fewKeys = 8
+
+// loadKnown reads the keys that a known message has. Its shard must be locked,
+// so that the keys do not change meanwhile.
+func (s *Spool) loadKnown(id ID, m *message) (Stored, error) {
+	var buf [64]byte
+	v, err := s.get(appendMessageKey(buf[:0], id, kindEnvelope))
+	if err != nil {
+		return Stored{}, err
+	}
+	out := Stored{BodySize: m.body.size}
+	if _, out.Envelope, err = parseEnvelope(v); err != nil {
+		return Stored{}, err
+	}
+	if m.planned {
+		if out.Plan, err = s.get(appendMessageKey(buf[:0], id, kindPlan)); err != nil {
+			return Stored{}, err
+		}
+	}
+	for _, t := range m.targets {
+		if v, err = s.get(appendOutcomeKey(buf[:0], id, t)); err != nil {
+			return Stored{}, err
+		}
+		out.Outcomes = append(out.Outcomes, OutcomeRecord{Target: t, Payload: v})
+	}
+	for _, e := range m.entries {
+		if v, err = s.get(appendEntryKey(buf[:0], id, e)); err != nil {
+			return Stored{}, err
+		}
+		out.Entries = append(out.Entries, Entry{Queue: e.queue, Due: e.due, Tag: v})
+	}
+	// As a scan gives them.
+	slices.SortFunc(out.Outcomes, func(a, b OutcomeRecord) int { return cmp.Compare(a.Target, b.Target) })
+	slices.SortFunc(out.Entries, func(a, b Entry) int { return cmp.Or(cmp.Compare(a.Due, b.Due), cmp.Compare(a.Queue, b.Queue)) })
+	return out, nil
+}
+
+// get gives a copy of a value, never nil.
+func (s *Spool) get(key []byte) ([]byte, error) {
+	v, closer, err := s.db.Get(key)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, ErrNotFound
+	}
+	if err != nil {
+		return nil, s.readError(err)
+	}
+	out := append(make([]byte, 0, len(v)), v...)
+	return out, s.closeRead(closer)
+}
+
+func (s *Spool) closeRead(c io.Closer) error {
+	if err := c.Close(); err != nil {
+		return s.readError(err)
+	}
+	return nil
+}
+
+func (s *Spool) loadScan(id ID) (Stored, error) {
+	var out Stored
 	err := s.scanMessage(id, func(k messageKey, v []byte) error {
 		switch k.kind {
 		case kindEnvelope:
@@ -24,9 +99,9 @@ func (s *Spool) Load(id ID) (Stored, error) {
 		case kindPlan:
 			out.Plan = append([]byte{}, v...) // not nil, even if empty
 		case kindOutcome:
-			out.Outcomes = append(out.Outcomes, OutcomeRecord{Target: k.target, Payload: bytes.Clone(v)})
+			out.Outcomes = append(out.Outcomes, OutcomeRecord{Target: k.target, Payload: append([]byte{}, v...)})
 		case kindEntry:
-			out.Entries = append(out.Entries, Entry{Queue: k.entry.queue, Due: k.entry.due, Tag: bytes.Clone(v)})
+			out.Entries = append(out.Entries, Entry{Queue: k.entry.queue, Due: k.entry.due, Tag: append([]byte{}, v...)})
 		}
 		return nil
 	})
