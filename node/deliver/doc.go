@@ -26,7 +26,9 @@
 // writer's, who may still be reading the content); whoever ends the second part
 // reports. Feed.Done may therefore run on the reader's goroutine, beside Next or Wait.
 //
-// A lost connection defers whatever was not answered, with 4.4.2; a peer out of
-// step with the protocol does so with 4.5.0. Verdicts that a peer gave
-// before that (a refused recipient) stand.
+// A host that says 421 where MAIL was asked, after taking mail, has enough of this
+// connection and has not looked at what is in flight: that goes over another
+// connection, without a deferral. Otherwise a lost connection defers whatever was
+// not answered, with 4.4.2; a peer out of step with the protocol does so with
+// 4.5.0. Verdicts that a peer gave before that (a refused recipient) stand.
 package deliver

@@ -209,15 +209,18 @@ type fake struct {
 	w        *bufio.Writer
 	mailOpen bool
 	rcpts    int
+	names    []string       // recipients of the open transaction
+	taken    map[string]int // how often each was acknowledged
 	bodies   []string
 	lines    []string
+	lastCode byte
 }
 
 func (f *fake) serve(_ int, c net.Conn) {
 	f.one.Lock()
 	defer f.one.Unlock()
 	f.r, f.w = bufio.NewReader(c), bufio.NewWriter(c)
-	f.mailOpen, f.rcpts = false, 0
+	f.forget()
 	if !f.answer("CONNECT", "", "220 fake.example ESMTP") {
 		return
 	}
@@ -252,6 +255,7 @@ func (f *fake) answer(verb, line, usual string) bool {
 			usual = s
 		}
 	}
+	f.lastCode = usual[0]
 	_, err := f.w.WriteString(usual + "\r\n")
 	switch verb {
 	case "MAIL":
@@ -259,6 +263,7 @@ func (f *fake) answer(verb, line, usual string) bool {
 	case "RCPT":
 		if usual[0] == '2' {
 			f.rcpts++
+			f.names = append(f.names, strings.TrimSuffix(strings.TrimPrefix(line, "RCPT TO:<"), ">"))
 		}
 	}
 	return err == nil && !strings.Contains("\r\n"+usual, "\r\n421")
@@ -289,7 +294,7 @@ func (f *fake) command(line string) bool {
 		}
 		return f.answer(verb, line, "250 2.1.5 ok")
 	case "RSET":
-		f.mailOpen, f.rcpts = false, 0
+		f.forget()
 		return f.answer(verb, line, "250 2.0.0 ok")
 	case "DATA":
 		return f.data(line)
@@ -311,7 +316,13 @@ func (f *fake) data(line string) bool {
 	if f.rcpts == 0 {
 		return f.answer("DATA", line, "503 5.5.1 RCPT first")
 	}
-	if !f.answer("DATA", line, "354 go on") || f.w.Flush() != nil {
+	if !f.answer("DATA", line, "354 go on") {
+		return false
+	}
+	if f.lastCode != '3' {
+		return true
+	}
+	if f.w.Flush() != nil {
 		return false
 	}
 	var b strings.Builder
@@ -328,24 +339,44 @@ func (f *fake) data(line string) bool {
 }
 
 func (f *fake) end(verb, content string) bool {
-	n := f.rcpts
+	n, names := f.rcpts, f.names
 	if n == 0 {
 		// The transaction of a refused chunk stays open here, the worst that a
 		// peer may make of RFC 3030.
 		return f.answer(verb+"-NONE", "", "503 5.5.1 RCPT first")
 	}
-	f.mailOpen, f.rcpts = false, 0
+	f.forget()
 	f.bodies = append(f.bodies, content)
 	if !f.lmtp {
 		n = 1
 	}
-	for range n {
-		if !f.answer(verb, "", "250 2.0.0 taken") {
+	for i := range n {
+		f.lastCode = 0
+		ok := f.answer(verb, "", "250 2.0.0 taken")
+		if f.lastCode == '2' {
+			f.acknowledged(names, i)
+		}
+		if !ok {
 			return false
 		}
 	}
 	return true
 }
+
+// acknowledged counts the recipients of a message that was answered with 2yz.
+func (f *fake) acknowledged(names []string, i int) {
+	if f.taken == nil {
+		f.taken = map[string]int{}
+	}
+	if f.lmtp {
+		names = names[i : i+1]
+	}
+	for _, n := range names {
+		f.taken[n]++
+	}
+}
+
+func (f *fake) forget() { f.mailOpen, f.rcpts, f.names = false, 0, nil }
 
 func connectError(t testing.TB, err error) *ConnectError {
 	t.Helper()

@@ -68,25 +68,34 @@ func storeFailed(err error) mail.Outcome {
 	return mail.Defer(mail.Status{Class: 4, Subject: 3}, "the mailbox store failed: "+err.Error())
 }
 
+// store delivers to one mailbox. A maildir that somebody removed is made anew.
 func (a *Agent) store(t *mail.Transaction, target *mail.Target) error {
 	folder, err := a.folder(target)
 	if err != nil {
 		return err
 	}
-	if err := a.boxes.make(folder); err != nil {
-		return err
+	for again := range 2 {
+		if err = a.boxes.make(folder); err != nil {
+			return err
+		}
+		err = a.storeIn(folder, t, target)
+		if again > 0 || !errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		a.boxes.known.Delete(folder)
 	}
+	return err
+}
+
+func (a *Agent) storeIn(folder string, t *mail.Transaction, target *mail.Target) error {
 	name := a.fileName(t.Envelope)
 	tmp := filepath.Join(folder, "tmp", fmt.Sprintf("%s.P%dQ%d", name, os.Getpid(), a.boxes.counter.Add(1)))
 	header := fmt.Sprintf("Return-Path: <%s>\nDelivered-To: %s\n", t.Envelope.From, target.Address)
-	if err := writeSynced(tmp, header, t.Content); err != nil {
-		_ = os.Remove(tmp)
-		if errors.Is(err, fs.ErrNotExist) {
-			a.boxes.known.Delete(folder) // somebody removed the maildir; the next attempt makes it anew
-		}
-		return err
+	err := writeSynced(tmp, header, t.Content)
+	if err == nil {
+		err = os.Rename(tmp, filepath.Join(folder, "new", name))
 	}
-	if err := os.Rename(tmp, filepath.Join(folder, "new", name)); err != nil {
+	if err != nil {
 		_ = os.Remove(tmp)
 		return err
 	}
