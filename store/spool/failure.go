@@ -57,7 +57,7 @@ func calledBySpool() bool {
 	frames := runtime.CallersFrames(pc[:runtime.Callers(2, pc)])
 	for {
 		f, more := frames.Next()
-		if strings.Contains(f.Function, "store/spool.(*Spool)") || strings.HasSuffix(f.Function, "store/spool.open") {
+		if strings.Contains(f.Function, "store/spool.(*Spool)") {
 			return true
 		}
 		if !more {
