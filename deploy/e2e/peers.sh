@@ -4,9 +4,10 @@
 # when it cannot install them.
 set -eu
 
+# swaks speaks TLS only with Net::SSLeay.
 need=""
-for pair in postfix:/usr/sbin/postfix dovecot-lmtpd:/usr/lib/dovecot/lmtp swaks:/usr/bin/swaks python3:/usr/bin/python3; do
-	[ -e "${pair#*:}" ] || need="$need ${pair%%:*}"
+for package in postfix dovecot-lmtpd swaks libnet-ssleay-perl python3 procps; do
+	dpkg-query -W -f '${db:Status-Status}\n' $package 2>/dev/null | grep -qx installed || need="$need $package"
 done
 [ -n "$need" ] || exit 0
 

@@ -37,13 +37,3 @@ func (a agent) Serve(ctx context.Context, hop mail.Hop, feed mail.Feed) error {
 	}
 	return err
 }
-
-// probe asks whether a connector can be used: it greets the remote bridgehead,
-// or any host behind the connector, and leaves.
-func (p *Pipeline) probe(ctx context.Context, connector, server mail.GUID) error {
-	hop, ok := p.routes.Probe(connector, server)
-	if !ok {
-		return nil // nothing to greet: a drop directory, or delivery by DNS
-	}
-	return p.agent.Probe(ctx, hop)
-}

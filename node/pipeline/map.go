@@ -64,7 +64,22 @@ func clockOf(conf *directory.Configuration, server string) queue.Clock {
 	c := queue.DefaultClock()
 	c.First, c.Second, c.Third, c.Subsequent = t.First, t.Second, t.Third, t.Subsequent
 	c.DelayNotice, c.Expiration = t.DelayNotice, t.Expiration
+	// Where no connector says how a glitch is retried (inside a group, the local
+	// store), waiting longer for that than for the first real retry is no sense.
+	c.GlitchWait = min(c.GlitchWait, c.First)
 	return c
+}
+
+// limitsOf are the connection limits of a server's first virtual server. On one
+// link more connections than the default of the queue pay only where each is
+// slow; the virtual server says so by setting its own.
+func limitsOf(conf *directory.Configuration, server string) queue.Limits {
+	var l queue.Limits
+	if list := conf.VirtualServersOf(server); len(list) > 0 {
+		o := list[0].Spec.GetOutbound()
+		l.Connections, l.PerLink = int(o.GetMaxConnections()), int(o.GetMaxConnectionsPerLink())
+	}
+	return l
 }
 
 // dnsServers are the name servers that a server's first virtual server names

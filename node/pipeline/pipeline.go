@@ -7,7 +7,6 @@ import (
 	"net"
 	"path/filepath"
 	"sync/atomic"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -55,14 +54,18 @@ type Pipeline struct {
 	agent    *deliver.Agent
 	links    *gossip.Runner
 
+	inquiries inquiries
+	ctx       context.Context // ends with the queues
+	cancel    context.CancelFunc
+
 	version atomic.Uint64 // of the routing table
 	rebuild chan struct{} // the map changed
-	started time.Time
 }
 
 // New wires the stages. Nothing moves before the Run methods are called.
 func New(c Config) (*Pipeline, error) {
-	p := &Pipeline{cfg: c, self: mail.GUID(c.Self.GUID), rebuild: make(chan struct{}, 1), started: time.Now()}
+	p := &Pipeline{cfg: c, self: mail.GUID(c.Self.GUID), rebuild: make(chan struct{}, 1)}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
 
 	// A client's message: virtual server -> spool -> queue runner.
 	p.submit = submit.New(submit.Config{
@@ -137,7 +140,12 @@ func (p *Pipeline) accepted(e *mail.Envelope) {
 func (p *Pipeline) RunLinks(ctx context.Context) error { return p.links.Run(ctx) }
 
 // RunQueues moves mail until ctx ends, then finishes what is in flight.
-func (p *Pipeline) RunQueues(ctx context.Context) error { return p.queues.Run(ctx) }
+func (p *Pipeline) RunQueues(ctx context.Context) error {
+	err := p.queues.Run(ctx)
+	p.cancel()
+	p.inquiries.wg.Wait()
+	return err
+}
 
 // group is the routing group that this node is in now.
 func (p *Pipeline) group() mail.GUID {

@@ -1,6 +1,8 @@
 package route
 
 import (
+	"slices"
+
 	"strings"
 
 	"github.com/postroad/postroad/node/mail"
@@ -129,41 +131,48 @@ func (v *view) outside(h mail.Hop, dest mail.Destination, smartHosts []string) m
 	return h
 }
 
-// Probe gives the hop with which to find out whether a connector works: for a
-// routing group connector the remote bridgehead server, any if it is zero. Not
-// ok where there is nothing to try: DNS connectors and drop directories.
-func (r *Route) Probe(connector, server mail.GUID) (mail.Hop, bool) {
+// Probes gives the hops with which to find out whether a connector works; it does
+// if one of them answers. For a routing group connector these are the remote
+// bridgeheads: server first if it is one, then those not known to be down. There
+// are none where nothing can be tried: DNS connectors and drop directories.
+func (r *Route) Probes(connector, server mail.GUID) []mail.Hop {
 	v := r.now.Load()
-	d := routing.Decision{Via: routing.GUID(connector), Next: routing.GUID(server)}
-	if c, ok := v.conf.RoutingGroupConnectorByGUID(directory.GUID(connector)); ok {
-		if server.IsZero() {
-			d.Next = v.anyRemote(routing.GUID(c.GUID))
+	d := routing.Decision{Via: routing.GUID(connector)}
+	if _, ok := v.conf.RoutingGroupConnectorByGUID(directory.GUID(connector)); !ok {
+		h := v.over(mail.Destination{Place: mail.PlaceForeign, Type: directory.TypeSMTP}, d)
+		if h.Kind != mail.HopSmartHost && h.Kind != mail.HopLMTP {
+			return nil
 		}
-		h := v.node(d)
-		return h, h.Kind == mail.HopNode
+		return []mail.Hop{h}
 	}
-	h := v.over(mail.Destination{Place: mail.PlaceForeign, Type: directory.TypeSMTP}, d)
-	return h, h.Kind == mail.HopSmartHost || h.Kind == mail.HopLMTP
+	var hops []mail.Hop
+	for _, g := range v.remotes(d.Via, routing.GUID(server)) {
+		d.Next = g
+		if h := v.node(d); h.Kind == mail.HopNode {
+			hops = append(hops, h)
+		}
+	}
+	return hops
 }
 
-// anyRemote is a remote bridgehead of a connector, one that is not known to be
-// down if possible.
-func (v *view) anyRemote(connector routing.GUID) routing.GUID {
+// remotes are a connector's remote bridgeheads in the order to try them.
+func (v *view) remotes(connector, first routing.GUID) []routing.GUID {
+	i := slices.IndexFunc(v.top.Connectors, func(c routing.Connector) bool { return c.GUID == connector })
+	if i < 0 {
+		return nil
+	}
 	down := make(map[routing.GUID]bool)
 	for i := range v.top.Servers {
 		down[v.top.Servers[i].GUID] = !v.top.Servers[i].Up
 	}
-	var any routing.GUID
-	for i := range v.top.Connectors {
-		if v.top.Connectors[i].GUID != connector {
-			continue
+	rank := func(g routing.GUID) int {
+		switch {
+		case g == first:
+			return 0
+		case !down[g]:
+			return 1
 		}
-		for _, g := range v.top.Connectors[i].Remote {
-			if !down[g] {
-				return g
-			}
-			any = g
-		}
+		return 2
 	}
-	return any
+	return slices.SortedStableFunc(slices.Values(v.top.Connectors[i].Remote), func(a, b routing.GUID) int { return rank(a) - rank(b) })
 }

@@ -57,7 +57,7 @@ func TestClients(t *testing.T) {
 	t.Run("swaks", func(t *testing.T) {
 		id := "swaks-1@example.test"
 		harness.Command(t, "", harness.Program(t, "swaks"), "--server", c.Node("berlin-1").SMTP, "--from", "bruno@example.test",
-			"--to", "everyone@example.test", "--tls-optional", "--header", "Message-ID: <"+id+">").OK(t)
+			"--to", "everyone@example.test", "--tls-optional", "--header", "Message-Id: <"+id+">").OK(t)
 		for name, node := range map[string]string{"alice": "paris-1", "antoine": "paris-2", "bruno": "berlin-1", "britta": "berlin-2", "olav": "oslo-1", "oda": "oslo-1"} {
 			c.WaitMail(15*time.Second, node, name+"@example.test", id)
 		}

@@ -1632,7 +1632,7 @@ func (x *RetryClock) GetExpiration() *durationpb.Duration {
 
 type Outbound struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0: 1000 in all, 100 for one link.
+	// 0: 1000 in all, 8 for one link; read when the node starts.
 	MaxConnections        int32 `protobuf:"varint,1,opt,name=max_connections,json=maxConnections,proto3" json:"max_connections,omitempty"`
 	MaxConnectionsPerLink int32 `protobuf:"varint,2,opt,name=max_connections_per_link,json=maxConnectionsPerLink,proto3" json:"max_connections_per_link,omitempty"`
 	// Port for external hosts; 0: 25.
