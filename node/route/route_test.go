@@ -253,7 +253,7 @@ func TestExplainNames(t *testing.T) {
 	}
 }
 
-func TestProbe(t *testing.T) {
+func TestProbes(t *testing.T) {
 	r := New()
 	r.Update(topology("paris-1"), configuration(t))
 	for _, c := range []struct {
@@ -270,10 +270,40 @@ func TestProbe(t *testing.T) {
 		{"fax", mail.GUID{}, 0, ""},
 		{"nobody", mail.GUID{}, 0, ""},
 	} {
-		h, ok := r.Probe(guid(c.connector), c.server)
-		if ok != (c.host != "") || ok && (h.Kind != c.kind || h.Hosts[0] != c.host || h.Connector != guid(c.connector)) {
-			t.Errorf("%s: %t %+v", c.connector, ok, h)
+		hops := r.Probes(guid(c.connector), c.server)
+		if c.host == "" {
+			if len(hops) != 0 {
+				t.Errorf("%s: %+v, want nothing to probe", c.connector, hops)
+			}
+			continue
 		}
+		if len(hops) != 1 || hops[0].Kind != c.kind || hops[0].Hosts[0] != c.host || hops[0].Connector != guid(c.connector) {
+			t.Errorf("%s: %+v", c.connector, hops)
+		}
+	}
+}
+
+// The server that is asked about comes first, those known to be down last.
+func TestRemotesInOrder(t *testing.T) {
+	a, b, c := routing.GUID{1}, routing.GUID{2}, routing.GUID{3}
+	v := &view{top: routing.Topology{
+		Servers:    []routing.Server{{GUID: a}, {GUID: b, Up: true}, {GUID: c, Up: true}},
+		Connectors: []routing.Connector{{GUID: routing.GUID{9}, Remote: []routing.GUID{a, b, c}}},
+	}}
+	for _, x := range []struct {
+		first routing.GUID
+		want  []routing.GUID
+	}{
+		{routing.GUID{}, []routing.GUID{b, c, a}},
+		{c, []routing.GUID{c, b, a}},
+		{a, []routing.GUID{a, b, c}},
+	} {
+		if got := v.remotes(routing.GUID{9}, x.first); !slices.Equal(got, x.want) {
+			t.Errorf("first %v: %v, want %v", x.first, got, x.want)
+		}
+	}
+	if got := v.remotes(routing.GUID{8}, a); got != nil {
+		t.Errorf("unknown connector: %v", got)
 	}
 }
 

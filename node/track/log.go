@@ -222,7 +222,7 @@ func (l *Log) say(e *mail.Event) {
 	}
 	c.Time = e.At
 	fields := [...]zap.Field{
-		zap.Stringer("event", e.Kind), zap.String("source", e.Source), zap.Stringer("id", e.ID), zap.Stringer("origin", e.Origin),
+		zap.Stringer("kind", e.Kind), zap.String("source", e.Source), zap.Stringer("id", e.ID), zap.Stringer("origin", e.Origin),
 		zap.String("message_id", e.MessageID), zap.String("sender", e.Sender), zap.Strings("recipients", e.Recipients),
 		zap.String("peer", e.Peer), zap.String("connector", e.Connector), zap.String("status", e.Status),
 		zap.String("detail", e.Detail), zap.Int64("size_bytes", e.Size), zap.Uint64("table_version", e.Table),
