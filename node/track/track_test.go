@@ -292,7 +292,7 @@ func TestMetricsAndLines(t *testing.T) {
 	if got := value(t, l.metrics.events[mail.EventReceive]); got != 2 {
 		t.Errorf("%v received, want 2", got)
 	}
-	if logs.Len() != 3 || logs.All()[1].ContextMap()["event"] != "DELIVER" || !logs.All()[1].Time.Equal(noon) {
+	if logs.Len() != 3 || logs.All()[1].ContextMap()["kind"] != "DELIVER" || !logs.All()[1].Time.Equal(noon) {
 		t.Errorf("logged %+v", logs.All())
 	}
 	if _, err := New(Config{Dir: t.TempDir(), Metrics: r}); err == nil {
