@@ -107,8 +107,9 @@ func New(c Config) (*Pipeline, error) {
 		},
 		SizeLimits: p.routes.Limits,
 		Events:     p.event,
-		Links:      func(k mail.GUID, ok bool, reason string) { p.links.ReportLink(k, ok, reason) },
+		Links:      p.linkResult,
 		Clock:      clockOf(c.Catalog.Config(), c.Self.Name),
+		Limits:     limitsOf(c.Catalog.Config(), c.Self.Name),
 		Logger:     c.Logger.Named("queue"),
 	})
 

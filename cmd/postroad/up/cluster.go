@@ -274,7 +274,7 @@ func (c *cluster) update(change func(*endpoints.File)) {
 
 // waitReady polls a node's readiness until it is ready, its process ends or ctx does.
 func waitReady(ctx context.Context, ch *child, metrics string) error {
-	last := errors.New("no answer yet")
+	var last error
 	for {
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+metrics+"/readyz", nil)
 		if err != nil {
