@@ -35,8 +35,10 @@ type Config struct {
 	AdminSocket string `json:"adminSocket,omitempty"`
 	// Metrics is the address of /metrics, /healthz and /readyz; default
 	// "127.0.0.1:9691", "off" for none.
-	Metrics string    `json:"metrics,omitempty"`
-	Log     LogConfig `json:"log,omitempty"`
+	Metrics string `json:"metrics,omitempty"`
+	// Pprof also serves /debug/pprof there; it shows memory, so loopback only.
+	Pprof bool      `json:"pprof,omitempty"`
+	Log   LogConfig `json:"log,omitempty"`
 	// MinFree is the free space in octets below which mail is refused with 452;
 	// default 256 MiB.
 	MinFree uint64 `json:"minFree,omitempty"`
