@@ -9,6 +9,7 @@
 package topologyv1
 
 import (
+	v1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -280,8 +281,10 @@ type Connector struct {
 	RemoteBridgeheads []string `protobuf:"bytes,10,rep,name=remote_bridgeheads,json=remoteBridgeheads,proto3" json:"remote_bridgeheads,omitempty"`
 	SmartHosts        []string `protobuf:"bytes,11,rep,name=smart_hosts,json=smartHosts,proto3" json:"smart_hosts,omitempty"`
 	Disabled          bool     `protobuf:"varint,12,opt,name=disabled,proto3" json:"disabled,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Messages that wait on the asked node to cross this connector.
+	Queued        int64 `protobuf:"varint,13,opt,name=queued,proto3" json:"queued,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Connector) Reset() {
@@ -398,6 +401,13 @@ func (x *Connector) GetDisabled() bool {
 	return false
 }
 
+func (x *Connector) GetQueued() int64 {
+	if x != nil {
+		return x.Queued
+	}
+	return 0
+}
+
 type Bridgehead struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Server        string                 `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
@@ -471,7 +481,8 @@ type ExplainRequest struct {
 	Address string                 `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
 	// Server whose view is wanted; empty: the asked one. The asked node passes the
 	// question on.
-	From   string `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	From string `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	// Not looked at: no connector restricts senders yet.
 	Sender string `protobuf:"bytes,3,opt,name=sender,proto3" json:"sender,omitempty"`
 	Size   int64  `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
 	// "low", "normal", "high"; empty: normal.
@@ -927,11 +938,848 @@ func (x *RankedBridgehead) GetReason() string {
 	return ""
 }
 
+type HistoryRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Server whose table is meant; empty: the asked one.
+	From string `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// At most this many, the last ones; 0: all that are kept.
+	Limit         int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HistoryRequest) Reset() {
+	*x = HistoryRequest{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HistoryRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HistoryRequest) ProtoMessage() {}
+
+func (x *HistoryRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HistoryRequest.ProtoReflect.Descriptor instead.
+func (*HistoryRequest) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *HistoryRequest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *HistoryRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type HistoryResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// Newest first.
+	Changes       []*TableChange `protobuf:"bytes,2,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HistoryResponse) Reset() {
+	*x = HistoryResponse{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HistoryResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HistoryResponse) ProtoMessage() {}
+
+func (x *HistoryResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HistoryResponse.ProtoReflect.Descriptor instead.
+func (*HistoryResponse) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *HistoryResponse) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *HistoryResponse) GetChanges() []*TableChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// TableChange is one version of a node's routing table and what led to it.
+// Versions that changed nothing are left out.
+type TableChange struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	TableVersion      uint64                 `protobuf:"varint,1,opt,name=table_version,json=tableVersion,proto3" json:"table_version,omitempty"`
+	TimeUnixMs        int64                  `protobuf:"varint,2,opt,name=time_unix_ms,json=timeUnixMs,proto3" json:"time_unix_ms,omitempty"`
+	DirectoryRevision int64                  `protobuf:"varint,3,opt,name=directory_revision,json=directoryRevision,proto3" json:"directory_revision,omitempty"`
+	// One line for each thing that changed: a link, a server, the directory.
+	Triggers []string `protobuf:"bytes,4,rep,name=triggers,proto3" json:"triggers,omitempty"`
+	// Time that the table took to build.
+	BuildUs int64 `protobuf:"varint,5,opt,name=build_us,json=buildUs,proto3" json:"build_us,omitempty"`
+	// Destinations (servers and address spaces) whose next hop changed, of all.
+	Moved        int32 `protobuf:"varint,6,opt,name=moved,proto3" json:"moved,omitempty"`
+	Destinations int32 `protobuf:"varint,7,opt,name=destinations,proto3" json:"destinations,omitempty"`
+	// Some of those that moved, with the way before and after.
+	Examples      []string `protobuf:"bytes,8,rep,name=examples,proto3" json:"examples,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TableChange) Reset() {
+	*x = TableChange{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TableChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TableChange) ProtoMessage() {}
+
+func (x *TableChange) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TableChange.ProtoReflect.Descriptor instead.
+func (*TableChange) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *TableChange) GetTableVersion() uint64 {
+	if x != nil {
+		return x.TableVersion
+	}
+	return 0
+}
+
+func (x *TableChange) GetTimeUnixMs() int64 {
+	if x != nil {
+		return x.TimeUnixMs
+	}
+	return 0
+}
+
+func (x *TableChange) GetDirectoryRevision() int64 {
+	if x != nil {
+		return x.DirectoryRevision
+	}
+	return 0
+}
+
+func (x *TableChange) GetTriggers() []string {
+	if x != nil {
+		return x.Triggers
+	}
+	return nil
+}
+
+func (x *TableChange) GetBuildUs() int64 {
+	if x != nil {
+		return x.BuildUs
+	}
+	return 0
+}
+
+func (x *TableChange) GetMoved() int32 {
+	if x != nil {
+		return x.Moved
+	}
+	return 0
+}
+
+func (x *TableChange) GetDestinations() int32 {
+	if x != nil {
+		return x.Destinations
+	}
+	return 0
+}
+
+func (x *TableChange) GetExamples() []string {
+	if x != nil {
+		return x.Examples
+	}
+	return nil
+}
+
+type WhatIfRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connectors that would be down.
+	Down   []string    `protobuf:"bytes,1,rep,name=down,proto3" json:"down,omitempty"`
+	Costs  []*NewCost  `protobuf:"bytes,2,rep,name=costs,proto3" json:"costs,omitempty"`
+	Drains []*NewDrain `protobuf:"bytes,3,rep,name=drains,proto3" json:"drains,omitempty"`
+	// Objects as `postroadctl apply` would write them; recipients have no effect.
+	Objects []*v1.Object `protobuf:"bytes,4,rep,name=objects,proto3" json:"objects,omitempty"`
+	// At most this many changes of each kind; 0: 1000.
+	Limit         int32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WhatIfRequest) Reset() {
+	*x = WhatIfRequest{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhatIfRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhatIfRequest) ProtoMessage() {}
+
+func (x *WhatIfRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhatIfRequest.ProtoReflect.Descriptor instead.
+func (*WhatIfRequest) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *WhatIfRequest) GetDown() []string {
+	if x != nil {
+		return x.Down
+	}
+	return nil
+}
+
+func (x *WhatIfRequest) GetCosts() []*NewCost {
+	if x != nil {
+		return x.Costs
+	}
+	return nil
+}
+
+func (x *WhatIfRequest) GetDrains() []*NewDrain {
+	if x != nil {
+		return x.Drains
+	}
+	return nil
+}
+
+func (x *WhatIfRequest) GetObjects() []*v1.Object {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+func (x *WhatIfRequest) GetLimit() int32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+type NewCost struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Connector string                 `protobuf:"bytes,1,opt,name=connector,proto3" json:"connector,omitempty"`
+	// 1 to 100.
+	Cost          int32 `protobuf:"varint,2,opt,name=cost,proto3" json:"cost,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NewCost) Reset() {
+	*x = NewCost{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NewCost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NewCost) ProtoMessage() {}
+
+func (x *NewCost) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NewCost.ProtoReflect.Descriptor instead.
+func (*NewCost) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *NewCost) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *NewCost) GetCost() int32 {
+	if x != nil {
+		return x.Cost
+	}
+	return 0
+}
+
+type NewDrain struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Server or connector.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// "soft" or "hard"; empty: hard.
+	Mode          string `protobuf:"bytes,2,opt,name=mode,proto3" json:"mode,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NewDrain) Reset() {
+	*x = NewDrain{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NewDrain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NewDrain) ProtoMessage() {}
+
+func (x *NewDrain) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NewDrain.ProtoReflect.Descriptor instead.
+func (*NewDrain) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *NewDrain) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *NewDrain) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+type WhatIfResponse struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Node         string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	TableVersion uint64                 `protobuf:"varint,2,opt,name=table_version,json=tableVersion,proto3" json:"table_version,omitempty"`
+	Ways         []*WayChange           `protobuf:"bytes,3,rep,name=ways,proto3" json:"ways,omitempty"`
+	Spaces       []*SpaceChange         `protobuf:"bytes,4,rep,name=spaces,proto3" json:"spaces,omitempty"`
+	CutOff       []*CutOff              `protobuf:"bytes,5,rep,name=cut_off,json=cutOff,proto3" json:"cut_off,omitempty"`
+	// Totals, also of what the limit left out.
+	MovedWays     int32 `protobuf:"varint,6,opt,name=moved_ways,json=movedWays,proto3" json:"moved_ways,omitempty"`
+	MovedSpaces   int32 `protobuf:"varint,7,opt,name=moved_spaces,json=movedSpaces,proto3" json:"moved_spaces,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WhatIfResponse) Reset() {
+	*x = WhatIfResponse{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WhatIfResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WhatIfResponse) ProtoMessage() {}
+
+func (x *WhatIfResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WhatIfResponse.ProtoReflect.Descriptor instead.
+func (*WhatIfResponse) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *WhatIfResponse) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *WhatIfResponse) GetTableVersion() uint64 {
+	if x != nil {
+		return x.TableVersion
+	}
+	return 0
+}
+
+func (x *WhatIfResponse) GetWays() []*WayChange {
+	if x != nil {
+		return x.Ways
+	}
+	return nil
+}
+
+func (x *WhatIfResponse) GetSpaces() []*SpaceChange {
+	if x != nil {
+		return x.Spaces
+	}
+	return nil
+}
+
+func (x *WhatIfResponse) GetCutOff() []*CutOff {
+	if x != nil {
+		return x.CutOff
+	}
+	return nil
+}
+
+func (x *WhatIfResponse) GetMovedWays() int32 {
+	if x != nil {
+		return x.MovedWays
+	}
+	return 0
+}
+
+func (x *WhatIfResponse) GetMovedSpaces() int32 {
+	if x != nil {
+		return x.MovedSpaces
+	}
+	return 0
+}
+
+// Way is a path between groups.
+type Way struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// -1 where there is none.
+	Cost int32    `protobuf:"varint,1,opt,name=cost,proto3" json:"cost,omitempty"`
+	Path []string `protobuf:"bytes,2,rep,name=path,proto3" json:"path,omitempty"`
+	// Connector on the path that is down and holds its mail.
+	HeldBy        string `protobuf:"bytes,3,opt,name=held_by,json=heldBy,proto3" json:"held_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Way) Reset() {
+	*x = Way{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Way) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Way) ProtoMessage() {}
+
+func (x *Way) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Way.ProtoReflect.Descriptor instead.
+func (*Way) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Way) GetCost() int32 {
+	if x != nil {
+		return x.Cost
+	}
+	return 0
+}
+
+func (x *Way) GetPath() []string {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *Way) GetHeldBy() string {
+	if x != nil {
+		return x.HeldBy
+	}
+	return ""
+}
+
+// WayChange is a pair of groups whose mail would take another way.
+type WayChange struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	From          string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	To            string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	Before        *Way                   `protobuf:"bytes,3,opt,name=before,proto3" json:"before,omitempty"`
+	After         *Way                   `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WayChange) Reset() {
+	*x = WayChange{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WayChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WayChange) ProtoMessage() {}
+
+func (x *WayChange) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WayChange.ProtoReflect.Descriptor instead.
+func (*WayChange) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *WayChange) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *WayChange) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *WayChange) GetBefore() *Way {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *WayChange) GetAfter() *Way {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// Exit is how mail for an address space leaves.
+type Exit struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "outbound", "node", "direct", "unreachable", "no route", "loop".
+	Result    string `protobuf:"bytes,1,opt,name=result,proto3" json:"result,omitempty"`
+	Connector string `protobuf:"bytes,2,opt,name=connector,proto3" json:"connector,omitempty"`
+	// -1 where no connector is chosen.
+	Cost int32    `protobuf:"varint,3,opt,name=cost,proto3" json:"cost,omitempty"`
+	Path []string `protobuf:"bytes,4,rep,name=path,proto3" json:"path,omitempty"`
+	// Why nothing can leave.
+	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Exit) Reset() {
+	*x = Exit{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Exit) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Exit) ProtoMessage() {}
+
+func (x *Exit) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Exit.ProtoReflect.Descriptor instead.
+func (*Exit) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Exit) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *Exit) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *Exit) GetCost() int32 {
+	if x != nil {
+		return x.Cost
+	}
+	return 0
+}
+
+func (x *Exit) GetPath() []string {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *Exit) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// SpaceChange is an address space for which a group's mail would leave otherwise.
+type SpaceChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	From  string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	// Without a cost: "SMTP:*.net".
+	AddressSpace  string `protobuf:"bytes,2,opt,name=address_space,json=addressSpace,proto3" json:"address_space,omitempty"`
+	Before        *Exit  `protobuf:"bytes,3,opt,name=before,proto3" json:"before,omitempty"`
+	After         *Exit  `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SpaceChange) Reset() {
+	*x = SpaceChange{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SpaceChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SpaceChange) ProtoMessage() {}
+
+func (x *SpaceChange) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SpaceChange.ProtoReflect.Descriptor instead.
+func (*SpaceChange) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *SpaceChange) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+func (x *SpaceChange) GetAddressSpace() string {
+	if x != nil {
+		return x.AddressSpace
+	}
+	return ""
+}
+
+func (x *SpaceChange) GetBefore() *Exit {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *SpaceChange) GetAfter() *Exit {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// CutOff is a group that loses its last way in or out.
+type CutOff struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Group string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
+	// No other group can send to it any more.
+	Inbound bool `protobuf:"varint,2,opt,name=inbound,proto3" json:"inbound,omitempty"`
+	// It cannot send to any other group any more.
+	Outbound      bool `protobuf:"varint,3,opt,name=outbound,proto3" json:"outbound,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CutOff) Reset() {
+	*x = CutOff{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CutOff) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CutOff) ProtoMessage() {}
+
+func (x *CutOff) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CutOff.ProtoReflect.Descriptor instead.
+func (*CutOff) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *CutOff) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *CutOff) GetInbound() bool {
+	if x != nil {
+		return x.Inbound
+	}
+	return false
+}
+
+func (x *CutOff) GetOutbound() bool {
+	if x != nil {
+		return x.Outbound
+	}
+	return false
+}
+
 var File_postroad_topology_v1_topology_proto protoreflect.FileDescriptor
 
 const file_postroad_topology_v1_topology_proto_rawDesc = "" +
 	"\n" +
-	"#postroad/topology/v1/topology.proto\x12\x14postroad.topology.v1\"\r\n" +
+	"#postroad/topology/v1/topology.proto\x12\x14postroad.topology.v1\x1a%postroad/directory/v1/directory.proto\"\r\n" +
 	"\vShowRequest\"\x92\x02\n" +
 	"\fShowResponse\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12#\n" +
@@ -949,7 +1797,7 @@ const file_postroad_topology_v1_topology_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12!\n" +
 	"\fsmtp_address\x18\x03 \x01(\tR\vsmtpAddress\x12\x14\n" +
-	"\x05drain\x18\x04 \x01(\tR\x05drain\"\x8c\x03\n" +
+	"\x05drain\x18\x04 \x01(\tR\x05drain\"\xa4\x03\n" +
 	"\tConnector\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12!\n" +
@@ -964,7 +1812,8 @@ const file_postroad_topology_v1_topology_proto_rawDesc = "" +
 	" \x03(\tR\x11remoteBridgeheads\x12\x1f\n" +
 	"\vsmart_hosts\x18\v \x03(\tR\n" +
 	"smartHosts\x12\x1a\n" +
-	"\bdisabled\x18\f \x01(\bR\bdisabled\"p\n" +
+	"\bdisabled\x18\f \x01(\bR\bdisabled\x12\x16\n" +
+	"\x06queued\x18\r \x01(\x03R\x06queued\"p\n" +
 	"\n" +
 	"Bridgehead\x12\x16\n" +
 	"\x06server\x18\x01 \x01(\tR\x06server\x12\x0e\n" +
@@ -1012,10 +1861,73 @@ const file_postroad_topology_v1_topology_proto_rawDesc = "" +
 	"\x02up\x18\x02 \x01(\bR\x02up\x12\x16\n" +
 	"\x06weight\x18\x03 \x01(\x04R\x06weight\x12\x16\n" +
 	"\x06chosen\x18\x04 \x01(\bR\x06chosen\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason2\xb8\x01\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\":\n" +
+	"\x0eHistoryRequest\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\"b\n" +
+	"\x0fHistoryResponse\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12;\n" +
+	"\achanges\x18\x02 \x03(\v2!.postroad.topology.v1.TableChangeR\achanges\"\x90\x02\n" +
+	"\vTableChange\x12#\n" +
+	"\rtable_version\x18\x01 \x01(\x04R\ftableVersion\x12 \n" +
+	"\ftime_unix_ms\x18\x02 \x01(\x03R\n" +
+	"timeUnixMs\x12-\n" +
+	"\x12directory_revision\x18\x03 \x01(\x03R\x11directoryRevision\x12\x1a\n" +
+	"\btriggers\x18\x04 \x03(\tR\btriggers\x12\x19\n" +
+	"\bbuild_us\x18\x05 \x01(\x03R\abuildUs\x12\x14\n" +
+	"\x05moved\x18\x06 \x01(\x05R\x05moved\x12\"\n" +
+	"\fdestinations\x18\a \x01(\x05R\fdestinations\x12\x1a\n" +
+	"\bexamples\x18\b \x03(\tR\bexamples\"\xdf\x01\n" +
+	"\rWhatIfRequest\x12\x12\n" +
+	"\x04down\x18\x01 \x03(\tR\x04down\x123\n" +
+	"\x05costs\x18\x02 \x03(\v2\x1d.postroad.topology.v1.NewCostR\x05costs\x126\n" +
+	"\x06drains\x18\x03 \x03(\v2\x1e.postroad.topology.v1.NewDrainR\x06drains\x127\n" +
+	"\aobjects\x18\x04 \x03(\v2\x1d.postroad.directory.v1.ObjectR\aobjects\x12\x14\n" +
+	"\x05limit\x18\x05 \x01(\x05R\x05limit\";\n" +
+	"\aNewCost\x12\x1c\n" +
+	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x12\n" +
+	"\x04cost\x18\x02 \x01(\x05R\x04cost\"2\n" +
+	"\bNewDrain\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04mode\x18\x02 \x01(\tR\x04mode\"\xb2\x02\n" +
+	"\x0eWhatIfResponse\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12#\n" +
+	"\rtable_version\x18\x02 \x01(\x04R\ftableVersion\x123\n" +
+	"\x04ways\x18\x03 \x03(\v2\x1f.postroad.topology.v1.WayChangeR\x04ways\x129\n" +
+	"\x06spaces\x18\x04 \x03(\v2!.postroad.topology.v1.SpaceChangeR\x06spaces\x125\n" +
+	"\acut_off\x18\x05 \x03(\v2\x1c.postroad.topology.v1.CutOffR\x06cutOff\x12\x1d\n" +
+	"\n" +
+	"moved_ways\x18\x06 \x01(\x05R\tmovedWays\x12!\n" +
+	"\fmoved_spaces\x18\a \x01(\x05R\vmovedSpaces\"F\n" +
+	"\x03Way\x12\x12\n" +
+	"\x04cost\x18\x01 \x01(\x05R\x04cost\x12\x12\n" +
+	"\x04path\x18\x02 \x03(\tR\x04path\x12\x17\n" +
+	"\aheld_by\x18\x03 \x01(\tR\x06heldBy\"\x93\x01\n" +
+	"\tWayChange\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
+	"\x02to\x18\x02 \x01(\tR\x02to\x121\n" +
+	"\x06before\x18\x03 \x01(\v2\x19.postroad.topology.v1.WayR\x06before\x12/\n" +
+	"\x05after\x18\x04 \x01(\v2\x19.postroad.topology.v1.WayR\x05after\"|\n" +
+	"\x04Exit\x12\x16\n" +
+	"\x06result\x18\x01 \x01(\tR\x06result\x12\x1c\n" +
+	"\tconnector\x18\x02 \x01(\tR\tconnector\x12\x12\n" +
+	"\x04cost\x18\x03 \x01(\x05R\x04cost\x12\x12\n" +
+	"\x04path\x18\x04 \x03(\tR\x04path\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\"\xac\x01\n" +
+	"\vSpaceChange\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\tR\x04from\x12#\n" +
+	"\raddress_space\x18\x02 \x01(\tR\faddressSpace\x122\n" +
+	"\x06before\x18\x03 \x01(\v2\x1a.postroad.topology.v1.ExitR\x06before\x120\n" +
+	"\x05after\x18\x04 \x01(\v2\x1a.postroad.topology.v1.ExitR\x05after\"T\n" +
+	"\x06CutOff\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\tR\x05group\x12\x18\n" +
+	"\ainbound\x18\x02 \x01(\bR\ainbound\x12\x1a\n" +
+	"\boutbound\x18\x03 \x01(\bR\boutbound2\xe5\x02\n" +
 	"\x0fTopologyService\x12M\n" +
 	"\x04Show\x12!.postroad.topology.v1.ShowRequest\x1a\".postroad.topology.v1.ShowResponse\x12V\n" +
-	"\aExplain\x12$.postroad.topology.v1.ExplainRequest\x1a%.postroad.topology.v1.ExplainResponseBDZBgithub.com/postroad/postroad/proto/postroad/topology/v1;topologyv1b\x06proto3"
+	"\aExplain\x12$.postroad.topology.v1.ExplainRequest\x1a%.postroad.topology.v1.ExplainResponse\x12V\n" +
+	"\aHistory\x12$.postroad.topology.v1.HistoryRequest\x1a%.postroad.topology.v1.HistoryResponse\x12S\n" +
+	"\x06WhatIf\x12#.postroad.topology.v1.WhatIfRequest\x1a$.postroad.topology.v1.WhatIfResponseBDZBgithub.com/postroad/postroad/proto/postroad/topology/v1;topologyv1b\x06proto3"
 
 var (
 	file_postroad_topology_v1_topology_proto_rawDescOnce sync.Once
@@ -1029,7 +1941,7 @@ func file_postroad_topology_v1_topology_proto_rawDescGZIP() []byte {
 	return file_postroad_topology_v1_topology_proto_rawDescData
 }
 
-var file_postroad_topology_v1_topology_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_postroad_topology_v1_topology_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_postroad_topology_v1_topology_proto_goTypes = []any{
 	(*ShowRequest)(nil),      // 0: postroad.topology.v1.ShowRequest
 	(*ShowResponse)(nil),     // 1: postroad.topology.v1.ShowResponse
@@ -1042,6 +1954,19 @@ var file_postroad_topology_v1_topology_proto_goTypes = []any{
 	(*Route)(nil),            // 8: postroad.topology.v1.Route
 	(*Candidate)(nil),        // 9: postroad.topology.v1.Candidate
 	(*RankedBridgehead)(nil), // 10: postroad.topology.v1.RankedBridgehead
+	(*HistoryRequest)(nil),   // 11: postroad.topology.v1.HistoryRequest
+	(*HistoryResponse)(nil),  // 12: postroad.topology.v1.HistoryResponse
+	(*TableChange)(nil),      // 13: postroad.topology.v1.TableChange
+	(*WhatIfRequest)(nil),    // 14: postroad.topology.v1.WhatIfRequest
+	(*NewCost)(nil),          // 15: postroad.topology.v1.NewCost
+	(*NewDrain)(nil),         // 16: postroad.topology.v1.NewDrain
+	(*WhatIfResponse)(nil),   // 17: postroad.topology.v1.WhatIfResponse
+	(*Way)(nil),              // 18: postroad.topology.v1.Way
+	(*WayChange)(nil),        // 19: postroad.topology.v1.WayChange
+	(*Exit)(nil),             // 20: postroad.topology.v1.Exit
+	(*SpaceChange)(nil),      // 21: postroad.topology.v1.SpaceChange
+	(*CutOff)(nil),           // 22: postroad.topology.v1.CutOff
+	(*v1.Object)(nil),        // 23: postroad.directory.v1.Object
 }
 var file_postroad_topology_v1_topology_proto_depIdxs = []int32{
 	2,  // 0: postroad.topology.v1.ShowResponse.groups:type_name -> postroad.topology.v1.Group
@@ -1051,15 +1976,30 @@ var file_postroad_topology_v1_topology_proto_depIdxs = []int32{
 	8,  // 4: postroad.topology.v1.ExplainResponse.routes:type_name -> postroad.topology.v1.Route
 	9,  // 5: postroad.topology.v1.Route.candidates:type_name -> postroad.topology.v1.Candidate
 	10, // 6: postroad.topology.v1.Route.bridgeheads:type_name -> postroad.topology.v1.RankedBridgehead
-	0,  // 7: postroad.topology.v1.TopologyService.Show:input_type -> postroad.topology.v1.ShowRequest
-	6,  // 8: postroad.topology.v1.TopologyService.Explain:input_type -> postroad.topology.v1.ExplainRequest
-	1,  // 9: postroad.topology.v1.TopologyService.Show:output_type -> postroad.topology.v1.ShowResponse
-	7,  // 10: postroad.topology.v1.TopologyService.Explain:output_type -> postroad.topology.v1.ExplainResponse
-	9,  // [9:11] is the sub-list for method output_type
-	7,  // [7:9] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	13, // 7: postroad.topology.v1.HistoryResponse.changes:type_name -> postroad.topology.v1.TableChange
+	15, // 8: postroad.topology.v1.WhatIfRequest.costs:type_name -> postroad.topology.v1.NewCost
+	16, // 9: postroad.topology.v1.WhatIfRequest.drains:type_name -> postroad.topology.v1.NewDrain
+	23, // 10: postroad.topology.v1.WhatIfRequest.objects:type_name -> postroad.directory.v1.Object
+	19, // 11: postroad.topology.v1.WhatIfResponse.ways:type_name -> postroad.topology.v1.WayChange
+	21, // 12: postroad.topology.v1.WhatIfResponse.spaces:type_name -> postroad.topology.v1.SpaceChange
+	22, // 13: postroad.topology.v1.WhatIfResponse.cut_off:type_name -> postroad.topology.v1.CutOff
+	18, // 14: postroad.topology.v1.WayChange.before:type_name -> postroad.topology.v1.Way
+	18, // 15: postroad.topology.v1.WayChange.after:type_name -> postroad.topology.v1.Way
+	20, // 16: postroad.topology.v1.SpaceChange.before:type_name -> postroad.topology.v1.Exit
+	20, // 17: postroad.topology.v1.SpaceChange.after:type_name -> postroad.topology.v1.Exit
+	0,  // 18: postroad.topology.v1.TopologyService.Show:input_type -> postroad.topology.v1.ShowRequest
+	6,  // 19: postroad.topology.v1.TopologyService.Explain:input_type -> postroad.topology.v1.ExplainRequest
+	11, // 20: postroad.topology.v1.TopologyService.History:input_type -> postroad.topology.v1.HistoryRequest
+	14, // 21: postroad.topology.v1.TopologyService.WhatIf:input_type -> postroad.topology.v1.WhatIfRequest
+	1,  // 22: postroad.topology.v1.TopologyService.Show:output_type -> postroad.topology.v1.ShowResponse
+	7,  // 23: postroad.topology.v1.TopologyService.Explain:output_type -> postroad.topology.v1.ExplainResponse
+	12, // 24: postroad.topology.v1.TopologyService.History:output_type -> postroad.topology.v1.HistoryResponse
+	17, // 25: postroad.topology.v1.TopologyService.WhatIf:output_type -> postroad.topology.v1.WhatIfResponse
+	22, // [22:26] is the sub-list for method output_type
+	18, // [18:22] is the sub-list for method input_type
+	18, // [18:18] is the sub-list for extension type_name
+	18, // [18:18] is the sub-list for extension extendee
+	0,  // [0:18] is the sub-list for field type_name
 }
 
 func init() { file_postroad_topology_v1_topology_proto_init() }
@@ -1073,7 +2013,7 @@ func file_postroad_topology_v1_topology_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postroad_topology_v1_topology_proto_rawDesc), len(file_postroad_topology_v1_topology_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   11,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

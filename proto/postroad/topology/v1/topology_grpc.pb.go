@@ -23,6 +23,8 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	TopologyService_Show_FullMethodName    = "/postroad.topology.v1.TopologyService/Show"
 	TopologyService_Explain_FullMethodName = "/postroad.topology.v1.TopologyService/Explain"
+	TopologyService_History_FullMethodName = "/postroad.topology.v1.TopologyService/History"
+	TopologyService_WhatIf_FullMethodName  = "/postroad.topology.v1.TopologyService/WhatIf"
 )
 
 // TopologyServiceClient is the client API for TopologyService service.
@@ -33,6 +35,10 @@ type TopologyServiceClient interface {
 	Show(ctx context.Context, in *ShowRequest, opts ...grpc.CallOption) (*ShowResponse, error)
 	// Explain says what would become of a recipient, and why.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
+	// History lists the last changes of a node's routing table.
+	History(ctx context.Context, in *HistoryRequest, opts ...grpc.CallOption) (*HistoryResponse, error)
+	// WhatIf says which ways would change if something else did. Nothing is changed.
+	WhatIf(ctx context.Context, in *WhatIfRequest, opts ...grpc.CallOption) (*WhatIfResponse, error)
 }
 
 type topologyServiceClient struct {
@@ -63,6 +69,26 @@ func (c *topologyServiceClient) Explain(ctx context.Context, in *ExplainRequest,
 	return out, nil
 }
 
+func (c *topologyServiceClient) History(ctx context.Context, in *HistoryRequest, opts ...grpc.CallOption) (*HistoryResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HistoryResponse)
+	err := c.cc.Invoke(ctx, TopologyService_History_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *topologyServiceClient) WhatIf(ctx context.Context, in *WhatIfRequest, opts ...grpc.CallOption) (*WhatIfResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(WhatIfResponse)
+	err := c.cc.Invoke(ctx, TopologyService_WhatIf_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // TopologyServiceServer is the server API for TopologyService service.
 // All implementations must embed UnimplementedTopologyServiceServer
 // for forward compatibility.
@@ -71,6 +97,10 @@ type TopologyServiceServer interface {
 	Show(context.Context, *ShowRequest) (*ShowResponse, error)
 	// Explain says what would become of a recipient, and why.
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
+	// History lists the last changes of a node's routing table.
+	History(context.Context, *HistoryRequest) (*HistoryResponse, error)
+	// WhatIf says which ways would change if something else did. Nothing is changed.
+	WhatIf(context.Context, *WhatIfRequest) (*WhatIfResponse, error)
 	mustEmbedUnimplementedTopologyServiceServer()
 }
 
@@ -86,6 +116,12 @@ func (UnimplementedTopologyServiceServer) Show(context.Context, *ShowRequest) (*
 }
 func (UnimplementedTopologyServiceServer) Explain(context.Context, *ExplainRequest) (*ExplainResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
+}
+func (UnimplementedTopologyServiceServer) History(context.Context, *HistoryRequest) (*HistoryResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method History not implemented")
+}
+func (UnimplementedTopologyServiceServer) WhatIf(context.Context, *WhatIfRequest) (*WhatIfResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method WhatIf not implemented")
 }
 func (UnimplementedTopologyServiceServer) mustEmbedUnimplementedTopologyServiceServer() {}
 func (UnimplementedTopologyServiceServer) testEmbeddedByValue()                         {}
@@ -144,6 +180,42 @@ func _TopologyService_Explain_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TopologyService_History_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HistoryRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TopologyServiceServer).History(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TopologyService_History_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TopologyServiceServer).History(ctx, req.(*HistoryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TopologyService_WhatIf_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(WhatIfRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TopologyServiceServer).WhatIf(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TopologyService_WhatIf_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TopologyServiceServer).WhatIf(ctx, req.(*WhatIfRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // TopologyService_ServiceDesc is the grpc.ServiceDesc for TopologyService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -158,6 +230,14 @@ var TopologyService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Explain",
 			Handler:    _TopologyService_Explain_Handler,
+		},
+		{
+			MethodName: "History",
+			Handler:    _TopologyService_History_Handler,
+		},
+		{
+			MethodName: "WhatIf",
+			Handler:    _TopologyService_WhatIf_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
