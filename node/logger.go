@@ -2,32 +2,46 @@ package node
 
 import (
 	"fmt"
+	"os"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
-// newLogger writes one event a line to standard error, times in UTC.
-func newLogger(c LogConfig) (*zap.Logger, error) {
+// Every message makes several lines, so lines below warn wait a moment for
+// company; a node that dies may lose that many of its last lines, never a
+// message.
+const logFlush = 100 * time.Millisecond
+
+// newLogger writes one event a line to standard error, times in UTC. stop writes
+// what still waits.
+func newLogger(c LogConfig) (log *zap.Logger, stop func() error, err error) {
 	level := zapcore.InfoLevel
 	if c.Level != "" {
 		if err := level.Set(c.Level); err != nil {
-			return nil, fmt.Errorf("log.level %q: must be debug, info, warn or error", c.Level)
+			return nil, nil, fmt.Errorf("log.level %q: must be debug, info, warn or error", c.Level)
 		}
 	}
-	z := zap.NewProductionConfig()
-	z.Level = zap.NewAtomicLevelAt(level)
-	z.Sampling = nil // an event that matters must not be missing
-	z.DisableStacktrace, z.DisableCaller = true, true
-	z.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
-	z.EncoderConfig.TimeKey, z.EncoderConfig.MessageKey, z.EncoderConfig.NameKey = "ts", "event", "part"
-	z.EncoderConfig.EncodeDuration = zapcore.StringDurationEncoder
+	format := zap.NewProductionEncoderConfig()
+	format.EncodeTime = func(t time.Time, enc zapcore.PrimitiveArrayEncoder) { zapcore.RFC3339NanoTimeEncoder(t.UTC(), enc) }
+	format.EncodeDuration = zapcore.StringDurationEncoder
+	format.TimeKey, format.MessageKey, format.NameKey = "ts", "event", "part"
+	var encoder zapcore.Encoder
 	switch c.Format {
 	case "", "json":
+		encoder = zapcore.NewJSONEncoder(format)
 	case "console":
-		z.Encoding = "console"
+		encoder = zapcore.NewConsoleEncoder(format)
 	default:
-		return nil, fmt.Errorf("log.format %q: must be json or console", c.Format)
+		return nil, nil, fmt.Errorf("log.format %q: must be json or console", c.Format)
 	}
-	return z.Build()
+	out := &zapcore.BufferedWriteSyncer{WS: zapcore.Lock(os.Stderr), FlushInterval: logFlush}
+	core := zapcore.RegisterHooks(zapcore.NewCore(encoder, out, level), func(e zapcore.Entry) error {
+		if e.Level >= zapcore.WarnLevel {
+			return out.Sync()
+		}
+		return nil
+	})
+	return zap.New(core), out.Stop, nil
 }

@@ -37,6 +37,7 @@ type Node struct {
 	cfg      Config
 	deps     Deps
 	log      *zap.Logger
+	flushLog func() error
 	identity *trust.Identity
 	started  time.Time
 
@@ -64,15 +65,15 @@ func New(c Config, d Deps) (*Node, error) {
 	if identity.Name != want {
 		return nil, fmt.Errorf("tls.cert %s is for %s; this node is %s", c.TLS.Cert, identity.Name, want)
 	}
-	log := d.Logger
+	log, flush := d.Logger, func() error { return nil }
 	if log == nil {
-		if log, err = newLogger(c.Log); err != nil {
+		if log, flush, err = newLogger(c.Log); err != nil {
 			return nil, err
 		}
 	}
 	return &Node{
 		cfg: c, deps: d, identity: identity, ready: make(chan struct{}),
-		log: log.With(zap.String("node", c.Name)),
+		log: log.With(zap.String("node", c.Name)), flushLog: flush,
 	}, nil
 }
 
@@ -111,8 +112,7 @@ func (n *Node) Run(ctx context.Context) error {
 	n.log.Info("stopping", zap.Error(err))
 	p.stopAll()
 	n.log.Info("stopped")
-	_ = n.log.Sync()
-	return err
+	return errors.Join(err, n.flushLog())
 }
 
 // start is the boot: each step stands on the ones before.
