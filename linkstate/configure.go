@@ -23,6 +23,7 @@ func (m *Machine) Configure(members Members, timings Timings, now time.Time) []E
 	m.groups = groups
 	m.forget()
 	m.setPeers(members, now)
+	m.setWards(now)
 	m.setLinks(members.Connectors, now)
 	m.publish(now)
 	m.askFor(fresh)

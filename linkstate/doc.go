@@ -14,8 +14,12 @@
 //
 // A server is watched by the other members of its routing group. A group of one
 // has no other member; there the servers at the other end of its connectors
-// watch. A connector is down for the organisation when every bridgehead of it
-// says so or is down itself; that conclusion is drawn by the reader of the table.
+// watch. Of a group of several that fell silent as a whole nobody in it can speak
+// either: there the servers at the other end of its connectors accuse every
+// member, after four times the patience.
+//
+// A connector is down for the organisation when every bridgehead of it says so or
+// is down itself; that conclusion is drawn by the reader of the table.
 //
 // # Order
 //

@@ -31,6 +31,7 @@ type Machine struct {
 	table  *Table
 	groups map[GUID]GUID // server -> group, for every server the directory has
 	peers  []*peer       // neighbours wanted, sorted
+	wards  []*ward       // other groups of several servers with neighbours in them, sorted
 	links  []*link       // connectors of which self is a bridgehead, sorted
 	drain  Drain
 	// sequence of the last own record. It goes on over incarnations, and over a
@@ -107,6 +108,9 @@ func (m *Machine) SetDrain(d Drain, now time.Time) []Effect {
 func (m *Machine) Tick(now time.Time) []Effect {
 	for _, p := range m.peers {
 		m.tickPeer(p, now)
+	}
+	for _, w := range m.wards {
+		m.tickWard(w, now)
 	}
 	for _, l := range m.links {
 		m.tickLink(l, now)

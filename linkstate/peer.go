@@ -62,6 +62,9 @@ func (m *Machine) PeerUp(server GUID, now time.Time) []Effect {
 	}
 	p.connected, p.heard, p.everHeard, p.sent = true, now, true, now
 	p.refuted = 0
+	if w := m.ward(m.groups[server]); w != nil {
+		w.refuted = 0
+	}
 	p.theirs, p.ours, p.compared = Hash{}, Hash{}, [2]Hash{}
 	if m.conf.Self.Compare(server) > 0 {
 		m.emit(Send{server, &Digest{Hash: m.table.Digest()}})
@@ -116,24 +119,27 @@ func (m *Machine) judge(p *peer, silence time.Duration, now time.Time) {
 	switch r := m.table.Get(p.server); {
 	case r == nil:
 		// Nothing was ever heard of it: incarnation 0 loses against anything it will say.
-		m.accuse(p, &Record{Server: p.server}, Suspect, now)
+		m.accuse(&Record{Server: p.server}, Suspect, now)
 	case r.Status == Alive:
-		m.accuse(p, r, Suspect, now)
+		m.accuse(r, Suspect, now)
 	case r.Status == Suspect && now.Sub(p.suspectSince) >= m.timings.RefuteWithin:
-		m.accuse(p, r, Down, now)
+		m.accuse(r, Down, now)
 	}
 }
 
-func (m *Machine) accuse(p *peer, of *Record, s Status, now time.Time) {
+func (m *Machine) accuse(of *Record, s Status, now time.Time) {
 	r := *of
 	r.Status, r.Accuser, r.Since = s, m.conf.Self, now.UnixMilli()
 	m.put(&r, now)
-	p.suspectSince = now
+	if p := m.peer(of.Server); p != nil {
+		p.suspectSince = now
+	}
 	m.flood(&r, m.conf.Self)
 }
 
 // noteStatus follows what others say of a watched server.
 func (m *Machine) noteStatus(before, after *Record, now time.Time) {
+	m.noteWard(before, after, now)
 	p := m.peer(after.Server)
 	if p == nil {
 		return

@@ -67,14 +67,11 @@ func (w *World) linksTrue(r *linkstate.Record) error {
 
 // watchedBy: someone in the part has to notice the death of m.
 func (w *World) watchedBy(part []*node, m linkstate.Member) bool {
-	size := 0
-	for _, o := range w.directory.Servers {
-		if o.Group == m.Group {
-			size++
-		}
+	if slices.ContainsFunc(part, func(n *node) bool { return w.group(n.server) == m.Group }) {
+		return true // its own group is there to speak
 	}
 	return slices.ContainsFunc(part, func(n *node) bool {
-		return n.server != m.Server && n.wants[m.Server] && (w.group(n.server) == m.Group || size == 1)
+		return slices.ContainsFunc(w.directory.Servers, func(o linkstate.Member) bool { return o.Group == m.Group && n.wants[o.Server] })
 	})
 }
 

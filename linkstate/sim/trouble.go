@@ -24,6 +24,15 @@ func (w *World) Crash(server linkstate.GUID, hostToo bool) {
 	n.run++
 }
 
+// CrashGroup ends all servers of a group in one moment, as a site without power does.
+func (w *World) CrashGroup(group linkstate.GUID) {
+	for _, m := range w.directory.Servers {
+		if m.Group == group {
+			w.Crash(m.Server, true)
+		}
+	}
+}
+
 // Return starts a crashed server, with its disk or an empty one.
 func (w *World) Return(server linkstate.GUID, emptyDisk bool) {
 	n := w.node(server)
@@ -104,7 +113,7 @@ func (w *World) publish(d linkstate.Members) {
 // Trouble makes one random bad thing happen.
 func (w *World) Trouble() {
 	pick := func() linkstate.GUID { return w.nodes[w.random.IntN(len(w.nodes))].server }
-	switch w.random.IntN(12) {
+	switch w.random.IntN(13) {
 	case 0, 1, 2:
 		server := pick()
 		w.Crash(server, w.random.IntN(3) == 0)
@@ -128,6 +137,8 @@ func (w *World) Trouble() {
 		}
 	case 9:
 		w.Add(pick())
+	case 10:
+		w.CrashGroup(w.group(pick()))
 	default:
 		c := w.directory.Connectors[w.random.IntN(len(w.directory.Connectors))].GUID
 		w.broken[c] = !w.broken[c]
