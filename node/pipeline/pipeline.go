@@ -93,7 +93,7 @@ func New(c Config) (*Pipeline, error) {
 		NodeTLS:     p.tlsTo,
 		Resolver:    &resolver{config: c.Catalog.Config, self: c.Self},
 		MaildirRoot: p.maildirRoot(),
-		Passport:    passport,
+		Passport:    p.passport,
 		Logger:      c.Logger.Named("deliver"),
 	})
 	p.queues = queue.New(queue.Config{
@@ -207,16 +207,10 @@ func (p *Pipeline) maildirRoot() string {
 }
 
 // passport is what a message carries to the next node.
-func passport(e *mail.Envelope, h mail.Hop) string {
-	return codec.EncodePassport(codec.Passport{
-		Origin:    e.Origin,
-		Created:   e.Created,
-		Visited:   e.Visited,
-		Connector: h.Travel,
-		Priority:  e.Priority,
-		System:    e.System,
-		Account:   e.Account,
-	})
+func (p *Pipeline) passport(e *mail.Envelope, h mail.Hop) string {
+	pass := codec.PassportOf(e)
+	pass.Connector, pass.Revision = h.Travel, p.cfg.Catalog.Revision()
+	return codec.EncodePassport(pass)
 }
 
 func (p *Pipeline) load() gossip.Load {

@@ -26,6 +26,10 @@ func (r *rules) accept(dir Directory, c client, a mail.Address) error {
 		if found || strings.EqualFold(a.Local, "postmaster") {
 			return nil
 		}
+		// The node before knew the recipient, by a catalog newer than this one.
+		if c.revision > conf.Revision() {
+			return catalogBehind(a)
+		}
 		return unknownUser(a)
 	}
 	// A contact leads outside: to send to it is to relay.

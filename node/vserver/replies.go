@@ -27,6 +27,10 @@ func unknownUser(a mail.Address) error {
 	return reply(550, mail.StatusUnknownUser, "User unknown: %s", a)
 }
 
+func catalogBehind(a mail.Address) error {
+	return reply(451, mail.StatusDirectory, "%s is not in the directory as this server knows it yet, try again later", a)
+}
+
 // directoryDown carries its cause for the log; the client is not told.
 func directoryDown(cause error) error {
 	return &causedReply{reply(451, mail.StatusDirectory, "Directory lookup failed, try again later"), cause}

@@ -97,4 +97,6 @@ type client struct {
 	ip      netip.Addr
 	account string // "" if not authenticated as a user
 	node    bool
+	// revision of the directory that the node had when it sent the message.
+	revision int64
 }

@@ -235,12 +235,12 @@ func (s *session) Passport(value string) error {
 		s.log.Warn("smtp_passport_unreadable", zap.String("node", s.node.String()), zap.Error(err))
 		return badPassport()
 	}
-	s.passport = &p
+	s.passport, s.client.revision = &p, p.Revision
 	return nil
 }
 
 // Reset ends a transaction.
-func (s *session) Reset() { s.env, s.passport = nil, nil }
+func (s *session) Reset() { s.env, s.passport, s.client.revision = nil, nil, 0 }
 
 // Logout ends the session.
 func (s *session) Logout() error { return nil }

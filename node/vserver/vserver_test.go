@@ -530,6 +530,21 @@ func TestNode(t *testing.T) {
 	}
 }
 
+// A mailbox that was made a moment ago may be known to the node before and not
+// here yet; that must not bounce.
+func TestNodeWithANewerDirectory(t *testing.T) {
+	s := newSite(t, "", "")
+	p := s.connect()
+	p.startTLS(serial(t, nodeSerial))
+	p.say("AUTH EXTERNAL =", "235")
+	p.say("EHLO paris-2", "250")
+	p.say("MAIL FROM:<bob@example.test> XPOSTROAD="+codec.EncodePassport(codec.Passport{Revision: 1 << 40}), "250")
+	p.say("RCPT TO:<new@example.test>", "451 4.4.3")
+	p.say("RSET", "250")
+	p.say("MAIL FROM:<bob@example.test> XPOSTROAD="+codec.EncodePassport(codec.Passport{System: true}), "250")
+	p.say("RCPT TO:<new@example.test>", "550 5.1.1")
+}
+
 func TestVerify(t *testing.T) {
 	p := newSite(t, "", "").connect()
 	p.say("EHLO c.example", "250")

@@ -131,6 +131,7 @@ func TestPassportRoundTrip(t *testing.T) {
 			Origin: genID[mail.ID](t, "origin"), Created: genTime(t, "created", time.Millisecond),
 			Visited: genGUIDs(t, "visited", 20), Connector: genID[mail.GUID](t, "connector"),
 			Priority: genPriority(t), System: rapid.Bool().Draw(t, "system"), Account: rapid.StringN(0, 64, 255).Draw(t, "account"),
+			Revision: rapid.Int64Min(0).Draw(t, "revision"),
 		}
 		s := codec.EncodePassport(want)
 		// RFC 5321 section 4.1.2: esmtp-value is any printable but "=".
@@ -146,7 +147,7 @@ func TestPassportRoundTrip(t *testing.T) {
 
 // The longest way a message may go still fits the bound that receivers keep.
 func TestLongestPassportIsReadable(t *testing.T) {
-	p := codec.Passport{Origin: mail.ID{1}, Created: time.UnixMilli(9_000_000_000_000), Connector: mail.GUID{1}, Account: strings.Repeat("a", 300)}
+	p := codec.Passport{Origin: mail.ID{1}, Created: time.UnixMilli(9_000_000_000_000), Connector: mail.GUID{1}, Account: strings.Repeat("a", 300), Revision: math.MaxInt64}
 	for i := range codec.MaxVisited + 50 {
 		p.Visited = append(p.Visited, mail.GUID{byte(i), byte(i >> 8), 1})
 	}

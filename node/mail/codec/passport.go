@@ -19,6 +19,8 @@ type Passport struct {
 	Priority  mail.Priority
 	System    bool
 	Account   string
+	// Revision of the directory that the sending node had.
+	Revision int64
 }
 
 const (
@@ -56,6 +58,8 @@ func EncodePassport(p Passport) string {
 		Priority:  clamp(p.Priority),
 		System:    p.System,
 		Account:   text(p.Account[:min(len(p.Account), maxAccount)]),
+
+		DirectoryRevision: max(p.Revision, 0),
 	}
 	if !p.Created.IsZero() {
 		m.CreatedUnixMs = p.Created.UnixMilli()
@@ -85,7 +89,10 @@ func DecodePassport(s string) (Passport, error) {
 }
 
 func passport(m *nodev1.Passport) (Passport, error) {
-	p := Passport{System: m.GetSystem(), Account: m.GetAccount()}
+	p := Passport{System: m.GetSystem(), Account: m.GetAccount(), Revision: m.GetDirectoryRevision()}
+	if p.Revision < 0 {
+		return p, corrupt("directory_revision", "is negative")
+	}
 	if ms := m.GetCreatedUnixMs(); ms != 0 {
 		p.Created = time.UnixMilli(ms).UTC()
 	}

@@ -32,12 +32,15 @@ type Passport struct {
 	// GUIDs of the routing groups it has been in, oldest first.
 	Visited [][]byte `protobuf:"bytes,3,rep,name=visited,proto3" json:"visited,omitempty"`
 	// GUID of the connector chosen for it; empty: choose again.
-	Connector     []byte `protobuf:"bytes,4,opt,name=connector,proto3" json:"connector,omitempty"`
-	Priority      int32  `protobuf:"zigzag32,5,opt,name=priority,proto3" json:"priority,omitempty"`
-	System        bool   `protobuf:"varint,6,opt,name=system,proto3" json:"system,omitempty"`
-	Account       string `protobuf:"bytes,7,opt,name=account,proto3" json:"account,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Connector []byte `protobuf:"bytes,4,opt,name=connector,proto3" json:"connector,omitempty"`
+	Priority  int32  `protobuf:"zigzag32,5,opt,name=priority,proto3" json:"priority,omitempty"`
+	System    bool   `protobuf:"varint,6,opt,name=system,proto3" json:"system,omitempty"`
+	Account   string `protobuf:"bytes,7,opt,name=account,proto3" json:"account,omitempty"`
+	// Directory revision of the sending node's catalog: a node whose own is older
+	// must not call a recipient unknown.
+	DirectoryRevision int64 `protobuf:"varint,8,opt,name=directory_revision,json=directoryRevision,proto3" json:"directory_revision,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Passport) Reset() {
@@ -117,6 +120,13 @@ func (x *Passport) GetAccount() string {
 		return x.Account
 	}
 	return ""
+}
+
+func (x *Passport) GetDirectoryRevision() int64 {
+	if x != nil {
+		return x.DirectoryRevision
+	}
+	return 0
 }
 
 type StatusRequest struct {
@@ -457,7 +467,7 @@ var File_postroad_node_v1_node_proto protoreflect.FileDescriptor
 
 const file_postroad_node_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x1bpostroad/node/v1/node.proto\x12\x10postroad.node.v1\"\xd0\x01\n" +
+	"\x1bpostroad/node/v1/node.proto\x12\x10postroad.node.v1\"\xff\x01\n" +
 	"\bPassport\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\fR\x06origin\x12&\n" +
 	"\x0fcreated_unix_ms\x18\x02 \x01(\x03R\rcreatedUnixMs\x12\x18\n" +
@@ -465,7 +475,8 @@ const file_postroad_node_v1_node_proto_rawDesc = "" +
 	"\tconnector\x18\x04 \x01(\fR\tconnector\x12\x1a\n" +
 	"\bpriority\x18\x05 \x01(\x11R\bpriority\x12\x16\n" +
 	"\x06system\x18\x06 \x01(\bR\x06system\x12\x18\n" +
-	"\aaccount\x18\a \x01(\tR\aaccount\"\x0f\n" +
+	"\aaccount\x18\a \x01(\tR\aaccount\x12-\n" +
+	"\x12directory_revision\x18\b \x01(\x03R\x11directoryRevision\"\x0f\n" +
 	"\rStatusRequest\"\x8a\x04\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
