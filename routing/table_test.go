@@ -135,31 +135,3 @@ func TestLimits(t *testing.T) {
 		t.Errorf("version %d", table.Version())
 	}
 }
-
-// TestWhatIf takes one edge of a line away, which parts it.
-func TestWhatIf(t *testing.T) {
-	s := &story{names: make(map[GUID]string)}
-	for _, line := range []string{
-		"server a-1 a", "server b-1 b", "server c-1 c",
-		"rgc ab a b 1 local=a-1 remote=b-1", "rgc bc b c 2 local=b-1 remote=c-1", "rgc ac a c 9 local=a-1 remote=c-1",
-	} {
-		if err := s.line(line); err != nil {
-			t.Fatal(err)
-		}
-	}
-	before := s.top
-	if moves := WhatIf(before, before, nil); len(moves) != 0 {
-		t.Fatalf("nothing changed, but %v", moves)
-	}
-	if err := s.set("bc", options{"disabled": ""}); err != nil {
-		t.Fatal(err)
-	}
-	a, b, c := guid("a"), guid("b"), guid("c")
-	want := []Move{
-		{From: a, To: c, Before: Way{3, []GUID{a, b, c}}, After: Way{9, []GUID{a, c}}},
-		{From: b, To: c, Before: Way{2, []GUID{b, c}}, After: Way{Cost: -1}},
-	}
-	if got := WhatIf(before, s.top, nil); !reflect.DeepEqual(got, want) {
-		t.Errorf("got %v\nwant %v", got, want)
-	}
-}
