@@ -13,7 +13,7 @@ type Options struct {
 	// Data is the folder for everything.
 	Data string
 	// BasePort, if not 0, is the first of the loopback ports that are given to
-	// the nodes, five for each and two for etcd. 0 keeps the loopback addresses
+	// the nodes, four for each and two for etcd. 0 keeps the loopback addresses
 	// that the organisation names, and starts at [defaultBasePort] if it names others.
 	BasePort int
 	// NoRestart leaves a dead process dead.

@@ -13,8 +13,9 @@ import (
 	"github.com/postroad/postroad/store/directory"
 )
 
-// portsPerNode: SMTP, gossip, admin, metrics, one spare.
-const portsPerNode = 5
+// portsPerNode: SMTP, gossip, admin, metrics. Further virtual servers get the
+// ports after those of all nodes.
+const portsPerNode = 4
 
 // organization is the YAML with every address on this machine.
 type organization struct {
@@ -71,7 +72,9 @@ func place(objs []*directoryv1.Object, basePort int) (*organization, error) {
 	if basePort == 0 {
 		basePort = defaultBasePort
 	}
-	if last := basePort + 2 + portsPerNode*len(servers); basePort < 1 || last > 65535 {
+	extra := basePort + 2 + portsPerNode*len(servers)
+	// At most one further port for each object is needed.
+	if last := extra + len(objs); basePort < 1 || last > 65535 {
 		return nil, fmt.Errorf("--base-port %d: %d servers need the ports up to %d, which must lie between 1 and 65535", basePort, len(servers), last)
 	}
 	o.etcd = [2]string{loopback(basePort), loopback(basePort + 1)}
@@ -80,17 +83,17 @@ func place(objs []*directoryv1.Object, basePort int) (*organization, error) {
 		name := obj.GetMetadata().GetName()
 		if !keep {
 			s.SmtpAddress, s.GossipAddress, s.AdminAddress = loopback(first), loopback(first+1), loopback(first+2)
-			o.rebind(name, s.SmtpAddress, first+4)
+			extra = o.rebind(name, s.SmtpAddress, extra)
 		}
 		o.servers = append(o.servers, server{name, s.GetRoutingGroup(), s.GetSmtpAddress(), s.GetGossipAddress(), s.GetAdminAddress(), loopback(first + 3)})
 	}
 	return o, nil
 }
 
-// rebind moves a server's virtual servers to loopback: the first to the address
-// at which other nodes reach it. More than two bindings on one server would
-// need more ports than it has; they are counted on from the spare one.
-func (o *organization) rebind(server, smtp string, spare int) {
+// rebind moves a server's virtual servers to loopback: the first one to the
+// address at which other nodes reach the server, each further one to a port from
+// next on. It returns the next free port.
+func (o *organization) rebind(server, smtp string, next int) int {
 	first := true
 	for _, obj := range o.objects {
 		vs := obj.GetVirtualServer()
@@ -98,13 +101,13 @@ func (o *organization) rebind(server, smtp string, spare int) {
 			continue
 		}
 		if first {
-			vs.Bindings = []string{smtp}
-			first = false
+			vs.Bindings, first = []string{smtp}, false
 			continue
 		}
-		vs.Bindings = []string{loopback(spare)}
-		spare += 1000
+		vs.Bindings = []string{loopback(next)}
+		next++
 	}
+	return next
 }
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

@@ -18,7 +18,7 @@ func TestMailWithTheOutsideWorld(t *testing.T) {
 	// only once the ports are chosen; so the smart host's port is chosen here.
 	org := harness.Demo(t)
 	base := harness.Ports(t, 64)
-	const parisSMTP = 2 + 5*3 // berlin-1, berlin-2, oslo-1, paris-1: sorted by name, after etcd
+	const parisSMTP = 2 + 4*3 // berlin-1, berlin-2, oslo-1, paris-1: sorted by name, after etcd
 	postfix := harness.StartPostfix(t, "outside.test", map[string]string{"example.test": fmt.Sprintf("127.0.0.1:%d", base+parisSMTP)})
 	org = strings.ReplaceAll(org, "[127.0.0.1]:2599", fmt.Sprintf("[127.0.0.1]:%d", postfix.Port))
 	c := harness.Up(t, org, "--base-port", fmt.Sprint(base))
