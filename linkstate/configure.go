@@ -134,12 +134,17 @@ func (m *Machine) setLinks(connectors []ConnectorInfo, now time.Time) {
 		}
 		c.Detection = c.Detection.withDefaults()
 		l.info = c
+		l.flaps.restore(c.Detection.Damping, now)
 		links = append(links, l)
 	}
 	slices.SortFunc(links, func(a, b *link) int { return a.info.GUID.Compare(b.info.GUID) })
 	m.links = slices.CompactFunc(links, func(a, b *link) bool { return a.info.GUID == b.info.GUID })
 	for _, l := range m.links {
-		if l.down && l.next.IsZero() {
+		switch {
+		case l.down && l.info.Detection.SuppressStateChanges:
+			l.fails, l.next = 0, time.Time{}
+			l.rise(now)
+		case l.down && l.next.IsZero():
 			l.next = now // restored as down: look at once
 		}
 	}

@@ -11,6 +11,9 @@ import (
 //	 ^                 │                                                  │
 //	 └────success──────┴──────────success (mail or probe)─────────────────┘
 //
+// A link that flaps is damped: see [Damping]. While it is suppressed a success
+// does not bring it up; it is probed when the suppression ends.
+//
 // A failure while the gossip stream to the remote bridgehead is broken needs no
 // retries: two independent signs that the far end is gone.
 type link struct {
@@ -25,12 +28,15 @@ type link struct {
 	next    time.Time // next probe; zero: none is due
 	probing bool      // a probe is out, its result not yet in
 	broken  bool      // gossip with the remote end was lost, and no connection has worked since
+	flaps   flaps
 }
 
 func newLink(c ConnectorInfo) *link { return &link{info: c} }
 
 func (l *link) state() ConnectorState {
-	return ConnectorState{Connector: l.info.GUID, Down: l.down, Since: l.since, Reason: l.reason}
+	return ConnectorState{
+		Connector: l.info.GUID, Down: l.down, Since: l.since, Reason: l.reason, SuppressedUntil: l.flaps.millis(),
+	}
 }
 
 // only is the remote bridgehead if there is exactly one.
@@ -68,14 +74,24 @@ func (m *Machine) LinkResult(connector GUID, ok bool, reason string, now time.Ti
 
 func (l *link) succeed(now time.Time) {
 	l.fails, l.next, l.broken = 0, time.Time{}, false
-	if l.down {
-		l.down, l.since, l.reason = false, now.UnixMilli(), ""
+	switch {
+	case l.down && l.flaps.suppressed(now):
+		l.next = l.flaps.until
+	case l.down:
+		l.rise(now)
 	}
+}
+
+func (l *link) rise(now time.Time) {
+	l.down, l.since, l.reason = false, now.UnixMilli(), ""
+	l.flaps.until = time.Time{}
 }
 
 func (l *link) fail(reason string, now time.Time) {
 	d := l.info.Detection
 	switch {
+	case d.SuppressStateChanges:
+		return
 	case l.down:
 		// The first reason stays: new words for an old state would cost the
 		// whole organisation a record.
@@ -92,6 +108,7 @@ func (l *link) fail(reason string, now time.Time) {
 		l.fails = 0
 		l.down, l.since, l.reason = true, now.UnixMilli(), clip(reason)
 		l.next = now.Add(d.ProbeInterval)
+		l.flaps.note(d.Damping, now)
 		return
 	}
 	l.next = now.Add(d.GlitchInterval)

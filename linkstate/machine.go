@@ -92,6 +92,9 @@ func (m *Machine) restoreOwn(r *Record) {
 		if c.Down {
 			l := newLink(ConnectorInfo{GUID: c.Connector})
 			l.down, l.since, l.reason = true, c.Since, c.Reason
+			if c.SuppressedUntil != 0 {
+				l.flaps.until = time.UnixMilli(c.SuppressedUntil)
+			}
 			m.links = append(m.links, l) // sorted, as the record is
 		}
 	}
@@ -145,7 +148,8 @@ func (m *Machine) publish(now time.Time) {
 func sameStatement(a, b *Record) bool {
 	return a.Status == b.Status && a.Drain == b.Drain && a.Version == b.Version &&
 		slices.EqualFunc(a.Connectors, b.Connectors, func(x, y ConnectorState) bool {
-			return x.Connector == y.Connector && x.Down == y.Down && x.Since == y.Since && x.Reason == y.Reason
+			return x.Connector == y.Connector && x.Down == y.Down && x.Since == y.Since && x.Reason == y.Reason &&
+				x.SuppressedUntil == y.SuppressedUntil
 		})
 }
 

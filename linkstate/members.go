@@ -70,6 +70,10 @@ type Detection struct {
 	GlitchRetries  int
 	GlitchInterval time.Duration // between them; zero: 60s
 	ProbeInterval  time.Duration // between probes of a down connector; zero: 60s
+	// SuppressStateChanges keeps the connector up whatever happens on it: routing
+	// by cost alone, for a line that is known to be bad and has no alternative.
+	SuppressStateChanges bool
+	Damping              Damping
 }
 
 // Defaults of Detection.
@@ -89,5 +93,6 @@ func (d Detection) withDefaults() Detection {
 	if d.ProbeInterval <= 0 {
 		d.ProbeInterval = DefaultProbeInterval
 	}
+	d.Damping = d.Damping.withDefaults(d.ProbeInterval)
 	return d
 }

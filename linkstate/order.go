@@ -84,9 +84,21 @@ func (r *Record) appendCanonical(b []byte) []byte {
 		}
 		b = binary.BigEndian.AppendUint64(b, uint64(c.Since))
 		b = appendBytes(b, c.Reason)
-		b = appendBytes(b, c.Unknown)
+		b = appendBytes(b, c.late())
 	}
 	return b
+}
+
+// late is what a node of the first version finds in Unknown: the fields that were
+// added since, as they stand on the wire, then those not known here either. So
+// nodes of all versions hash a record to the same value.
+func (c *ConnectorState) late() []byte {
+	if c.SuppressedUntil == 0 {
+		return c.Unknown
+	}
+	const suppressedUntil = 5<<3 | 0 // field 5 of linkstate.v1.ConnectorState, a varint
+	b := binary.AppendUvarint([]byte{suppressedUntil}, uint64(c.SuppressedUntil))
+	return append(b, c.Unknown...)
 }
 
 func appendBytes[T string | []byte](b []byte, s T) []byte {

@@ -63,7 +63,10 @@ type ConnectorState struct {
 	Down      bool
 	Since     int64  // Unix milliseconds of the last change, by the bridgehead's clock
 	Reason    string // why it is down, at most MaxReason bytes; empty while up
-	Unknown   []byte // fields of a newer version, kept as they came
+	// SuppressedUntil: the connector flapped and stays down until then even if it
+	// works; Unix milliseconds by the bridgehead's clock, 0 if it may return at once.
+	SuppressedUntil int64
+	Unknown         []byte // fields of a newer version, kept as they came
 }
 
 // Record is what one server originates. A record that has entered a table or a

@@ -39,7 +39,7 @@ func (c *client) linkState(w io.Writer, m *linkstatev1.ListResponse) error {
 			fmt.Sprintf("%d.%d", r.GetIncarnation(), r.GetSequence()), age(e.GetAgeMs()), ""})
 		for _, k := range e.GetConnectors() {
 			rows = append(rows, []string{"  " + k.GetConnector(), "", upDown(k.GetUp()), "",
-				age(time.Now().UnixMilli() - k.GetSinceUnixMs()), k.GetReason()})
+				age(time.Now().UnixMilli() - k.GetSinceUnixMs()), linkReason(k)})
 		}
 	}
 	if err := c.table(w, "SERVER / CONNECTOR\tGROUP\tSTATE\tVERSION\tSINCE\tREASON", rows); err != nil || c.format == "name" {
@@ -58,6 +58,15 @@ func (c *client) linkState(w io.Writer, m *linkstatev1.ListResponse) error {
 		rows = append(rows, []string{n.GetNode(), dash(short(n.GetDigest())), fmt.Sprint(n.GetDirectoryRevision()), age(n.GetCatalogAgeMs()), verdict})
 	}
 	return c.table(w, "NODE\tDIGEST\tDIRECTORY REVISION\tCATALOG AGE\tTABLE", rows)
+}
+
+// linkReason says why a connector is down, and when it may return if it flapped.
+func linkReason(k *linkstatev1.ConnectorEntry) string {
+	until := k.GetSuppressedUntilUnixMs()
+	if until == 0 {
+		return k.GetReason()
+	}
+	return k.GetReason() + "; flapping, may return at " + time.UnixMilli(until).Format(time.TimeOnly)
 }
 
 func short(digest string) string {

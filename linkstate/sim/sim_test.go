@@ -33,12 +33,14 @@ func config(seed uint64) Config {
 		},
 		Detection: linkstate.Detection{
 			GlitchRetries: r.IntN(3), GlitchInterval: 2 * time.Second, ProbeInterval: 3 * time.Second,
+			Damping: linkstate.Damping{Suppress: []float64{0, 1500}[r.IntN(2)]},
 		},
 	}
 }
 
 // quiet is enough for the longest patience (sixteen times SuspectAfter, with
-// someone who was wrongly accused before), refuting, and a round of anti-entropy.
+// someone who was wrongly accused before), refuting, and a round of anti-entropy;
+// and for the longest damping, 45 s.
 const quiet = 80 * time.Second
 
 func simulate(seed uint64) error {

@@ -128,6 +128,7 @@ func EncodeRecord(r *linkstate.Record) *linkstatev1.Record {
 		c := &r.Connectors[i]
 		out.Connectors[i] = &linkstatev1.ConnectorState{
 			Connector: c.Connector[:], Down: c.Down, SinceUnixMs: c.Since, Reason: c.Reason,
+			SuppressedUntilUnixMs: c.SuppressedUntil,
 		}
 		out.Connectors[i].ProtoReflect().SetUnknown(protoreflect.RawFields(c.Unknown))
 	}
@@ -164,7 +165,8 @@ func decodeRecord(p *linkstatev1.Record) (*linkstate.Record, error) {
 		}
 		r.Connectors = append(r.Connectors, linkstate.ConnectorState{
 			Connector: connector, Down: c.GetDown(), Since: c.GetSinceUnixMs(), Reason: c.GetReason(),
-			Unknown: c.ProtoReflect().GetUnknown(),
+			SuppressedUntil: c.GetSuppressedUntilUnixMs(),
+			Unknown:         c.ProtoReflect().GetUnknown(),
 		})
 	}
 	return r, nil

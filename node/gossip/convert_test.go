@@ -46,7 +46,8 @@ func records() *rapid.Generator[*linkstate.Record] {
 			r.Connectors = append(r.Connectors, linkstate.ConnectorState{
 				Connector: guids().Draw(t, "connector"), Down: rapid.Bool().Draw(t, "down"),
 				Since: rapid.Int64().Draw(t, "since"), Reason: rapid.String().Draw(t, "reason"),
-				Unknown: unknown().Draw(t, "unknown"),
+				SuppressedUntil: rapid.SampledFrom([]int64{0, 1, 1 << 40}).Draw(t, "suppressed"),
+				Unknown:         unknown().Draw(t, "unknown"),
 			})
 		}
 		return r

@@ -42,6 +42,7 @@ func entry(r *linkstate.Record, changed, now time.Time, n Names) *linkstatev1.Ta
 	for _, c := range r.Connectors {
 		e.Connectors = append(e.Connectors, &linkstatev1.ConnectorEntry{
 			Connector: n.Connector(mail.GUID(c.Connector)), Up: !c.Down, SinceUnixMs: c.Since, Reason: c.Reason,
+			SuppressedUntilUnixMs: c.SuppressedUntil,
 		})
 	}
 	return e

@@ -62,7 +62,15 @@ func (e *ends) connector(guid directory.GUID, group string, local []string, d *d
 // where the zero value of all fields would mean the default.
 func detection(d *directoryv1.Detection) linkstate.Detection {
 	t := directory.Detection(d)
-	return linkstate.Detection{GlitchRetries: t.GlitchRetries, GlitchInterval: t.GlitchInterval, ProbeInterval: t.ProbeInterval}
+	return linkstate.Detection{
+		GlitchRetries: t.GlitchRetries, GlitchInterval: t.GlitchInterval, ProbeInterval: t.ProbeInterval,
+		SuppressStateChanges: t.SuppressStateChanges,
+		Damping: linkstate.Damping{
+			Disabled: t.Damping.Disabled,
+			Penalty:  float64(t.Damping.Penalty), Suppress: float64(t.Damping.Suppress), Reuse: float64(t.Damping.Reuse),
+			HalfLife: t.Damping.HalfLife, Maximum: t.Damping.Maximum,
+		},
+	}
 }
 
 func timings(o *directoryv1.Organization) linkstate.Timings {

@@ -57,7 +57,7 @@ spec:
   targetGroup: oslo
   cost: 7
   restrictions: {maxMessageSize: 1KiB, priorities: [low, high], noSystemMessages: true}
-  detection: {glitchRetries: 0}
+  detection: {glitchRetries: 0, suppressStateChanges: true, damping: {penalty: 7}}
   onLinkDown: hold
 ---
 kind: RoutingGroupConnector
@@ -161,14 +161,14 @@ func TestStateOverlaid(t *testing.T) {
 	tab := table(t, conf, "paris-1",
 		&linkstate.Record{
 			Server: guid("paris-2"), Incarnation: 5, Status: linkstate.Alive, Drain: linkstate.DrainHard,
-			Connectors: []linkstate.ConnectorState{{Connector: guid("paris-oslo"), Down: true, Since: 77, Reason: "refused"}},
+			Connectors: []linkstate.ConnectorState{{Connector: guid("paris-oslo"), Down: true, Since: 77, Reason: "refused", SuppressedUntil: 60_000}},
 		},
 		&linkstate.Record{Server: guid("oslo-1"), Incarnation: 5, Status: linkstate.Down, Accuser: guid("paris-2"), Since: 2000},
 	)
 	top := Build(conf, tab, guid("paris-1"), 1)
 	heads := connector(t, top, "paris-oslo").Bridgeheads
 	want := []routing.Bridgehead{
-		{Server: guid("paris-1"), Up: true}, {Server: guid("paris-2"), Reason: "refused", SinceMS: 77},
+		{Server: guid("paris-1"), Up: true}, {Server: guid("paris-2"), Reason: "refused; flapping, so not before 1970-01-01T00:01:00Z", SinceMS: 77},
 	}
 	heads[0].SinceMS = 0 // paris-1 says since when it is up
 	if !reflect.DeepEqual(heads, want) {
@@ -199,6 +199,12 @@ func TestMembers(t *testing.T) {
 		Remote: []linkstate.GUID{guid("oslo-1")},
 		Detection: linkstate.Detection{
 			GlitchRetries: 0, GlitchInterval: linkstate.DefaultGlitchInterval, ProbeInterval: linkstate.DefaultProbeInterval,
+			SuppressStateChanges: true,
+			Damping: linkstate.Damping{
+				Penalty: 7, Suppress: linkstate.DefaultSuppress, Reuse: linkstate.DefaultReuse,
+				HalfLife: linkstate.DefaultHalfLife * linkstate.DefaultProbeInterval,
+				Maximum:  linkstate.DefaultMaximum * linkstate.DefaultHalfLife * linkstate.DefaultProbeInterval,
+			},
 		},
 	}
 	if got := m.Connectors[slices.IndexFunc(m.Connectors, func(c linkstate.ConnectorInfo) bool { return c.GUID == guid("paris-oslo") })]; !reflect.DeepEqual(got, want) {

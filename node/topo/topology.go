@@ -126,12 +126,19 @@ func (b *builder) bridgeheads(connector directory.GUID, names []string, group st
 		h := routing.Bridgehead{Server: routing.GUID(s.GUID), Up: true}
 		if r := b.table.Get(linkstate.GUID(s.GUID)); r != nil {
 			if st, ok := r.Connector(linkstate.GUID(connector)); ok {
-				h.Up, h.Reason, h.SinceMS = !st.Down, st.Reason, st.Since
+				h.Up, h.Reason, h.SinceMS = !st.Down, linkReason(st), st.Since
 			}
 		}
 		list = append(list, h)
 	}
 	return list
+}
+
+func linkReason(s linkstate.ConnectorState) string {
+	if s.SuppressedUntil == 0 {
+		return s.Reason
+	}
+	return s.Reason + "; flapping, so not before " + time.UnixMilli(s.SuppressedUntil).UTC().Format(time.RFC3339)
 }
 
 // ServerState is "up", "suspect", "down", or "unknown" without a record.

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"net"
 	"strconv"
 	"time"
@@ -85,6 +86,15 @@ func Retry(r *directoryv1.RetryClock) RetryTimes {
 type DetectionTimes struct {
 	GlitchRetries                 int
 	GlitchInterval, ProbeInterval time.Duration
+	SuppressStateChanges          bool
+	Damping                       DampingTimes
+}
+
+// DampingTimes is a connector's damping with the defaults filled in.
+type DampingTimes struct {
+	Disabled                 bool
+	Penalty, Suppress, Reuse int
+	HalfLife, Maximum        time.Duration
 }
 
 // Detection fills in the defaults; d may be nil.
@@ -93,11 +103,27 @@ func Detection(d *directoryv1.Detection) DetectionTimes {
 		GlitchRetries:  3,
 		GlitchInterval: durationOr(d.GetGlitchInterval(), 60*time.Second),
 		ProbeInterval:  durationOr(d.GetProbeInterval(), 60*time.Second),
+
+		SuppressStateChanges: d.GetSuppressStateChanges(),
 	}
 	if d != nil && d.GlitchRetries != nil {
 		t.GlitchRetries = int(d.GetGlitchRetries())
 	}
+	t.Damping = damping(d.GetDamping(), t.ProbeInterval)
 	return t
+}
+
+// damping follows the probe interval: a link can flap as fast as it is looked at.
+func damping(d *directoryv1.Damping, probe time.Duration) DampingTimes {
+	half := durationOr(d.GetHalfLife(), 5*probe)
+	return DampingTimes{
+		Disabled: d.GetDisabled(),
+		Penalty:  cmp.Or(int(d.GetPenalty()), 1000),
+		Suppress: cmp.Or(int(d.GetSuppress()), 3000),
+		Reuse:    cmp.Or(int(d.GetReuse()), 1000),
+		HalfLife: half,
+		Maximum:  durationOr(d.GetMaximum(), 3*half),
+	}
 }
 
 func durationOr(d *durationpb.Duration, fallback time.Duration) time.Duration {

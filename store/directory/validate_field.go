@@ -161,4 +161,13 @@ func (c *checker) detection(d *directoryv1.Detection) {
 	c.notNegative("detection.glitchRetries", int64(d.GetGlitchRetries()))
 	c.period("detection.glitchInterval", d.GetGlitchInterval())
 	c.period("detection.probeInterval", d.GetProbeInterval())
+	m := d.GetDamping()
+	c.notNegative("detection.damping.penalty", int64(m.GetPenalty()))
+	c.notNegative("detection.damping.suppress", int64(m.GetSuppress()))
+	c.notNegative("detection.damping.reuse", int64(m.GetReuse()))
+	c.period("detection.damping.halfLife", m.GetHalfLife())
+	c.period("detection.damping.maximum", m.GetMaximum())
+	if t := Detection(d).Damping; t.Reuse >= t.Suppress {
+		c.failf("detection.damping.reuse", "is %d, must be below suppress (%d); lower it or raise suppress", t.Reuse, t.Suppress)
+	}
 }

@@ -53,6 +53,9 @@ func TestValidate(t *testing.T) {
 		"remote bridgehead":          {"kind: RoutingGroupConnector\nname: x\nspec: {sourceGroup: paris, targetGroup: oslo, remoteBridgeheads: [paris-2]}", "remoteBridgeheads[0]: Server/paris-2 is in routing group paris, must be in oslo"},
 		"bridgehead twice":           {"kind: RoutingGroupConnector\nname: x\nspec: {sourceGroup: paris, targetGroup: oslo, localBridgeheads: [paris-1, paris-1]}", "localBridgeheads[1]: Server/paris-1 is named twice"},
 		"priority":                   {"kind: RoutingGroupConnector\nname: x\nspec: {sourceGroup: paris, targetGroup: oslo, restrictions: {priorities: [urgent]}}", "restrictions.priorities[0]: is \"urgent\", must be low, normal or high"},
+		"damping":                    {"kind: RoutingGroupConnector\nname: x\nspec: {sourceGroup: paris, targetGroup: oslo, detection: {damping: {suppress: 900}}}", "detection.damping.reuse: is 1000, must be below suppress (900)"},
+		"damping backwards":          {"kind: RoutingGroupConnector\nname: x\nspec: {sourceGroup: paris, targetGroup: oslo, detection: {damping: {halfLife: -1s}}}", "detection.damping.halfLife: must be longer than 0"},
+		"negative penalty":           {"kind: RoutingGroupConnector\nname: x\nspec: {sourceGroup: paris, targetGroup: oslo, detection: {damping: {penalty: -1}}}", "detection.damping.penalty: is -1, must not be negative"},
 		"nothing passes":             {"kind: RoutingGroupConnector\nname: x\nspec: {sourceGroup: paris, targetGroup: oslo, restrictions: {noSystemMessages: true, noUserMessages: true}}", "restrictions: let no message pass"},
 
 		"nothing served":         {"kind: SMTPConnector\nname: x\nspec: {routingGroup: paris}", "SMTPConnector/x: addressSpaces: are missing"},

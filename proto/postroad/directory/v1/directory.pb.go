@@ -1727,8 +1727,11 @@ type Detection struct {
 	GlitchInterval *durationpb.Duration `protobuf:"bytes,2,opt,name=glitch_interval,json=glitchInterval,proto3" json:"glitch_interval,omitempty"`
 	// A down link is probed this often, mail or no mail; default 60s.
 	ProbeInterval *durationpb.Duration `protobuf:"bytes,3,opt,name=probe_interval,json=probeInterval,proto3" json:"probe_interval,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// Never report the link as down: routing by cost alone.
+	SuppressStateChanges bool     `protobuf:"varint,4,opt,name=suppress_state_changes,json=suppressStateChanges,proto3" json:"suppress_state_changes,omitempty"`
+	Damping              *Damping `protobuf:"bytes,5,opt,name=damping,proto3" json:"damping,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *Detection) Reset() {
@@ -1782,6 +1785,112 @@ func (x *Detection) GetProbeInterval() *durationpb.Duration {
 	return nil
 }
 
+func (x *Detection) GetSuppressStateChanges() bool {
+	if x != nil {
+		return x.SuppressStateChanges
+	}
+	return false
+}
+
+func (x *Detection) GetDamping() *Damping {
+	if x != nil {
+		return x.Damping
+	}
+	return nil
+}
+
+// Damping keeps a link down that goes up and down again and again. Each change
+// to down adds a penalty, which halves every half-life. From suppress on the link
+// stays down until the penalty has decayed to reuse.
+type Damping struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Disabled bool                   `protobuf:"varint,1,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	// Of one change; default 1000.
+	Penalty int32 `protobuf:"varint,2,opt,name=penalty,proto3" json:"penalty,omitempty"`
+	// Default 3000.
+	Suppress int32 `protobuf:"varint,3,opt,name=suppress,proto3" json:"suppress,omitempty"`
+	// Below suppress; default 1000.
+	Reuse int32 `protobuf:"varint,4,opt,name=reuse,proto3" json:"reuse,omitempty"`
+	// Default five probe intervals.
+	HalfLife *durationpb.Duration `protobuf:"bytes,5,opt,name=half_life,json=halfLife,proto3" json:"half_life,omitempty"`
+	// No link is suppressed for longer after its last change; default three half-lives.
+	Maximum       *durationpb.Duration `protobuf:"bytes,6,opt,name=maximum,proto3" json:"maximum,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Damping) Reset() {
+	*x = Damping{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Damping) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Damping) ProtoMessage() {}
+
+func (x *Damping) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Damping.ProtoReflect.Descriptor instead.
+func (*Damping) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Damping) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
+func (x *Damping) GetPenalty() int32 {
+	if x != nil {
+		return x.Penalty
+	}
+	return 0
+}
+
+func (x *Damping) GetSuppress() int32 {
+	if x != nil {
+		return x.Suppress
+	}
+	return 0
+}
+
+func (x *Damping) GetReuse() int32 {
+	if x != nil {
+		return x.Reuse
+	}
+	return 0
+}
+
+func (x *Damping) GetHalfLife() *durationpb.Duration {
+	if x != nil {
+		return x.HalfLife
+	}
+	return nil
+}
+
+func (x *Damping) GetMaximum() *durationpb.Duration {
+	if x != nil {
+		return x.Maximum
+	}
+	return nil
+}
+
 // Restrictions: which messages may use a connector.
 type Restrictions struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1797,7 +1906,7 @@ type Restrictions struct {
 
 func (x *Restrictions) Reset() {
 	*x = Restrictions{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[17]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1809,7 +1918,7 @@ func (x *Restrictions) String() string {
 func (*Restrictions) ProtoMessage() {}
 
 func (x *Restrictions) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[17]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1822,7 +1931,7 @@ func (x *Restrictions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Restrictions.ProtoReflect.Descriptor instead.
 func (*Restrictions) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{17}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Restrictions) GetMaxMessageSize() int64 {
@@ -1874,7 +1983,7 @@ type RoutingGroupConnector struct {
 
 func (x *RoutingGroupConnector) Reset() {
 	*x = RoutingGroupConnector{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[18]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1886,7 +1995,7 @@ func (x *RoutingGroupConnector) String() string {
 func (*RoutingGroupConnector) ProtoMessage() {}
 
 func (x *RoutingGroupConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[18]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1899,7 +2008,7 @@ func (x *RoutingGroupConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoutingGroupConnector.ProtoReflect.Descriptor instead.
 func (*RoutingGroupConnector) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{18}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RoutingGroupConnector) GetSourceGroup() string {
@@ -1980,7 +2089,7 @@ type AddressSpace struct {
 
 func (x *AddressSpace) Reset() {
 	*x = AddressSpace{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[19]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1992,7 +2101,7 @@ func (x *AddressSpace) String() string {
 func (*AddressSpace) ProtoMessage() {}
 
 func (x *AddressSpace) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[19]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2005,7 +2114,7 @@ func (x *AddressSpace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddressSpace.ProtoReflect.Descriptor instead.
 func (*AddressSpace) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{19}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *AddressSpace) GetType() string {
@@ -2058,7 +2167,7 @@ type SMTPConnector struct {
 
 func (x *SMTPConnector) Reset() {
 	*x = SMTPConnector{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[20]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2070,7 +2179,7 @@ func (x *SMTPConnector) String() string {
 func (*SMTPConnector) ProtoMessage() {}
 
 func (x *SMTPConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[20]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2083,7 +2192,7 @@ func (x *SMTPConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SMTPConnector.ProtoReflect.Descriptor instead.
 func (*SMTPConnector) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{20}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SMTPConnector) GetRoutingGroup() string {
@@ -2208,7 +2317,7 @@ type ConnectedGroup struct {
 
 func (x *ConnectedGroup) Reset() {
 	*x = ConnectedGroup{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[21]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2220,7 +2329,7 @@ func (x *ConnectedGroup) String() string {
 func (*ConnectedGroup) ProtoMessage() {}
 
 func (x *ConnectedGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[21]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2233,7 +2342,7 @@ func (x *ConnectedGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectedGroup.ProtoReflect.Descriptor instead.
 func (*ConnectedGroup) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{21}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ConnectedGroup) GetGroup() string {
@@ -2261,7 +2370,7 @@ type OutboundCredentials struct {
 
 func (x *OutboundCredentials) Reset() {
 	*x = OutboundCredentials{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[22]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2273,7 +2382,7 @@ func (x *OutboundCredentials) String() string {
 func (*OutboundCredentials) ProtoMessage() {}
 
 func (x *OutboundCredentials) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[22]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2286,7 +2395,7 @@ func (x *OutboundCredentials) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboundCredentials.ProtoReflect.Descriptor instead.
 func (*OutboundCredentials) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{22}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OutboundCredentials) GetUser() string {
@@ -2324,7 +2433,7 @@ type ForeignConnector struct {
 
 func (x *ForeignConnector) Reset() {
 	*x = ForeignConnector{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[23]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2336,7 +2445,7 @@ func (x *ForeignConnector) String() string {
 func (*ForeignConnector) ProtoMessage() {}
 
 func (x *ForeignConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[23]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2349,7 +2458,7 @@ func (x *ForeignConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignConnector.ProtoReflect.Descriptor instead.
 func (*ForeignConnector) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{23}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ForeignConnector) GetRoutingGroup() string {
@@ -2453,7 +2562,7 @@ type RecipientPolicy struct {
 
 func (x *RecipientPolicy) Reset() {
 	*x = RecipientPolicy{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[24]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2465,7 +2574,7 @@ func (x *RecipientPolicy) String() string {
 func (*RecipientPolicy) ProtoMessage() {}
 
 func (x *RecipientPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[24]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2478,7 +2587,7 @@ func (x *RecipientPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecipientPolicy.ProtoReflect.Descriptor instead.
 func (*RecipientPolicy) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{24}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RecipientPolicy) GetDomains() []*PolicyDomain {
@@ -2501,7 +2610,7 @@ type PolicyDomain struct {
 
 func (x *PolicyDomain) Reset() {
 	*x = PolicyDomain{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[25]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2513,7 +2622,7 @@ func (x *PolicyDomain) String() string {
 func (*PolicyDomain) ProtoMessage() {}
 
 func (x *PolicyDomain) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[25]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2526,7 +2635,7 @@ func (x *PolicyDomain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyDomain.ProtoReflect.Descriptor instead.
 func (*PolicyDomain) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{25}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *PolicyDomain) GetDomain() string {
@@ -2562,7 +2671,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[26]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2574,7 +2683,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[26]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2587,7 +2696,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{26}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Recipient) GetAddresses() []string {
@@ -2673,7 +2782,7 @@ type Mailbox struct {
 
 func (x *Mailbox) Reset() {
 	*x = Mailbox{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[27]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2685,7 +2794,7 @@ func (x *Mailbox) String() string {
 func (*Mailbox) ProtoMessage() {}
 
 func (x *Mailbox) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[27]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2698,7 +2807,7 @@ func (x *Mailbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mailbox.ProtoReflect.Descriptor instead.
 func (*Mailbox) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{27}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Mailbox) GetHomeServer() string {
@@ -2732,7 +2841,7 @@ type Contact struct {
 
 func (x *Contact) Reset() {
 	*x = Contact{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[28]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2744,7 +2853,7 @@ func (x *Contact) String() string {
 func (*Contact) ProtoMessage() {}
 
 func (x *Contact) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[28]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2757,7 +2866,7 @@ func (x *Contact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Contact.ProtoReflect.Descriptor instead.
 func (*Contact) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{28}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Contact) GetTargetAddress() string {
@@ -2777,7 +2886,7 @@ type DistributionGroup struct {
 
 func (x *DistributionGroup) Reset() {
 	*x = DistributionGroup{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[29]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2789,7 +2898,7 @@ func (x *DistributionGroup) String() string {
 func (*DistributionGroup) ProtoMessage() {}
 
 func (x *DistributionGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[29]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2802,7 +2911,7 @@ func (x *DistributionGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DistributionGroup.ProtoReflect.Descriptor instead.
 func (*DistributionGroup) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{29}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *DistributionGroup) GetMembers() []string {
@@ -2823,7 +2932,7 @@ type MessageFilter struct {
 
 func (x *MessageFilter) Reset() {
 	*x = MessageFilter{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[30]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2835,7 +2944,7 @@ func (x *MessageFilter) String() string {
 func (*MessageFilter) ProtoMessage() {}
 
 func (x *MessageFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[30]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2848,7 +2957,7 @@ func (x *MessageFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageFilter.ProtoReflect.Descriptor instead.
 func (*MessageFilter) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{30}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *MessageFilter) GetSenders() []string {
@@ -2869,7 +2978,7 @@ type MessageFormat struct {
 
 func (x *MessageFormat) Reset() {
 	*x = MessageFormat{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[31]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2881,7 +2990,7 @@ func (x *MessageFormat) String() string {
 func (*MessageFormat) ProtoMessage() {}
 
 func (x *MessageFormat) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[31]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2894,7 +3003,7 @@ func (x *MessageFormat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageFormat.ProtoReflect.Descriptor instead.
 func (*MessageFormat) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{31}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *MessageFormat) GetDomain() string {
@@ -2925,7 +3034,7 @@ type Account struct {
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[32]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2937,7 +3046,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[32]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2950,7 +3059,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{32}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Account) GetPassword() string {
@@ -2987,7 +3096,7 @@ type ScramKeys struct {
 
 func (x *ScramKeys) Reset() {
 	*x = ScramKeys{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[33]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2999,7 +3108,7 @@ func (x *ScramKeys) String() string {
 func (*ScramKeys) ProtoMessage() {}
 
 func (x *ScramKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[33]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3012,7 +3121,7 @@ func (x *ScramKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScramKeys.ProtoReflect.Descriptor instead.
 func (*ScramKeys) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{33}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ScramKeys) GetSalt() []byte {
@@ -3056,7 +3165,7 @@ type Schedule struct {
 
 func (x *Schedule) Reset() {
 	*x = Schedule{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[34]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3068,7 +3177,7 @@ func (x *Schedule) String() string {
 func (*Schedule) ProtoMessage() {}
 
 func (x *Schedule) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[34]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3081,7 +3190,7 @@ func (x *Schedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schedule.ProtoReflect.Descriptor instead.
 func (*Schedule) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{34}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Schedule) GetTimeZone() string {
@@ -3216,12 +3325,21 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\vdns_servers\x18\x04 \x03(\tR\n" +
 	"dnsServers\x12<\n" +
 	"\fidle_timeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\vidleTimeout\x122\n" +
-	"\x03tls\x18\x06 \x01(\x0e2 .postroad.directory.v1.TLSPolicyR\x03tls\"\xd0\x01\n" +
+	"\x03tls\x18\x06 \x01(\x0e2 .postroad.directory.v1.TLSPolicyR\x03tls\"\xc0\x02\n" +
 	"\tDetection\x12*\n" +
 	"\x0eglitch_retries\x18\x01 \x01(\x05H\x00R\rglitchRetries\x88\x01\x01\x12B\n" +
 	"\x0fglitch_interval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x0eglitchInterval\x12@\n" +
-	"\x0eprobe_interval\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\rprobeIntervalB\x11\n" +
-	"\x0f_glitch_retries\"\xb0\x01\n" +
+	"\x0eprobe_interval\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\rprobeInterval\x124\n" +
+	"\x16suppress_state_changes\x18\x04 \x01(\bR\x14suppressStateChanges\x128\n" +
+	"\adamping\x18\x05 \x01(\v2\x1e.postroad.directory.v1.DampingR\adampingB\x11\n" +
+	"\x0f_glitch_retries\"\xde\x01\n" +
+	"\aDamping\x12\x1a\n" +
+	"\bdisabled\x18\x01 \x01(\bR\bdisabled\x12\x18\n" +
+	"\apenalty\x18\x02 \x01(\x05R\apenalty\x12\x1a\n" +
+	"\bsuppress\x18\x03 \x01(\x05R\bsuppress\x12\x14\n" +
+	"\x05reuse\x18\x04 \x01(\x05R\x05reuse\x126\n" +
+	"\thalf_life\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\bhalfLife\x123\n" +
+	"\amaximum\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\amaximum\"\xb0\x01\n" +
 	"\fRestrictions\x12(\n" +
 	"\x10max_message_size\x18\x01 \x01(\x03R\x0emaxMessageSize\x12\x1e\n" +
 	"\n" +
@@ -3360,7 +3478,7 @@ func file_postroad_directory_v1_directory_proto_rawDescGZIP() []byte {
 }
 
 var file_postroad_directory_v1_directory_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_postroad_directory_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_postroad_directory_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
 var file_postroad_directory_v1_directory_proto_goTypes = []any{
 	(DrainMode)(0),                // 0: postroad.directory.v1.DrainMode
 	(TLSPolicy)(0),                // 1: postroad.directory.v1.TLSPolicy
@@ -3384,25 +3502,26 @@ var file_postroad_directory_v1_directory_proto_goTypes = []any{
 	(*RetryClock)(nil),            // 19: postroad.directory.v1.RetryClock
 	(*Outbound)(nil),              // 20: postroad.directory.v1.Outbound
 	(*Detection)(nil),             // 21: postroad.directory.v1.Detection
-	(*Restrictions)(nil),          // 22: postroad.directory.v1.Restrictions
-	(*RoutingGroupConnector)(nil), // 23: postroad.directory.v1.RoutingGroupConnector
-	(*AddressSpace)(nil),          // 24: postroad.directory.v1.AddressSpace
-	(*SMTPConnector)(nil),         // 25: postroad.directory.v1.SMTPConnector
-	(*ConnectedGroup)(nil),        // 26: postroad.directory.v1.ConnectedGroup
-	(*OutboundCredentials)(nil),   // 27: postroad.directory.v1.OutboundCredentials
-	(*ForeignConnector)(nil),      // 28: postroad.directory.v1.ForeignConnector
-	(*RecipientPolicy)(nil),       // 29: postroad.directory.v1.RecipientPolicy
-	(*PolicyDomain)(nil),          // 30: postroad.directory.v1.PolicyDomain
-	(*Recipient)(nil),             // 31: postroad.directory.v1.Recipient
-	(*Mailbox)(nil),               // 32: postroad.directory.v1.Mailbox
-	(*Contact)(nil),               // 33: postroad.directory.v1.Contact
-	(*DistributionGroup)(nil),     // 34: postroad.directory.v1.DistributionGroup
-	(*MessageFilter)(nil),         // 35: postroad.directory.v1.MessageFilter
-	(*MessageFormat)(nil),         // 36: postroad.directory.v1.MessageFormat
-	(*Account)(nil),               // 37: postroad.directory.v1.Account
-	(*ScramKeys)(nil),             // 38: postroad.directory.v1.ScramKeys
-	(*Schedule)(nil),              // 39: postroad.directory.v1.Schedule
-	(*durationpb.Duration)(nil),   // 40: google.protobuf.Duration
+	(*Damping)(nil),               // 22: postroad.directory.v1.Damping
+	(*Restrictions)(nil),          // 23: postroad.directory.v1.Restrictions
+	(*RoutingGroupConnector)(nil), // 24: postroad.directory.v1.RoutingGroupConnector
+	(*AddressSpace)(nil),          // 25: postroad.directory.v1.AddressSpace
+	(*SMTPConnector)(nil),         // 26: postroad.directory.v1.SMTPConnector
+	(*ConnectedGroup)(nil),        // 27: postroad.directory.v1.ConnectedGroup
+	(*OutboundCredentials)(nil),   // 28: postroad.directory.v1.OutboundCredentials
+	(*ForeignConnector)(nil),      // 29: postroad.directory.v1.ForeignConnector
+	(*RecipientPolicy)(nil),       // 30: postroad.directory.v1.RecipientPolicy
+	(*PolicyDomain)(nil),          // 31: postroad.directory.v1.PolicyDomain
+	(*Recipient)(nil),             // 32: postroad.directory.v1.Recipient
+	(*Mailbox)(nil),               // 33: postroad.directory.v1.Mailbox
+	(*Contact)(nil),               // 34: postroad.directory.v1.Contact
+	(*DistributionGroup)(nil),     // 35: postroad.directory.v1.DistributionGroup
+	(*MessageFilter)(nil),         // 36: postroad.directory.v1.MessageFilter
+	(*MessageFormat)(nil),         // 37: postroad.directory.v1.MessageFormat
+	(*Account)(nil),               // 38: postroad.directory.v1.Account
+	(*ScramKeys)(nil),             // 39: postroad.directory.v1.ScramKeys
+	(*Schedule)(nil),              // 40: postroad.directory.v1.Schedule
+	(*durationpb.Duration)(nil),   // 41: google.protobuf.Duration
 }
 var file_postroad_directory_v1_directory_proto_depIdxs = []int32{
 	5,  // 0: postroad.directory.v1.Object.metadata:type_name -> postroad.directory.v1.Metadata
@@ -3410,20 +3529,20 @@ var file_postroad_directory_v1_directory_proto_depIdxs = []int32{
 	9,  // 2: postroad.directory.v1.Object.routing_group:type_name -> postroad.directory.v1.RoutingGroup
 	10, // 3: postroad.directory.v1.Object.server:type_name -> postroad.directory.v1.Server
 	14, // 4: postroad.directory.v1.Object.virtual_server:type_name -> postroad.directory.v1.VirtualServer
-	23, // 5: postroad.directory.v1.Object.routing_group_connector:type_name -> postroad.directory.v1.RoutingGroupConnector
-	25, // 6: postroad.directory.v1.Object.smtp_connector:type_name -> postroad.directory.v1.SMTPConnector
-	28, // 7: postroad.directory.v1.Object.foreign_connector:type_name -> postroad.directory.v1.ForeignConnector
-	29, // 8: postroad.directory.v1.Object.recipient_policy:type_name -> postroad.directory.v1.RecipientPolicy
-	31, // 9: postroad.directory.v1.Object.recipient:type_name -> postroad.directory.v1.Recipient
-	35, // 10: postroad.directory.v1.Object.message_filter:type_name -> postroad.directory.v1.MessageFilter
-	36, // 11: postroad.directory.v1.Object.message_format:type_name -> postroad.directory.v1.MessageFormat
-	37, // 12: postroad.directory.v1.Object.account:type_name -> postroad.directory.v1.Account
-	39, // 13: postroad.directory.v1.Object.schedule:type_name -> postroad.directory.v1.Schedule
+	24, // 5: postroad.directory.v1.Object.routing_group_connector:type_name -> postroad.directory.v1.RoutingGroupConnector
+	26, // 6: postroad.directory.v1.Object.smtp_connector:type_name -> postroad.directory.v1.SMTPConnector
+	29, // 7: postroad.directory.v1.Object.foreign_connector:type_name -> postroad.directory.v1.ForeignConnector
+	30, // 8: postroad.directory.v1.Object.recipient_policy:type_name -> postroad.directory.v1.RecipientPolicy
+	32, // 9: postroad.directory.v1.Object.recipient:type_name -> postroad.directory.v1.Recipient
+	36, // 10: postroad.directory.v1.Object.message_filter:type_name -> postroad.directory.v1.MessageFilter
+	37, // 11: postroad.directory.v1.Object.message_format:type_name -> postroad.directory.v1.MessageFormat
+	38, // 12: postroad.directory.v1.Object.account:type_name -> postroad.directory.v1.Account
+	40, // 13: postroad.directory.v1.Object.schedule:type_name -> postroad.directory.v1.Schedule
 	8,  // 14: postroad.directory.v1.Organization.link_state:type_name -> postroad.directory.v1.LinkStateTimings
-	40, // 15: postroad.directory.v1.LinkStateTimings.keepalive:type_name -> google.protobuf.Duration
-	40, // 16: postroad.directory.v1.LinkStateTimings.suspect_after:type_name -> google.protobuf.Duration
-	40, // 17: postroad.directory.v1.LinkStateTimings.refute_within:type_name -> google.protobuf.Duration
-	40, // 18: postroad.directory.v1.LinkStateTimings.anti_entropy:type_name -> google.protobuf.Duration
+	41, // 15: postroad.directory.v1.LinkStateTimings.keepalive:type_name -> google.protobuf.Duration
+	41, // 16: postroad.directory.v1.LinkStateTimings.suspect_after:type_name -> google.protobuf.Duration
+	41, // 17: postroad.directory.v1.LinkStateTimings.refute_within:type_name -> google.protobuf.Duration
+	41, // 18: postroad.directory.v1.LinkStateTimings.anti_entropy:type_name -> google.protobuf.Duration
 	11, // 19: postroad.directory.v1.Server.local_delivery:type_name -> postroad.directory.v1.LocalDelivery
 	0,  // 20: postroad.directory.v1.Server.drain:type_name -> postroad.directory.v1.DrainMode
 	12, // 21: postroad.directory.v1.LocalDelivery.maildir:type_name -> postroad.directory.v1.Maildir
@@ -3434,44 +3553,47 @@ var file_postroad_directory_v1_directory_proto_depIdxs = []int32{
 	18, // 26: postroad.directory.v1.VirtualServer.limits:type_name -> postroad.directory.v1.InboundLimits
 	19, // 27: postroad.directory.v1.VirtualServer.retry:type_name -> postroad.directory.v1.RetryClock
 	20, // 28: postroad.directory.v1.VirtualServer.outbound:type_name -> postroad.directory.v1.Outbound
-	40, // 29: postroad.directory.v1.InboundLimits.timeout:type_name -> google.protobuf.Duration
-	40, // 30: postroad.directory.v1.RetryClock.first:type_name -> google.protobuf.Duration
-	40, // 31: postroad.directory.v1.RetryClock.second:type_name -> google.protobuf.Duration
-	40, // 32: postroad.directory.v1.RetryClock.third:type_name -> google.protobuf.Duration
-	40, // 33: postroad.directory.v1.RetryClock.subsequent:type_name -> google.protobuf.Duration
-	40, // 34: postroad.directory.v1.RetryClock.delay_notice:type_name -> google.protobuf.Duration
-	40, // 35: postroad.directory.v1.RetryClock.expiration:type_name -> google.protobuf.Duration
-	40, // 36: postroad.directory.v1.Outbound.idle_timeout:type_name -> google.protobuf.Duration
+	41, // 29: postroad.directory.v1.InboundLimits.timeout:type_name -> google.protobuf.Duration
+	41, // 30: postroad.directory.v1.RetryClock.first:type_name -> google.protobuf.Duration
+	41, // 31: postroad.directory.v1.RetryClock.second:type_name -> google.protobuf.Duration
+	41, // 32: postroad.directory.v1.RetryClock.third:type_name -> google.protobuf.Duration
+	41, // 33: postroad.directory.v1.RetryClock.subsequent:type_name -> google.protobuf.Duration
+	41, // 34: postroad.directory.v1.RetryClock.delay_notice:type_name -> google.protobuf.Duration
+	41, // 35: postroad.directory.v1.RetryClock.expiration:type_name -> google.protobuf.Duration
+	41, // 36: postroad.directory.v1.Outbound.idle_timeout:type_name -> google.protobuf.Duration
 	1,  // 37: postroad.directory.v1.Outbound.tls:type_name -> postroad.directory.v1.TLSPolicy
-	40, // 38: postroad.directory.v1.Detection.glitch_interval:type_name -> google.protobuf.Duration
-	40, // 39: postroad.directory.v1.Detection.probe_interval:type_name -> google.protobuf.Duration
-	22, // 40: postroad.directory.v1.RoutingGroupConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
-	21, // 41: postroad.directory.v1.RoutingGroupConnector.detection:type_name -> postroad.directory.v1.Detection
-	2,  // 42: postroad.directory.v1.RoutingGroupConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
-	24, // 43: postroad.directory.v1.SMTPConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
-	3,  // 44: postroad.directory.v1.SMTPConnector.scope:type_name -> postroad.directory.v1.Scope
-	26, // 45: postroad.directory.v1.SMTPConnector.connected_groups:type_name -> postroad.directory.v1.ConnectedGroup
-	22, // 46: postroad.directory.v1.SMTPConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
-	21, // 47: postroad.directory.v1.SMTPConnector.detection:type_name -> postroad.directory.v1.Detection
-	2,  // 48: postroad.directory.v1.SMTPConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
-	4,  // 49: postroad.directory.v1.SMTPConnector.fallback:type_name -> postroad.directory.v1.Fallback
-	1,  // 50: postroad.directory.v1.SMTPConnector.tls:type_name -> postroad.directory.v1.TLSPolicy
-	27, // 51: postroad.directory.v1.SMTPConnector.credentials:type_name -> postroad.directory.v1.OutboundCredentials
-	24, // 52: postroad.directory.v1.ForeignConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
-	3,  // 53: postroad.directory.v1.ForeignConnector.scope:type_name -> postroad.directory.v1.Scope
-	13, // 54: postroad.directory.v1.ForeignConnector.lmtp:type_name -> postroad.directory.v1.LMTP
-	22, // 55: postroad.directory.v1.ForeignConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
-	21, // 56: postroad.directory.v1.ForeignConnector.detection:type_name -> postroad.directory.v1.Detection
-	30, // 57: postroad.directory.v1.RecipientPolicy.domains:type_name -> postroad.directory.v1.PolicyDomain
-	32, // 58: postroad.directory.v1.Recipient.mailbox:type_name -> postroad.directory.v1.Mailbox
-	33, // 59: postroad.directory.v1.Recipient.contact:type_name -> postroad.directory.v1.Contact
-	34, // 60: postroad.directory.v1.Recipient.group:type_name -> postroad.directory.v1.DistributionGroup
-	38, // 61: postroad.directory.v1.Account.keys:type_name -> postroad.directory.v1.ScramKeys
-	62, // [62:62] is the sub-list for method output_type
-	62, // [62:62] is the sub-list for method input_type
-	62, // [62:62] is the sub-list for extension type_name
-	62, // [62:62] is the sub-list for extension extendee
-	0,  // [0:62] is the sub-list for field type_name
+	41, // 38: postroad.directory.v1.Detection.glitch_interval:type_name -> google.protobuf.Duration
+	41, // 39: postroad.directory.v1.Detection.probe_interval:type_name -> google.protobuf.Duration
+	22, // 40: postroad.directory.v1.Detection.damping:type_name -> postroad.directory.v1.Damping
+	41, // 41: postroad.directory.v1.Damping.half_life:type_name -> google.protobuf.Duration
+	41, // 42: postroad.directory.v1.Damping.maximum:type_name -> google.protobuf.Duration
+	23, // 43: postroad.directory.v1.RoutingGroupConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
+	21, // 44: postroad.directory.v1.RoutingGroupConnector.detection:type_name -> postroad.directory.v1.Detection
+	2,  // 45: postroad.directory.v1.RoutingGroupConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
+	25, // 46: postroad.directory.v1.SMTPConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
+	3,  // 47: postroad.directory.v1.SMTPConnector.scope:type_name -> postroad.directory.v1.Scope
+	27, // 48: postroad.directory.v1.SMTPConnector.connected_groups:type_name -> postroad.directory.v1.ConnectedGroup
+	23, // 49: postroad.directory.v1.SMTPConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
+	21, // 50: postroad.directory.v1.SMTPConnector.detection:type_name -> postroad.directory.v1.Detection
+	2,  // 51: postroad.directory.v1.SMTPConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
+	4,  // 52: postroad.directory.v1.SMTPConnector.fallback:type_name -> postroad.directory.v1.Fallback
+	1,  // 53: postroad.directory.v1.SMTPConnector.tls:type_name -> postroad.directory.v1.TLSPolicy
+	28, // 54: postroad.directory.v1.SMTPConnector.credentials:type_name -> postroad.directory.v1.OutboundCredentials
+	25, // 55: postroad.directory.v1.ForeignConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
+	3,  // 56: postroad.directory.v1.ForeignConnector.scope:type_name -> postroad.directory.v1.Scope
+	13, // 57: postroad.directory.v1.ForeignConnector.lmtp:type_name -> postroad.directory.v1.LMTP
+	23, // 58: postroad.directory.v1.ForeignConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
+	21, // 59: postroad.directory.v1.ForeignConnector.detection:type_name -> postroad.directory.v1.Detection
+	31, // 60: postroad.directory.v1.RecipientPolicy.domains:type_name -> postroad.directory.v1.PolicyDomain
+	33, // 61: postroad.directory.v1.Recipient.mailbox:type_name -> postroad.directory.v1.Mailbox
+	34, // 62: postroad.directory.v1.Recipient.contact:type_name -> postroad.directory.v1.Contact
+	35, // 63: postroad.directory.v1.Recipient.group:type_name -> postroad.directory.v1.DistributionGroup
+	39, // 64: postroad.directory.v1.Account.keys:type_name -> postroad.directory.v1.ScramKeys
+	65, // [65:65] is the sub-list for method output_type
+	65, // [65:65] is the sub-list for method input_type
+	65, // [65:65] is the sub-list for extension type_name
+	65, // [65:65] is the sub-list for extension extendee
+	0,  // [0:65] is the sub-list for field type_name
 }
 
 func init() { file_postroad_directory_v1_directory_proto_init() }
@@ -3499,11 +3621,11 @@ func file_postroad_directory_v1_directory_proto_init() {
 		(*LocalDelivery_Lmtp)(nil),
 	}
 	file_postroad_directory_v1_directory_proto_msgTypes[16].OneofWrappers = []any{}
-	file_postroad_directory_v1_directory_proto_msgTypes[23].OneofWrappers = []any{
+	file_postroad_directory_v1_directory_proto_msgTypes[24].OneofWrappers = []any{
 		(*ForeignConnector_DropDirectory)(nil),
 		(*ForeignConnector_Lmtp)(nil),
 	}
-	file_postroad_directory_v1_directory_proto_msgTypes[26].OneofWrappers = []any{
+	file_postroad_directory_v1_directory_proto_msgTypes[27].OneofWrappers = []any{
 		(*Recipient_Mailbox)(nil),
 		(*Recipient_Contact)(nil),
 		(*Recipient_Group)(nil),
@@ -3514,7 +3636,7 @@ func file_postroad_directory_v1_directory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postroad_directory_v1_directory_proto_rawDesc), len(file_postroad_directory_v1_directory_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   35,
+			NumMessages:   36,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

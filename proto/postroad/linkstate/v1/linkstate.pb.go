@@ -125,6 +125,55 @@ func (Drain) EnumDescriptor() ([]byte, []int) {
 	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{1}
 }
 
+type CheckResult int32
+
+const (
+	CheckResult_CHECK_RESULT_UNSPECIFIED CheckResult = 0
+	CheckResult_CHECK_RESULT_PASS        CheckResult = 1
+	CheckResult_CHECK_RESULT_FAIL        CheckResult = 2
+)
+
+// Enum value maps for CheckResult.
+var (
+	CheckResult_name = map[int32]string{
+		0: "CHECK_RESULT_UNSPECIFIED",
+		1: "CHECK_RESULT_PASS",
+		2: "CHECK_RESULT_FAIL",
+	}
+	CheckResult_value = map[string]int32{
+		"CHECK_RESULT_UNSPECIFIED": 0,
+		"CHECK_RESULT_PASS":        1,
+		"CHECK_RESULT_FAIL":        2,
+	}
+)
+
+func (x CheckResult) Enum() *CheckResult {
+	p := new(CheckResult)
+	*p = x
+	return p
+}
+
+func (x CheckResult) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CheckResult) Descriptor() protoreflect.EnumDescriptor {
+	return file_postroad_linkstate_v1_linkstate_proto_enumTypes[2].Descriptor()
+}
+
+func (CheckResult) Type() protoreflect.EnumType {
+	return &file_postroad_linkstate_v1_linkstate_proto_enumTypes[2]
+}
+
+func (x CheckResult) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CheckResult.Descriptor instead.
+func (CheckResult) EnumDescriptor() ([]byte, []int) {
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{2}
+}
+
 // Record is what one server originates. Fields unknown to a node are kept and
 // forwarded.
 type Record struct {
@@ -239,13 +288,16 @@ func (x *Record) GetSinceUnixMs() int64 {
 
 // ConnectorState is what a bridgehead says of one of its connectors.
 type ConnectorState struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Connector     []byte                 `protobuf:"bytes,1,opt,name=connector,proto3" json:"connector,omitempty"`
-	Down          bool                   `protobuf:"varint,2,opt,name=down,proto3" json:"down,omitempty"`
-	SinceUnixMs   int64                  `protobuf:"varint,3,opt,name=since_unix_ms,json=sinceUnixMs,proto3" json:"since_unix_ms,omitempty"`
-	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Connector   []byte                 `protobuf:"bytes,1,opt,name=connector,proto3" json:"connector,omitempty"`
+	Down        bool                   `protobuf:"varint,2,opt,name=down,proto3" json:"down,omitempty"`
+	SinceUnixMs int64                  `protobuf:"varint,3,opt,name=since_unix_ms,json=sinceUnixMs,proto3" json:"since_unix_ms,omitempty"`
+	Reason      string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The connector flapped and stays down until then even if it works; 0: it may
+	// return at once.
+	SuppressedUntilUnixMs int64 `protobuf:"varint,5,opt,name=suppressed_until_unix_ms,json=suppressedUntilUnixMs,proto3" json:"suppressed_until_unix_ms,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *ConnectorState) Reset() {
@@ -304,6 +356,13 @@ func (x *ConnectorState) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *ConnectorState) GetSuppressedUntilUnixMs() int64 {
+	if x != nil {
+		return x.SuppressedUntilUnixMs
+	}
+	return 0
 }
 
 // Frame is the unit on a stream, in both directions.
@@ -865,6 +924,468 @@ func (x *ExchangeResponse) GetFrame() *Frame {
 	return nil
 }
 
+type GetRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Server        string                 `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRequest) Reset() {
+	*x = GetRequest{}
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRequest) ProtoMessage() {}
+
+func (x *GetRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
+func (*GetRequest) Descriptor() ([]byte, []int) {
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *GetRequest) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+type GetResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Entry *TableEntry            `protobuf:"bytes,2,opt,name=entry,proto3" json:"entry,omitempty"`
+	// The server that asserted suspect or down; empty otherwise.
+	Accuser       string `protobuf:"bytes,3,opt,name=accuser,proto3" json:"accuser,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetResponse) Reset() {
+	*x = GetResponse{}
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetResponse) ProtoMessage() {}
+
+func (x *GetResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetResponse.ProtoReflect.Descriptor instead.
+func (*GetResponse) Descriptor() ([]byte, []int) {
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *GetResponse) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *GetResponse) GetEntry() *TableEntry {
+	if x != nil {
+		return x.Entry
+	}
+	return nil
+}
+
+func (x *GetResponse) GetAccuser() string {
+	if x != nil {
+		return x.Accuser
+	}
+	return ""
+}
+
+type DiffRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	NodeA         string                 `protobuf:"bytes,1,opt,name=node_a,json=nodeA,proto3" json:"node_a,omitempty"`
+	NodeB         string                 `protobuf:"bytes,2,opt,name=node_b,json=nodeB,proto3" json:"node_b,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffRequest) Reset() {
+	*x = DiffRequest{}
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffRequest) ProtoMessage() {}
+
+func (x *DiffRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
+func (*DiffRequest) Descriptor() ([]byte, []int) {
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DiffRequest) GetNodeA() string {
+	if x != nil {
+		return x.NodeA
+	}
+	return ""
+}
+
+func (x *DiffRequest) GetNodeB() string {
+	if x != nil {
+		return x.NodeB
+	}
+	return ""
+}
+
+type DiffResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	NodeA   string                 `protobuf:"bytes,1,opt,name=node_a,json=nodeA,proto3" json:"node_a,omitempty"`
+	NodeB   string                 `protobuf:"bytes,2,opt,name=node_b,json=nodeB,proto3" json:"node_b,omitempty"`
+	DigestA string                 `protobuf:"bytes,3,opt,name=digest_a,json=digestA,proto3" json:"digest_a,omitempty"`
+	DigestB string                 `protobuf:"bytes,4,opt,name=digest_b,json=digestB,proto3" json:"digest_b,omitempty"`
+	// Empty if the tables are the same.
+	Differences   []*Difference `protobuf:"bytes,5,rep,name=differences,proto3" json:"differences,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DiffResponse) Reset() {
+	*x = DiffResponse{}
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DiffResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DiffResponse) ProtoMessage() {}
+
+func (x *DiffResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
+func (*DiffResponse) Descriptor() ([]byte, []int) {
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *DiffResponse) GetNodeA() string {
+	if x != nil {
+		return x.NodeA
+	}
+	return ""
+}
+
+func (x *DiffResponse) GetNodeB() string {
+	if x != nil {
+		return x.NodeB
+	}
+	return ""
+}
+
+func (x *DiffResponse) GetDigestA() string {
+	if x != nil {
+		return x.DigestA
+	}
+	return ""
+}
+
+func (x *DiffResponse) GetDigestB() string {
+	if x != nil {
+		return x.DigestB
+	}
+	return ""
+}
+
+func (x *DiffResponse) GetDifferences() []*Difference {
+	if x != nil {
+		return x.Differences
+	}
+	return nil
+}
+
+// Difference is one statement on which two tables differ; an empty value means
+// that the table has none.
+type Difference struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Server string                 `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
+	// Empty: the statement is about the server itself.
+	Connector     string `protobuf:"bytes,2,opt,name=connector,proto3" json:"connector,omitempty"`
+	Field         string `protobuf:"bytes,3,opt,name=field,proto3" json:"field,omitempty"`
+	ValueA        string `protobuf:"bytes,4,opt,name=value_a,json=valueA,proto3" json:"value_a,omitempty"`
+	ValueB        string `protobuf:"bytes,5,opt,name=value_b,json=valueB,proto3" json:"value_b,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Difference) Reset() {
+	*x = Difference{}
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Difference) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Difference) ProtoMessage() {}
+
+func (x *Difference) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Difference.ProtoReflect.Descriptor instead.
+func (*Difference) Descriptor() ([]byte, []int) {
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Difference) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+func (x *Difference) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *Difference) GetField() string {
+	if x != nil {
+		return x.Field
+	}
+	return ""
+}
+
+func (x *Difference) GetValueA() string {
+	if x != nil {
+		return x.ValueA
+	}
+	return ""
+}
+
+func (x *Difference) GetValueB() string {
+	if x != nil {
+		return x.ValueB
+	}
+	return ""
+}
+
+type ValidateRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ValidateRequest) Reset() {
+	*x = ValidateRequest{}
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ValidateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ValidateRequest) ProtoMessage() {}
+
+func (x *ValidateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ValidateRequest.ProtoReflect.Descriptor instead.
+func (*ValidateRequest) Descriptor() ([]byte, []int) {
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{16}
+}
+
+type ValidateResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Checks        []*Check               `protobuf:"bytes,2,rep,name=checks,proto3" json:"checks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ValidateResponse) Reset() {
+	*x = ValidateResponse{}
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ValidateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ValidateResponse) ProtoMessage() {}
+
+func (x *ValidateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ValidateResponse.ProtoReflect.Descriptor instead.
+func (*ValidateResponse) Descriptor() ([]byte, []int) {
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ValidateResponse) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *ValidateResponse) GetChecks() []*Check {
+	if x != nil {
+		return x.Checks
+	}
+	return nil
+}
+
+type Check struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Name   string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Result CheckResult            `protobuf:"varint,2,opt,name=result,proto3,enum=postroad.linkstate.v1.CheckResult" json:"result,omitempty"`
+	// What was found, one line each: why it failed, or what is worth knowing.
+	Details       []string `protobuf:"bytes,3,rep,name=details,proto3" json:"details,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Check) Reset() {
+	*x = Check{}
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Check) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Check) ProtoMessage() {}
+
+func (x *Check) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Check.ProtoReflect.Descriptor instead.
+func (*Check) Descriptor() ([]byte, []int) {
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Check) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Check) GetResult() CheckResult {
+	if x != nil {
+		return x.Result
+	}
+	return CheckResult_CHECK_RESULT_UNSPECIFIED
+}
+
+func (x *Check) GetDetails() []string {
+	if x != nil {
+		return x.Details
+	}
+	return nil
+}
+
 type ListRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Ask all nodes for their digests as well.
@@ -875,7 +1396,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[11]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +1408,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[11]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +1421,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{11}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListRequest) GetAllNodes() bool {
@@ -925,7 +1446,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[12]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -937,7 +1458,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[12]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -950,7 +1471,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{12}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListResponse) GetNode() string {
@@ -1009,7 +1530,7 @@ type TableEntry struct {
 
 func (x *TableEntry) Reset() {
 	*x = TableEntry{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[13]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1021,7 +1542,7 @@ func (x *TableEntry) String() string {
 func (*TableEntry) ProtoMessage() {}
 
 func (x *TableEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[13]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1034,7 +1555,7 @@ func (x *TableEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableEntry.ProtoReflect.Descriptor instead.
 func (*TableEntry) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{13}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TableEntry) GetServer() string {
@@ -1073,18 +1594,20 @@ func (x *TableEntry) GetConnectors() []*ConnectorEntry {
 }
 
 type ConnectorEntry struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Connector     string                 `protobuf:"bytes,1,opt,name=connector,proto3" json:"connector,omitempty"`
-	Up            bool                   `protobuf:"varint,2,opt,name=up,proto3" json:"up,omitempty"`
-	SinceUnixMs   int64                  `protobuf:"varint,3,opt,name=since_unix_ms,json=sinceUnixMs,proto3" json:"since_unix_ms,omitempty"`
-	Reason        string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Connector   string                 `protobuf:"bytes,1,opt,name=connector,proto3" json:"connector,omitempty"`
+	Up          bool                   `protobuf:"varint,2,opt,name=up,proto3" json:"up,omitempty"`
+	SinceUnixMs int64                  `protobuf:"varint,3,opt,name=since_unix_ms,json=sinceUnixMs,proto3" json:"since_unix_ms,omitempty"`
+	Reason      string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// A connector that flapped does not return before; 0: it may return at once.
+	SuppressedUntilUnixMs int64 `protobuf:"varint,5,opt,name=suppressed_until_unix_ms,json=suppressedUntilUnixMs,proto3" json:"suppressed_until_unix_ms,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *ConnectorEntry) Reset() {
 	*x = ConnectorEntry{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[14]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1096,7 +1619,7 @@ func (x *ConnectorEntry) String() string {
 func (*ConnectorEntry) ProtoMessage() {}
 
 func (x *ConnectorEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[14]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1109,7 +1632,7 @@ func (x *ConnectorEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectorEntry.ProtoReflect.Descriptor instead.
 func (*ConnectorEntry) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{14}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ConnectorEntry) GetConnector() string {
@@ -1140,6 +1663,13 @@ func (x *ConnectorEntry) GetReason() string {
 	return ""
 }
 
+func (x *ConnectorEntry) GetSuppressedUntilUnixMs() int64 {
+	if x != nil {
+		return x.SuppressedUntilUnixMs
+	}
+	return 0
+}
+
 type NodeDigest struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
 	Node              string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -1154,7 +1684,7 @@ type NodeDigest struct {
 
 func (x *NodeDigest) Reset() {
 	*x = NodeDigest{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[15]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1166,7 +1696,7 @@ func (x *NodeDigest) String() string {
 func (*NodeDigest) ProtoMessage() {}
 
 func (x *NodeDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[15]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1179,7 +1709,7 @@ func (x *NodeDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeDigest.ProtoReflect.Descriptor instead.
 func (*NodeDigest) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{15}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *NodeDigest) GetNode() string {
@@ -1229,7 +1759,7 @@ type Neighbour struct {
 
 func (x *Neighbour) Reset() {
 	*x = Neighbour{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[16]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1241,7 +1771,7 @@ func (x *Neighbour) String() string {
 func (*Neighbour) ProtoMessage() {}
 
 func (x *Neighbour) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[16]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1254,7 +1784,7 @@ func (x *Neighbour) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbour.ProtoReflect.Descriptor instead.
 func (*Neighbour) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{16}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Neighbour) GetServer() string {
@@ -1301,12 +1831,13 @@ const file_postroad_linkstate_v1_linkstate_proto_rawDesc = "" +
 	"connectors\x122\n" +
 	"\x05drain\x18\a \x01(\x0e2\x1c.postroad.linkstate.v1.DrainR\x05drain\x12\x18\n" +
 	"\aversion\x18\b \x01(\tR\aversion\x12\"\n" +
-	"\rsince_unix_ms\x18\t \x01(\x03R\vsinceUnixMs\"~\n" +
+	"\rsince_unix_ms\x18\t \x01(\x03R\vsinceUnixMs\"\xb7\x01\n" +
 	"\x0eConnectorState\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\fR\tconnector\x12\x12\n" +
 	"\x04down\x18\x02 \x01(\bR\x04down\x12\"\n" +
 	"\rsince_unix_ms\x18\x03 \x01(\x03R\vsinceUnixMs\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xaf\x02\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x127\n" +
+	"\x18suppressed_until_unix_ms\x18\x05 \x01(\x03R\x15suppressedUntilUnixMs\"\xaf\x02\n" +
 	"\x05Frame\x124\n" +
 	"\x05hello\x18\x01 \x01(\v2\x1c.postroad.linkstate.v1.HelloH\x00R\x05hello\x127\n" +
 	"\x06digest\x18\x02 \x01(\v2\x1d.postroad.linkstate.v1.DigestH\x00R\x06digest\x12:\n" +
@@ -1339,7 +1870,38 @@ const file_postroad_linkstate_v1_linkstate_proto_rawDesc = "" +
 	"\x0fExchangeRequest\x122\n" +
 	"\x05frame\x18\x01 \x01(\v2\x1c.postroad.linkstate.v1.FrameR\x05frame\"F\n" +
 	"\x10ExchangeResponse\x122\n" +
-	"\x05frame\x18\x01 \x01(\v2\x1c.postroad.linkstate.v1.FrameR\x05frame\"*\n" +
+	"\x05frame\x18\x01 \x01(\v2\x1c.postroad.linkstate.v1.FrameR\x05frame\"$\n" +
+	"\n" +
+	"GetRequest\x12\x16\n" +
+	"\x06server\x18\x01 \x01(\tR\x06server\"t\n" +
+	"\vGetResponse\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x127\n" +
+	"\x05entry\x18\x02 \x01(\v2!.postroad.linkstate.v1.TableEntryR\x05entry\x12\x18\n" +
+	"\aaccuser\x18\x03 \x01(\tR\aaccuser\";\n" +
+	"\vDiffRequest\x12\x15\n" +
+	"\x06node_a\x18\x01 \x01(\tR\x05nodeA\x12\x15\n" +
+	"\x06node_b\x18\x02 \x01(\tR\x05nodeB\"\xb7\x01\n" +
+	"\fDiffResponse\x12\x15\n" +
+	"\x06node_a\x18\x01 \x01(\tR\x05nodeA\x12\x15\n" +
+	"\x06node_b\x18\x02 \x01(\tR\x05nodeB\x12\x19\n" +
+	"\bdigest_a\x18\x03 \x01(\tR\adigestA\x12\x19\n" +
+	"\bdigest_b\x18\x04 \x01(\tR\adigestB\x12C\n" +
+	"\vdifferences\x18\x05 \x03(\v2!.postroad.linkstate.v1.DifferenceR\vdifferences\"\x8a\x01\n" +
+	"\n" +
+	"Difference\x12\x16\n" +
+	"\x06server\x18\x01 \x01(\tR\x06server\x12\x1c\n" +
+	"\tconnector\x18\x02 \x01(\tR\tconnector\x12\x14\n" +
+	"\x05field\x18\x03 \x01(\tR\x05field\x12\x17\n" +
+	"\avalue_a\x18\x04 \x01(\tR\x06valueA\x12\x17\n" +
+	"\avalue_b\x18\x05 \x01(\tR\x06valueB\"\x11\n" +
+	"\x0fValidateRequest\"\\\n" +
+	"\x10ValidateResponse\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x124\n" +
+	"\x06checks\x18\x02 \x03(\v2\x1c.postroad.linkstate.v1.CheckR\x06checks\"q\n" +
+	"\x05Check\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12:\n" +
+	"\x06result\x18\x02 \x01(\x0e2\".postroad.linkstate.v1.CheckResultR\x06result\x12\x18\n" +
+	"\adetails\x18\x03 \x03(\tR\adetails\"*\n" +
 	"\vListRequest\x12\x1b\n" +
 	"\tall_nodes\x18\x01 \x01(\bR\ballNodes\"\x8c\x02\n" +
 	"\fListResponse\x12\x12\n" +
@@ -1359,12 +1921,13 @@ const file_postroad_linkstate_v1_linkstate_proto_rawDesc = "" +
 	"\x06age_ms\x18\x04 \x01(\x03R\x05ageMs\x12E\n" +
 	"\n" +
 	"connectors\x18\x05 \x03(\v2%.postroad.linkstate.v1.ConnectorEntryR\n" +
-	"connectors\"z\n" +
+	"connectors\"\xb3\x01\n" +
 	"\x0eConnectorEntry\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x0e\n" +
 	"\x02up\x18\x02 \x01(\bR\x02up\x12\"\n" +
 	"\rsince_unix_ms\x18\x03 \x01(\x03R\vsinceUnixMs\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xa3\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x127\n" +
+	"\x18suppressed_until_unix_ms\x18\x05 \x01(\x03R\x15suppressedUntilUnixMs\"\xa3\x01\n" +
 	"\n" +
 	"NodeDigest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
@@ -1388,11 +1951,18 @@ const file_postroad_linkstate_v1_linkstate_proto_rawDesc = "" +
 	"\n" +
 	"DRAIN_SOFT\x10\x01\x12\x0e\n" +
 	"\n" +
-	"DRAIN_HARD\x10\x022p\n" +
+	"DRAIN_HARD\x10\x02*Y\n" +
+	"\vCheckResult\x12\x1c\n" +
+	"\x18CHECK_RESULT_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11CHECK_RESULT_PASS\x10\x01\x12\x15\n" +
+	"\x11CHECK_RESULT_FAIL\x10\x022p\n" +
 	"\rGossipService\x12_\n" +
-	"\bExchange\x12&.postroad.linkstate.v1.ExchangeRequest\x1a'.postroad.linkstate.v1.ExchangeResponse(\x010\x012c\n" +
+	"\bExchange\x12&.postroad.linkstate.v1.ExchangeRequest\x1a'.postroad.linkstate.v1.ExchangeResponse(\x010\x012\xdf\x02\n" +
 	"\x10LinkStateService\x12O\n" +
-	"\x04List\x12\".postroad.linkstate.v1.ListRequest\x1a#.postroad.linkstate.v1.ListResponseBFZDgithub.com/postroad/postroad/proto/postroad/linkstate/v1;linkstatev1b\x06proto3"
+	"\x04List\x12\".postroad.linkstate.v1.ListRequest\x1a#.postroad.linkstate.v1.ListResponse\x12L\n" +
+	"\x03Get\x12!.postroad.linkstate.v1.GetRequest\x1a\".postroad.linkstate.v1.GetResponse\x12O\n" +
+	"\x04Diff\x12\".postroad.linkstate.v1.DiffRequest\x1a#.postroad.linkstate.v1.DiffResponse\x12[\n" +
+	"\bValidate\x12&.postroad.linkstate.v1.ValidateRequest\x1a'.postroad.linkstate.v1.ValidateResponseBFZDgithub.com/postroad/postroad/proto/postroad/linkstate/v1;linkstatev1b\x06proto3"
 
 var (
 	file_postroad_linkstate_v1_linkstate_proto_rawDescOnce sync.Once
@@ -1406,57 +1976,76 @@ func file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP() []byte {
 	return file_postroad_linkstate_v1_linkstate_proto_rawDescData
 }
 
-var file_postroad_linkstate_v1_linkstate_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_postroad_linkstate_v1_linkstate_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_postroad_linkstate_v1_linkstate_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_postroad_linkstate_v1_linkstate_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
 var file_postroad_linkstate_v1_linkstate_proto_goTypes = []any{
 	(Status)(0),              // 0: postroad.linkstate.v1.Status
 	(Drain)(0),               // 1: postroad.linkstate.v1.Drain
-	(*Record)(nil),           // 2: postroad.linkstate.v1.Record
-	(*ConnectorState)(nil),   // 3: postroad.linkstate.v1.ConnectorState
-	(*Frame)(nil),            // 4: postroad.linkstate.v1.Frame
-	(*Hello)(nil),            // 5: postroad.linkstate.v1.Hello
-	(*Digest)(nil),           // 6: postroad.linkstate.v1.Digest
-	(*DigestEntry)(nil),      // 7: postroad.linkstate.v1.DigestEntry
-	(*Want)(nil),             // 8: postroad.linkstate.v1.Want
-	(*Records)(nil),          // 9: postroad.linkstate.v1.Records
-	(*Keepalive)(nil),        // 10: postroad.linkstate.v1.Keepalive
-	(*ExchangeRequest)(nil),  // 11: postroad.linkstate.v1.ExchangeRequest
-	(*ExchangeResponse)(nil), // 12: postroad.linkstate.v1.ExchangeResponse
-	(*ListRequest)(nil),      // 13: postroad.linkstate.v1.ListRequest
-	(*ListResponse)(nil),     // 14: postroad.linkstate.v1.ListResponse
-	(*TableEntry)(nil),       // 15: postroad.linkstate.v1.TableEntry
-	(*ConnectorEntry)(nil),   // 16: postroad.linkstate.v1.ConnectorEntry
-	(*NodeDigest)(nil),       // 17: postroad.linkstate.v1.NodeDigest
-	(*Neighbour)(nil),        // 18: postroad.linkstate.v1.Neighbour
+	(CheckResult)(0),         // 2: postroad.linkstate.v1.CheckResult
+	(*Record)(nil),           // 3: postroad.linkstate.v1.Record
+	(*ConnectorState)(nil),   // 4: postroad.linkstate.v1.ConnectorState
+	(*Frame)(nil),            // 5: postroad.linkstate.v1.Frame
+	(*Hello)(nil),            // 6: postroad.linkstate.v1.Hello
+	(*Digest)(nil),           // 7: postroad.linkstate.v1.Digest
+	(*DigestEntry)(nil),      // 8: postroad.linkstate.v1.DigestEntry
+	(*Want)(nil),             // 9: postroad.linkstate.v1.Want
+	(*Records)(nil),          // 10: postroad.linkstate.v1.Records
+	(*Keepalive)(nil),        // 11: postroad.linkstate.v1.Keepalive
+	(*ExchangeRequest)(nil),  // 12: postroad.linkstate.v1.ExchangeRequest
+	(*ExchangeResponse)(nil), // 13: postroad.linkstate.v1.ExchangeResponse
+	(*GetRequest)(nil),       // 14: postroad.linkstate.v1.GetRequest
+	(*GetResponse)(nil),      // 15: postroad.linkstate.v1.GetResponse
+	(*DiffRequest)(nil),      // 16: postroad.linkstate.v1.DiffRequest
+	(*DiffResponse)(nil),     // 17: postroad.linkstate.v1.DiffResponse
+	(*Difference)(nil),       // 18: postroad.linkstate.v1.Difference
+	(*ValidateRequest)(nil),  // 19: postroad.linkstate.v1.ValidateRequest
+	(*ValidateResponse)(nil), // 20: postroad.linkstate.v1.ValidateResponse
+	(*Check)(nil),            // 21: postroad.linkstate.v1.Check
+	(*ListRequest)(nil),      // 22: postroad.linkstate.v1.ListRequest
+	(*ListResponse)(nil),     // 23: postroad.linkstate.v1.ListResponse
+	(*TableEntry)(nil),       // 24: postroad.linkstate.v1.TableEntry
+	(*ConnectorEntry)(nil),   // 25: postroad.linkstate.v1.ConnectorEntry
+	(*NodeDigest)(nil),       // 26: postroad.linkstate.v1.NodeDigest
+	(*Neighbour)(nil),        // 27: postroad.linkstate.v1.Neighbour
 }
 var file_postroad_linkstate_v1_linkstate_proto_depIdxs = []int32{
 	0,  // 0: postroad.linkstate.v1.Record.status:type_name -> postroad.linkstate.v1.Status
-	3,  // 1: postroad.linkstate.v1.Record.connectors:type_name -> postroad.linkstate.v1.ConnectorState
+	4,  // 1: postroad.linkstate.v1.Record.connectors:type_name -> postroad.linkstate.v1.ConnectorState
 	1,  // 2: postroad.linkstate.v1.Record.drain:type_name -> postroad.linkstate.v1.Drain
-	5,  // 3: postroad.linkstate.v1.Frame.hello:type_name -> postroad.linkstate.v1.Hello
-	6,  // 4: postroad.linkstate.v1.Frame.digest:type_name -> postroad.linkstate.v1.Digest
-	9,  // 5: postroad.linkstate.v1.Frame.records:type_name -> postroad.linkstate.v1.Records
-	10, // 6: postroad.linkstate.v1.Frame.keepalive:type_name -> postroad.linkstate.v1.Keepalive
-	8,  // 7: postroad.linkstate.v1.Frame.want:type_name -> postroad.linkstate.v1.Want
-	7,  // 8: postroad.linkstate.v1.Digest.entries:type_name -> postroad.linkstate.v1.DigestEntry
+	6,  // 3: postroad.linkstate.v1.Frame.hello:type_name -> postroad.linkstate.v1.Hello
+	7,  // 4: postroad.linkstate.v1.Frame.digest:type_name -> postroad.linkstate.v1.Digest
+	10, // 5: postroad.linkstate.v1.Frame.records:type_name -> postroad.linkstate.v1.Records
+	11, // 6: postroad.linkstate.v1.Frame.keepalive:type_name -> postroad.linkstate.v1.Keepalive
+	9,  // 7: postroad.linkstate.v1.Frame.want:type_name -> postroad.linkstate.v1.Want
+	8,  // 8: postroad.linkstate.v1.Digest.entries:type_name -> postroad.linkstate.v1.DigestEntry
 	0,  // 9: postroad.linkstate.v1.DigestEntry.status:type_name -> postroad.linkstate.v1.Status
-	2,  // 10: postroad.linkstate.v1.Records.records:type_name -> postroad.linkstate.v1.Record
-	4,  // 11: postroad.linkstate.v1.ExchangeRequest.frame:type_name -> postroad.linkstate.v1.Frame
-	4,  // 12: postroad.linkstate.v1.ExchangeResponse.frame:type_name -> postroad.linkstate.v1.Frame
-	15, // 13: postroad.linkstate.v1.ListResponse.entries:type_name -> postroad.linkstate.v1.TableEntry
-	17, // 14: postroad.linkstate.v1.ListResponse.nodes:type_name -> postroad.linkstate.v1.NodeDigest
-	18, // 15: postroad.linkstate.v1.ListResponse.neighbours:type_name -> postroad.linkstate.v1.Neighbour
-	2,  // 16: postroad.linkstate.v1.TableEntry.record:type_name -> postroad.linkstate.v1.Record
-	16, // 17: postroad.linkstate.v1.TableEntry.connectors:type_name -> postroad.linkstate.v1.ConnectorEntry
-	11, // 18: postroad.linkstate.v1.GossipService.Exchange:input_type -> postroad.linkstate.v1.ExchangeRequest
-	13, // 19: postroad.linkstate.v1.LinkStateService.List:input_type -> postroad.linkstate.v1.ListRequest
-	12, // 20: postroad.linkstate.v1.GossipService.Exchange:output_type -> postroad.linkstate.v1.ExchangeResponse
-	14, // 21: postroad.linkstate.v1.LinkStateService.List:output_type -> postroad.linkstate.v1.ListResponse
-	20, // [20:22] is the sub-list for method output_type
-	18, // [18:20] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	3,  // 10: postroad.linkstate.v1.Records.records:type_name -> postroad.linkstate.v1.Record
+	5,  // 11: postroad.linkstate.v1.ExchangeRequest.frame:type_name -> postroad.linkstate.v1.Frame
+	5,  // 12: postroad.linkstate.v1.ExchangeResponse.frame:type_name -> postroad.linkstate.v1.Frame
+	24, // 13: postroad.linkstate.v1.GetResponse.entry:type_name -> postroad.linkstate.v1.TableEntry
+	18, // 14: postroad.linkstate.v1.DiffResponse.differences:type_name -> postroad.linkstate.v1.Difference
+	21, // 15: postroad.linkstate.v1.ValidateResponse.checks:type_name -> postroad.linkstate.v1.Check
+	2,  // 16: postroad.linkstate.v1.Check.result:type_name -> postroad.linkstate.v1.CheckResult
+	24, // 17: postroad.linkstate.v1.ListResponse.entries:type_name -> postroad.linkstate.v1.TableEntry
+	26, // 18: postroad.linkstate.v1.ListResponse.nodes:type_name -> postroad.linkstate.v1.NodeDigest
+	27, // 19: postroad.linkstate.v1.ListResponse.neighbours:type_name -> postroad.linkstate.v1.Neighbour
+	3,  // 20: postroad.linkstate.v1.TableEntry.record:type_name -> postroad.linkstate.v1.Record
+	25, // 21: postroad.linkstate.v1.TableEntry.connectors:type_name -> postroad.linkstate.v1.ConnectorEntry
+	12, // 22: postroad.linkstate.v1.GossipService.Exchange:input_type -> postroad.linkstate.v1.ExchangeRequest
+	22, // 23: postroad.linkstate.v1.LinkStateService.List:input_type -> postroad.linkstate.v1.ListRequest
+	14, // 24: postroad.linkstate.v1.LinkStateService.Get:input_type -> postroad.linkstate.v1.GetRequest
+	16, // 25: postroad.linkstate.v1.LinkStateService.Diff:input_type -> postroad.linkstate.v1.DiffRequest
+	19, // 26: postroad.linkstate.v1.LinkStateService.Validate:input_type -> postroad.linkstate.v1.ValidateRequest
+	13, // 27: postroad.linkstate.v1.GossipService.Exchange:output_type -> postroad.linkstate.v1.ExchangeResponse
+	23, // 28: postroad.linkstate.v1.LinkStateService.List:output_type -> postroad.linkstate.v1.ListResponse
+	15, // 29: postroad.linkstate.v1.LinkStateService.Get:output_type -> postroad.linkstate.v1.GetResponse
+	17, // 30: postroad.linkstate.v1.LinkStateService.Diff:output_type -> postroad.linkstate.v1.DiffResponse
+	20, // 31: postroad.linkstate.v1.LinkStateService.Validate:output_type -> postroad.linkstate.v1.ValidateResponse
+	27, // [27:32] is the sub-list for method output_type
+	22, // [22:27] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_postroad_linkstate_v1_linkstate_proto_init() }
@@ -1476,8 +2065,8 @@ func file_postroad_linkstate_v1_linkstate_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postroad_linkstate_v1_linkstate_proto_rawDesc), len(file_postroad_linkstate_v1_linkstate_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   17,
+			NumEnums:      3,
+			NumMessages:   25,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -121,7 +121,10 @@ var GossipService_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	LinkStateService_List_FullMethodName = "/postroad.linkstate.v1.LinkStateService/List"
+	LinkStateService_List_FullMethodName     = "/postroad.linkstate.v1.LinkStateService/List"
+	LinkStateService_Get_FullMethodName      = "/postroad.linkstate.v1.LinkStateService/Get"
+	LinkStateService_Diff_FullMethodName     = "/postroad.linkstate.v1.LinkStateService/Diff"
+	LinkStateService_Validate_FullMethodName = "/postroad.linkstate.v1.LinkStateService/Validate"
 )
 
 // LinkStateServiceClient is the client API for LinkStateService service.
@@ -131,6 +134,12 @@ const (
 // LinkStateService shows a node's table.
 type LinkStateServiceClient interface {
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
+	// Get shows what this node knows of one server.
+	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error)
+	// Diff compares the tables of two nodes.
+	Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (*DiffResponse, error)
+	// Validate checks the organisation's map and that all nodes agree on it.
+	Validate(ctx context.Context, in *ValidateRequest, opts ...grpc.CallOption) (*ValidateResponse, error)
 }
 
 type linkStateServiceClient struct {
@@ -151,6 +160,36 @@ func (c *linkStateServiceClient) List(ctx context.Context, in *ListRequest, opts
 	return out, nil
 }
 
+func (c *linkStateServiceClient) Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetResponse)
+	err := c.cc.Invoke(ctx, LinkStateService_Get_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *linkStateServiceClient) Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (*DiffResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DiffResponse)
+	err := c.cc.Invoke(ctx, LinkStateService_Diff_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *linkStateServiceClient) Validate(ctx context.Context, in *ValidateRequest, opts ...grpc.CallOption) (*ValidateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ValidateResponse)
+	err := c.cc.Invoke(ctx, LinkStateService_Validate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // LinkStateServiceServer is the server API for LinkStateService service.
 // All implementations must embed UnimplementedLinkStateServiceServer
 // for forward compatibility.
@@ -158,6 +197,12 @@ func (c *linkStateServiceClient) List(ctx context.Context, in *ListRequest, opts
 // LinkStateService shows a node's table.
 type LinkStateServiceServer interface {
 	List(context.Context, *ListRequest) (*ListResponse, error)
+	// Get shows what this node knows of one server.
+	Get(context.Context, *GetRequest) (*GetResponse, error)
+	// Diff compares the tables of two nodes.
+	Diff(context.Context, *DiffRequest) (*DiffResponse, error)
+	// Validate checks the organisation's map and that all nodes agree on it.
+	Validate(context.Context, *ValidateRequest) (*ValidateResponse, error)
 	mustEmbedUnimplementedLinkStateServiceServer()
 }
 
@@ -170,6 +215,15 @@ type UnimplementedLinkStateServiceServer struct{}
 
 func (UnimplementedLinkStateServiceServer) List(context.Context, *ListRequest) (*ListResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method List not implemented")
+}
+func (UnimplementedLinkStateServiceServer) Get(context.Context, *GetRequest) (*GetResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Get not implemented")
+}
+func (UnimplementedLinkStateServiceServer) Diff(context.Context, *DiffRequest) (*DiffResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Diff not implemented")
+}
+func (UnimplementedLinkStateServiceServer) Validate(context.Context, *ValidateRequest) (*ValidateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Validate not implemented")
 }
 func (UnimplementedLinkStateServiceServer) mustEmbedUnimplementedLinkStateServiceServer() {}
 func (UnimplementedLinkStateServiceServer) testEmbeddedByValue()                          {}
@@ -210,6 +264,60 @@ func _LinkStateService_List_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _LinkStateService_Get_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LinkStateServiceServer).Get(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LinkStateService_Get_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LinkStateServiceServer).Get(ctx, req.(*GetRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LinkStateService_Diff_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DiffRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LinkStateServiceServer).Diff(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LinkStateService_Diff_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LinkStateServiceServer).Diff(ctx, req.(*DiffRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _LinkStateService_Validate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ValidateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LinkStateServiceServer).Validate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: LinkStateService_Validate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LinkStateServiceServer).Validate(ctx, req.(*ValidateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // LinkStateService_ServiceDesc is the grpc.ServiceDesc for LinkStateService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -220,6 +328,18 @@ var LinkStateService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "List",
 			Handler:    _LinkStateService_List_Handler,
+		},
+		{
+			MethodName: "Get",
+			Handler:    _LinkStateService_Get_Handler,
+		},
+		{
+			MethodName: "Diff",
+			Handler:    _LinkStateService_Diff_Handler,
+		},
+		{
+			MethodName: "Validate",
+			Handler:    _LinkStateService_Validate_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
