@@ -1,0 +1,196 @@
+package route
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/postroad/postroad/routing"
+)
+
+var noon = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+
+func TestHistory(t *testing.T) {
+	conf := configuration(t)
+	r, h := New(), new(History)
+	note := func(version uint64, change func(*routing.Topology)) {
+		top := topology("paris-1")
+		top.Version = version
+		if change != nil {
+			change(&top)
+		}
+		r.Update(top, conf)
+		h.Note(r, noon.Add(time.Duration(version)*time.Second), 3*time.Millisecond)
+	}
+	linkDown := func(top *routing.Topology) { top.Connectors[0].Bridgeheads[0].Up = false }
+	note(1, nil)
+	note(2, linkDown)
+	note(3, linkDown) // nothing new
+	note(4, func(top *routing.Topology) {
+		linkDown(top)
+		top.Connectors[0].Bridgeheads[1].Up = false
+	})
+	note(5, nil)
+
+	got := h.List(0)
+	want := []Change{
+		{
+			Version: 5, Time: noon.Add(5 * time.Second), Revision: 1, Took: 3 * time.Millisecond, Destinations: 8, Moved: 1,
+			Triggers: []string{"connector paris-oslo: up at paris-1", "connector paris-oslo: up at paris-2"},
+			Examples: []string{"server oslo-1: out over dns → oslo-1 over paris-oslo"},
+		},
+		{
+			Version: 4, Time: noon.Add(4 * time.Second), Revision: 1, Took: 3 * time.Millisecond, Destinations: 8, Moved: 1,
+			Triggers: []string{"connector paris-oslo: down at paris-2: refused"},
+			Examples: []string{"server oslo-1: paris-2 → out over dns"},
+		},
+		{
+			Version: 2, Time: noon.Add(2 * time.Second), Revision: 1, Took: 3 * time.Millisecond, Destinations: 8, Moved: 1,
+			Triggers: []string{"connector paris-oslo: down at paris-1: refused"},
+			Examples: []string{"server oslo-1: oslo-1 over paris-oslo → paris-2"},
+		},
+		{Version: 1, Time: noon.Add(time.Second), Revision: 1, Took: 3 * time.Millisecond, Triggers: []string{"first table of this process"}},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if got := h.List(2); len(got) != 2 || got[0].Version != 5 || got[1].Version != 4 {
+		t.Errorf("the last two are %+v", got)
+	}
+}
+
+// TestHistoryIsBounded: the oldest go first.
+func TestHistoryIsBounded(t *testing.T) {
+	conf := configuration(t)
+	r, h := New(), new(History)
+	for v := range uint64(historyLength + 10) {
+		top := topology("paris-1")
+		top.Version = v
+		top.Connectors[0].Disabled = v%2 == 1
+		r.Update(top, conf)
+		h.Note(r, noon, 0)
+	}
+	got := h.List(0)
+	if len(got) != historyLength || got[0].Version != historyLength+9 || got[historyLength-1].Version != 10 {
+		t.Errorf("%d changes, newest %d, oldest %d", len(got), got[0].Version, got[len(got)-1].Version)
+	}
+}
+
+func TestTriggers(t *testing.T) {
+	conf := configuration(t)
+	for _, c := range []struct {
+		name   string
+		change func(*routing.Topology)
+		want   []string
+		undone []string // the other way round
+	}{
+		{
+			"server down", func(top *routing.Topology) {
+				top.Servers[2].Up, top.Servers[2].Reason = false, "server is down, says paris-1"
+			},
+			[]string{"server oslo-1: server is down, says paris-1"}, []string{"server oslo-1: up"},
+		},
+		{
+			"drain", func(top *routing.Topology) { top.Servers[1].Drain = routing.DrainSoft },
+			[]string{"server paris-2: drained (soft)"}, []string{"server paris-2: no longer drained"},
+		},
+		{
+			"cost", func(top *routing.Topology) {
+				top.Connectors[0].Targets = []routing.Edge{{Group: guid("oslo"), Cost: 40}}
+			},
+			[]string{"connector paris-oslo: cost 40, was 10"}, []string{"connector paris-oslo: cost 10, was 40"},
+		},
+		{
+			"disabled", func(top *routing.Topology) { top.Connectors[1].Disabled = true },
+			[]string{"connector internet: disabled"}, []string{"connector internet: enabled"},
+		},
+		{
+			"other setting", func(top *routing.Topology) { top.Connectors[1].Fallback = true },
+			[]string{"connector internet: configured otherwise"}, []string{"connector internet: configured otherwise"},
+		},
+		{
+			"bridgehead", func(top *routing.Topology) { top.Connectors[0].Bridgeheads = top.Connectors[0].Bridgeheads[:1] },
+			[]string{"connector paris-oslo: paris-2 is no longer a bridgehead"}, []string{"connector paris-oslo: paris-2 became a bridgehead"},
+		},
+		{
+			"removed", func(top *routing.Topology) { top.Connectors = top.Connectors[1:] },
+			[]string{"connector paris-oslo: gone"}, []string{"connector paris-oslo: new"},
+		},
+		{
+			"group", func(top *routing.Topology) {
+				top.Groups = append(top.Groups, routing.Group{GUID: guid("x"), Name: "rome"})
+			},
+			[]string{"group rome: new"}, []string{"group rome: gone"},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before, after := topology("paris-1"), topology("paris-1")
+			c.change(&after)
+			a, b := newView(before, conf), newView(after, conf)
+			if got := triggers(a, b); !slices.Equal(got, c.want) {
+				t.Errorf("%q, want %q", got, c.want)
+			}
+			if got := triggers(b, a); !slices.Equal(got, c.undone) {
+				t.Errorf("undone: %q, want %q", got, c.undone)
+			}
+		})
+	}
+}
+
+// TestTriggersAreBounded: a partition changes thousands of links at once.
+func TestTriggersAreBounded(t *testing.T) {
+	conf := configuration(t)
+	before := topology("paris-1")
+	after := topology("paris-1")
+	for i := range 100 {
+		after.Servers = append(after.Servers, routing.Server{GUID: routing.GUID{byte(i), 1}, Name: "s"})
+	}
+	got := triggers(newView(before, conf), newView(after, conf))
+	if len(got) != listed+1 || got[listed] != "and 84 more" {
+		t.Errorf("%d lines, the last %q", len(got), got[len(got)-1])
+	}
+}
+
+func TestSupposition(t *testing.T) {
+	top := topology("paris-1")
+	keep := topology("paris-1")
+	got, err := Supposition{
+		Down:   []string{"paris-oslo"},
+		Costs:  map[string]int{"dns": 7},
+		Drains: map[string]routing.Drain{"paris-2": routing.DrainHard, "fax": routing.DrainSoft},
+	}.Apply(top)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(top, keep) {
+		t.Error("the map itself was changed")
+	}
+	for _, b := range got.Connectors[0].Bridgeheads {
+		if b.Up || b.Reason == "" {
+			t.Errorf("bridgehead of paris-oslo: %+v", b)
+		}
+	}
+	if c := got.Connectors[2]; c.Targets[0].Cost != 7 || c.AddressSpaces[0].Cost != 7 || c.AddressSpaces[1].Cost != 7 {
+		t.Errorf("dns: %+v", c)
+	}
+	if got.Servers[1].Drain != routing.DrainHard || got.Connectors[3].Drain != routing.DrainSoft {
+		t.Errorf("drains: %v, %v", got.Servers[1].Drain, got.Connectors[3].Drain)
+	}
+}
+
+func TestSuppositionRefuses(t *testing.T) {
+	for _, s := range []Supposition{
+		{Down: []string{"nowhere"}},
+		{Costs: map[string]int{"nowhere": 1}},
+		{Drains: map[string]routing.Drain{"nowhere": routing.DrainHard}},
+		{Costs: map[string]int{"dns": 0}},
+		{Costs: map[string]int{"dns": 101}},
+	} {
+		_, err := s.Apply(topology("paris-1"))
+		if err == nil || !strings.Contains(err.Error(), "nowhere") && !strings.Contains(err.Error(), "1 to 100") {
+			t.Errorf("%+v: %v", s, err)
+		}
+	}
+}
