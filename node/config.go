@@ -98,6 +98,9 @@ func (c *Config) check() error {
 	if c.AdminSocket == "" {
 		c.AdminSocket = filepath.Join(c.Data, "admin.sock")
 	}
+	if c.Metrics == "false" {
+		c.Metrics = "off" // YAML reads a bare off as a boolean
+	}
 	if c.Metrics == "" {
 		c.Metrics = "127.0.0.1:9691"
 	}

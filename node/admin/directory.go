@@ -3,6 +3,8 @@ package admin
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -35,7 +37,7 @@ func (d *directoryService) Apply(ctx context.Context, req *directoryv1.ApplyRequ
 // administrator must be able to look when things are broken.
 func (d *directoryService) Get(ctx context.Context, req *directoryv1.GetRequest) (*directoryv1.GetResponse, error) {
 	if k := req.GetKind(); k != "" && !directory.IsKind(k) {
-		return nil, status.Errorf(codes.InvalidArgument, "kind: %q is none of %v", k, directory.Kinds())
+		return nil, status.Errorf(codes.InvalidArgument, "kind: there is no kind %q; the kinds are %s", k, strings.Join(directory.Kinds(), ", "))
 	}
 	resp, err := d.fromEtcd(ctx, req)
 	if errors.Is(err, directory.ErrUnavailable) {
@@ -43,7 +45,7 @@ func (d *directoryService) Get(ctx context.Context, req *directoryv1.GetRequest)
 		resp.Objects, resp.Revision, resp.CatalogAgeMs = d.s.cfg.Catalog.Objects(req.GetKind(), req.GetName())
 		err = nil
 		if req.GetName() != "" && len(resp.Objects) == 0 {
-			err = directory.ErrNotFound
+			err = fmt.Errorf("%s/%s: %w", req.GetKind(), req.GetName(), directory.ErrNotFound)
 		}
 	}
 	if err != nil {

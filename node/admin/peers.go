@@ -4,10 +4,12 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
 )
@@ -73,6 +75,23 @@ func one[T any](ctx context.Context, p *peers, to Peer, ask func(context.Context
 	return ask(ctx, c)
 }
 
+// plain is why a node did not answer, without gRPC's frame and without the
+// address, which everybody who asked knows.
+func plain(err error) string {
+	s := status.Convert(err)
+	if s.Code() == codes.DeadlineExceeded {
+		return fmt.Sprintf("no answer within %v", peerTimeout)
+	}
+	text := s.Message()
+	if inner, found := strings.CutPrefix(text, `connection error: desc = "transport: `); found {
+		text = strings.TrimSuffix(inner, `"`)
+	}
+	if i := strings.LastIndex(text, ": connect: "); i >= 0 {
+		text = text[i+len(": connect: "):]
+	}
+	return text
+}
+
 // all asks every other node at the same time. Answers come in no order; missing
 // says of each node that did not answer why.
 func all[T any](ctx context.Context, p *peers, ask func(context.Context, grpc.ClientConnInterface) (T, error)) (answers map[string]T, missing map[string]string) {
@@ -85,7 +104,7 @@ func all[T any](ctx context.Context, p *peers, ask func(context.Context, grpc.Cl
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				missing[to.Name] = fmt.Sprintf("%s: %s", to.Address, status.Convert(err).Message())
+				missing[to.Name] = to.Address + ": " + plain(err)
 				return
 			}
 			answers[to.Name] = a

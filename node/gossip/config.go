@@ -44,6 +44,8 @@ type Config struct {
 	// Load is asked before each keep-alive for what changes often; nil: nothing.
 	Load func() Load
 
+	// Names are for the log, where people read; without one the GUID is written.
+	Names  Names
 	Logger *zap.Logger      // nil: silent
 	Now    func() time.Time // nil: time.Now
 	Random func(n int) int  // nil: math/rand
@@ -83,6 +85,13 @@ func (c *Config) complete() error {
 	}
 	if c.Random == nil {
 		c.Random = rand.IntN
+	}
+	guid := func(g mail.GUID) string { return g.String() }
+	if c.Names.Server == nil {
+		c.Names.Server = guid
+	}
+	if c.Names.Connector == nil {
+		c.Names.Connector = guid
 	}
 	if c.Load == nil {
 		c.Load = func() Load { return Load{} }

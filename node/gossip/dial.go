@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -74,7 +75,7 @@ func (r *Runner) noteFailure(n *neighbour, err error) {
 	defer r.mu.Unlock()
 	if s := err.Error(); n.lastErr != s {
 		n.lastErr = s
-		r.log.Info("gossip_dial_failed", zap.Stringer("peer", n.guid), zap.String("address", n.address), zap.Error(err))
+		r.log.Info("gossip_dial_failed", r.server("peer", n.guid), zap.String("address", n.address), zap.Error(err))
 	}
 }
 
@@ -157,10 +158,18 @@ func (r *Runner) greet(stream frames, expected linkstate.GUID) error {
 
 // plain removes gRPC's frame around a message.
 func plain(err error) error {
-	if s, ok := status.FromError(err); ok && s != nil {
-		return errors.New(s.Message())
+	s, ok := status.FromError(err)
+	if !ok || s == nil {
+		return err
 	}
-	return err
+	text := s.Message()
+	if text == "error reading from server: EOF" {
+		return errPeerClosed
+	}
+	if inner, found := strings.CutPrefix(text, `connection error: desc = "transport: `); found {
+		text = strings.TrimPrefix(strings.TrimSuffix(inner, `"`), "Error while dialing: ")
+	}
+	return errors.New(text)
 }
 
 // caller adapts the stream of the calling side.

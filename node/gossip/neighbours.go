@@ -98,7 +98,7 @@ func (r *Runner) attach(s *session) error {
 		r.stepLocked(func(m *linkstate.Machine, now time.Time) []linkstate.Effect { return m.PeerLost(s.peer, now) })
 	}
 	n.session, n.since = s, r.conf.Now()
-	r.log.Info("gossip_peer_up", zap.Stringer("peer", s.peer), zap.String("address", n.address))
+	r.log.Info("gossip_peer_up", r.server("peer", s.peer), zap.String("address", n.address))
 	r.stepLocked(func(m *linkstate.Machine, now time.Time) []linkstate.Effect { return m.PeerUp(s.peer, now) })
 	r.sessions.Add(2)
 	go s.read(r)
@@ -111,7 +111,11 @@ func (r *Runner) attach(s *session) error {
 func (r *Runner) detach(s *session, cause error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.log.Info("gossip_peer_lost", zap.Stringer("peer", s.peer), zap.NamedError("reason", cause))
+	level := zap.InfoLevel
+	if r.running == nil || r.running.Err() != nil {
+		level = zap.DebugLevel // this node hangs up, on all
+	}
+	r.log.Log(level, "gossip_peer_lost", r.server("peer", s.peer), zap.NamedError("reason", cause))
 	n := r.neighbours[s.peer]
 	if n == nil || n.session != s {
 		return

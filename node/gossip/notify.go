@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/postroad/postroad/linkstate"
+	"github.com/postroad/postroad/node/mail"
 )
 
 // subscribers hear that the table changed.
@@ -72,8 +73,11 @@ func (r *Runner) logChanges(before, after *linkstate.Table) {
 			continue
 		}
 		if was := statusOf(b); was != a.Status {
-			r.log.Info("server_"+a.Status.String(), zap.Stringer("server", a.Server), zap.Stringer("was", was),
-				zap.Uint64("incarnation", a.Incarnation), zap.Stringer("accuser", a.Accuser))
+			fields := []zap.Field{r.server("server", a.Server), zap.Stringer("was", was), zap.Uint64("incarnation", a.Incarnation)}
+			if a.Accuser != (linkstate.GUID{}) {
+				fields = append(fields, r.server("accuser", a.Accuser))
+			}
+			r.log.Info("server_"+a.Status.String(), fields...)
 		}
 		for _, c := range a.Connectors {
 			if was, _ := connectorOf(b, c.Connector); was.Down != c.Down {
@@ -81,10 +85,19 @@ func (r *Runner) logChanges(before, after *linkstate.Table) {
 				if c.Down {
 					event = "connector_down"
 				}
-				r.log.Info(event, zap.Stringer("connector", c.Connector), zap.Stringer("bridgehead", a.Server), zap.String("reason", c.Reason))
+				r.log.Info(event, r.connector(c.Connector), r.server("bridgehead", a.Server), zap.String("reason", c.Reason))
 			}
 		}
 	}
+}
+
+// server and connector are log fields that people can read.
+func (r *Runner) server(key string, g linkstate.GUID) zap.Field {
+	return zap.String(key, r.conf.Names.Server(mail.GUID(g)))
+}
+
+func (r *Runner) connector(g linkstate.GUID) zap.Field {
+	return zap.String("connector", r.conf.Names.Connector(mail.GUID(g)))
 }
 
 func statusOf(r *linkstate.Record) linkstate.Status {

@@ -32,7 +32,7 @@ func (r *Runner) startProbe(p linkstate.Probe) {
 		if err != nil {
 			reason = err.Error()
 		}
-		r.log.Debug("link_probed", zap.Stringer("connector", p.Connector), zap.Error(err))
+		r.log.Debug("link_probed", r.connector(p.Connector), zap.Error(err))
 		r.step(func(m *linkstate.Machine, now time.Time) []linkstate.Effect {
 			return m.LinkResult(p.Connector, err == nil, reason, now)
 		})

@@ -15,6 +15,7 @@ import (
 
 // Why a stream ends, beside what the network says.
 var (
+	errPeerClosed   = errors.New("the peer closed the stream")
 	errReplaced     = errors.New("a newer stream to the same server took its place")
 	errNotNeighbour = errors.New("not neighbours, as the directory is known here")
 )
@@ -57,7 +58,7 @@ func (s *session) read(r *Runner) {
 	for {
 		wire, err := s.stream.Recv()
 		if errors.Is(err, io.EOF) {
-			err = errors.New("the peer closed the stream")
+			err = errPeerClosed
 		}
 		if err != nil {
 			s.end(err)
@@ -65,7 +66,7 @@ func (s *session) read(r *Runner) {
 		}
 		f, err := decodeFrame(wire)
 		if err != nil {
-			r.log.Warn("gossip_bad_frame", zap.Stringer("peer", s.peer), zap.Error(err))
+			r.log.Warn("gossip_bad_frame", r.server("peer", s.peer), zap.Error(err))
 			s.end(err)
 			return
 		}

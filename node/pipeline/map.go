@@ -18,8 +18,10 @@ func (p *Pipeline) Rebuild() {
 	start := time.Now()
 	t := topo.Build(conf, p.links.Table(), p.self, p.version.Add(1))
 	p.routes.Update(t, conf)
+	took := time.Since(start)
+	p.history.Note(p.routes, start, took)
 	p.cfg.Logger.Named("routing").Info("table_built", zap.Uint64("table", t.Version),
-		zap.Int64("directory_revision", conf.Revision()), zap.Duration("took", time.Since(start)))
+		zap.Int64("directory_revision", conf.Revision()), zap.Duration("took", took))
 }
 
 // RunMap follows the directory and the link state until ctx ends. Changes in
@@ -40,6 +42,10 @@ func (p *Pipeline) RunMap(ctx context.Context) error {
 // configured takes over a new configuration: who is a neighbour, how fast
 // failures are noticed, when links are retried.
 func (p *Pipeline) configured(conf *directory.Configuration) {
+	if _, here := conf.ServerByGUID(directory.GUID(p.self)); !here && conf.HasOrganization() {
+		p.cfg.Logger.Warn("server_not_in_directory", zap.Int64("directory_revision", conf.Revision()), zap.String("cure",
+			"neighbours ignore this node now; stop it when its queues are empty, or apply its Server object again"))
+	}
 	members, timings, addresses := topo.Members(conf, p.self)
 	p.links.SetMembers(members, timings, addresses)
 	p.queues.SetClock(clockOf(conf, p.cfg.Self.Name))

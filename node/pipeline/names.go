@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/postroad/postroad/node/gossip"
 	"github.com/postroad/postroad/node/mail"
 	"github.com/postroad/postroad/node/resolve"
 	"github.com/postroad/postroad/store/directory"
@@ -66,6 +67,16 @@ func serverName(conf *directory.Configuration, g mail.GUID) string {
 		return s.Name
 	}
 	return g.String()
+}
+
+// names are what link state shows, and writes into the log, in place of GUIDs.
+func (p *Pipeline) names() gossip.Names {
+	conf := p.cfg.Catalog.Config
+	return gossip.Names{
+		Server:    func(g mail.GUID) string { return serverName(conf(), g) },
+		Group:     func(g mail.GUID) string { return groupName(conf(), g) },
+		Connector: func(g mail.GUID) string { return connectorName(conf(), g) },
+	}
 }
 
 func groupName(conf *directory.Configuration, server mail.GUID) string {

@@ -59,6 +59,7 @@ type Pipeline struct {
 	cancel    context.CancelFunc
 
 	version atomic.Uint64 // of the routing table
+	history route.History
 	rebuild chan struct{} // the map changed
 }
 
@@ -126,6 +127,7 @@ func New(c Config) (*Pipeline, error) {
 		StatePath:    filepath.Join(c.Data, "linkstate"),
 		Probe:        p.probe,
 		Load:         p.load,
+		Names:        p.names(),
 		Logger:       c.Logger.Named("linkstate"),
 	})
 	return p, err

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/postroad/postroad/node/gossip"
 	"github.com/postroad/postroad/node/mail"
 	"github.com/postroad/postroad/node/topo"
 	linkstatev1 "github.com/postroad/postroad/proto/postroad/linkstate/v1"
@@ -28,9 +27,11 @@ func (p *Pipeline) Topology() *topologyv1.ShowResponse {
 		}
 		out.Groups = append(out.Groups, group)
 	}
+	queued := p.queuedOver()
 	for _, k := range m.Connectors {
 		c := &topologyv1.Connector{
-			Name: k.Name, Kind: k.Kind, SourceGroup: k.Source, TargetGroup: k.Target, Cost: int32(k.Cost), Up: k.Up, Reason: k.Reason,
+			Queued: queued[k.Name],
+			Name:   k.Name, Kind: k.Kind, SourceGroup: k.Source, TargetGroup: k.Target, Cost: int32(k.Cost), Up: k.Up, Reason: k.Reason,
 			AddressSpaces: k.AddressSpaces, RemoteBridgeheads: k.RemoteBridgeheads, SmartHosts: k.SmartHosts, Disabled: k.Disabled,
 		}
 		for _, b := range k.Bridgeheads {
@@ -46,6 +47,9 @@ func (p *Pipeline) Explain(req *topologyv1.ExplainRequest) (*topologyv1.ExplainR
 	category, err := p.category.Explain(req.GetAddress())
 	if err != nil {
 		return nil, err
+	}
+	if req.GetSender() != "" {
+		category.Lines = append(category.Lines, "the sender "+req.GetSender()+" makes no difference: no connector restricts senders")
 	}
 	class := mail.Class{System: req.GetSystem(), Size: mail.SizeBound(req.GetSize(), p.routes.Limits())}
 	switch strings.ToLower(req.GetPriority()) {
@@ -97,12 +101,7 @@ func (p *Pipeline) explain(t mail.Target, class mail.Class) *topologyv1.Route {
 
 // LinkState is the table as this node has it.
 func (p *Pipeline) LinkState() *linkstatev1.ListResponse {
-	conf := p.cfg.Catalog.Config()
-	out := p.links.List(gossip.Names{
-		Server:    func(g mail.GUID) string { return serverName(conf, g) },
-		Group:     func(g mail.GUID) string { return groupName(conf, g) },
-		Connector: func(g mail.GUID) string { return connectorName(conf, g) },
-	})
+	out := p.links.List(p.names())
 	out.Node = p.cfg.Self.Name
 	return out
 }

@@ -43,7 +43,7 @@ type Found struct {
 func (l *Log) Find(q Query) (Found, error) {
 	// A closed log can still be read; a disk that takes nothing still gives.
 	if err := l.Flush(); err != nil && !errors.Is(err, ErrClosed) {
-		l.log.Warn("tracking log searched without the latest events")
+		l.log.Warn("tracking_search_incomplete")
 	}
 	return find(l.cfg.Dir, q, MaxScan)
 }

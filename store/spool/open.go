@@ -201,7 +201,7 @@ func (s *Spool) countInBackground(snap *pebble.Snapshot) {
 		s.log.Error("spool could not be counted; queue lengths are too low", zap.Error(err))
 	case !s.closed.Load():
 		s.counts.complete.Store(true)
-		s.log.Info("spool counted", zap.Int64("messages", s.counts.messages.Load()),
+		s.log.Info("spool_counted", zap.Int64("messages", s.counts.messages.Load()),
 			zap.Int64("entries", s.counts.entries.Load()), zap.Duration("took", time.Since(start)))
 	}
 }
