@@ -19,6 +19,9 @@ type Node interface {
 	Topology() *topologyv1.ShowResponse
 	// Explain answers for this node's own view.
 	Explain(*topologyv1.ExplainRequest) (*topologyv1.ExplainResponse, error)
+	// History lists the last changes of the routing table, newest first; 0: all.
+	History(limit int) *topologyv1.HistoryResponse
+	WhatIf(*topologyv1.WhatIfRequest) (*topologyv1.WhatIfResponse, error)
 	LinkState() *linkstatev1.ListResponse
 	Queues() []*queuev1.Queue
 	Messages(queue string, limit int) ([]*queuev1.Message, error)

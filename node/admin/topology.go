@@ -23,11 +23,9 @@ func (t *topologyService) Show(context.Context, *topologyv1.ShowRequest) (*topol
 
 // Explain passes the question on to the node whose view is wanted.
 func (t *topologyService) Explain(ctx context.Context, req *topologyv1.ExplainRequest) (*topologyv1.ExplainResponse, error) {
-	if from := req.GetFrom(); from != "" && from != t.s.cfg.Node.Status().GetName() {
-		to, ok := t.s.peers.named(from)
-		if !ok {
-			return nil, status.Errorf(codes.NotFound, "from: no Server is called %q; `postroadctl get Server` lists them", from)
-		}
+	if to, err := t.elsewhere(req.GetFrom()); err != nil {
+		return nil, err
+	} else if to.Name != "" {
 		return one(ctx, t.s.peers, to, func(ctx context.Context, c grpc.ClientConnInterface) (*topologyv1.ExplainResponse, error) {
 			return topologyv1.NewTopologyServiceClient(c).Explain(ctx, req)
 		})
@@ -37,6 +35,38 @@ func (t *topologyService) Explain(ctx context.Context, req *topologyv1.ExplainRe
 		return nil, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
 	return resp, nil
+}
+
+// History passes the question on to the node whose table is meant.
+func (t *topologyService) History(ctx context.Context, req *topologyv1.HistoryRequest) (*topologyv1.HistoryResponse, error) {
+	if to, err := t.elsewhere(req.GetFrom()); err != nil {
+		return nil, err
+	} else if to.Name != "" {
+		return one(ctx, t.s.peers, to, func(ctx context.Context, c grpc.ClientConnInterface) (*topologyv1.HistoryResponse, error) {
+			return topologyv1.NewTopologyServiceClient(c).History(ctx, req)
+		})
+	}
+	return t.s.cfg.Node.History(int(req.GetLimit())), nil
+}
+
+func (t *topologyService) WhatIf(_ context.Context, req *topologyv1.WhatIfRequest) (*topologyv1.WhatIfResponse, error) {
+	resp, err := t.s.cfg.Node.WhatIf(req)
+	if err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	return resp, nil
+}
+
+// elsewhere is the node that a question is for; without a name if it is this one.
+func (t *topologyService) elsewhere(from string) (Peer, error) {
+	if from == "" || from == t.s.cfg.Node.Status().GetName() {
+		return Peer{}, nil
+	}
+	to, ok := t.s.peers.named(from)
+	if !ok {
+		return Peer{}, status.Errorf(codes.NotFound, "from: no Server is called %q; `postroadctl get Server` lists them", from)
+	}
+	return to, nil
 }
 
 func sortedNames[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

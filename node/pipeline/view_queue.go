@@ -23,6 +23,17 @@ func (p *Pipeline) Queues() []*queuev1.Queue {
 	return out
 }
 
+// queuedOver counts the messages that wait on this node for each connector.
+func (p *Pipeline) queuedOver() map[string]int64 {
+	over := make(map[string]int64)
+	for _, q := range p.queues.List() {
+		if q.Connector != "" {
+			over[q.Connector] += q.Messages
+		}
+	}
+	return over
+}
+
 // destination names what the queue leads to by names that people gave.
 func (p *Pipeline) destination(q queue.Info) string {
 	conf := p.cfg.Catalog.Config()
