@@ -9,7 +9,7 @@ import (
 )
 
 // What a person reads in the log and the CLI is the cause, not gRPC's frame.
-func TestPlain(t *testing.T) {
+func TestReasonsArePlain(t *testing.T) {
 	for text, want := range map[string]string{
 		"error reading from server: EOF": "the peer closed the stream",
 		`connection error: desc = "transport: Error while dialing: dial tcp 127.0.0.1:691: connect: connection refused"`: "dial tcp 127.0.0.1:691: connect: connection refused",
