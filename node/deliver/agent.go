@@ -35,15 +35,17 @@ type Dialer interface {
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// Timeouts of a dialog; zero fields get the values of RFC 5321 section 4.5.3.2.
+// Timeouts of a dialog; zero fields get the values of RFC 5321 section 4.5.3.2, or
+// for nodes those in brackets: we know how fast our own nodes are, and that
+// there is another way when one is not.
 type Timeouts struct {
-	Connect  time.Duration // one address; 30 s
-	Greeting time.Duration // and EHLO, STARTTLS, AUTH; 5 min
-	Mail     time.Duration // and RSET; 5 min
-	Rcpt     time.Duration // 5 min
-	Data     time.Duration // the 354; 2 min
-	Block    time.Duration // one write of content; 3 min
-	End      time.Duration // the reply to the final dot or the last chunk; 10 min
+	Connect  time.Duration // one address; 30 s (10 s)
+	Greeting time.Duration // and EHLO, STARTTLS, AUTH; 5 min (20 s)
+	Mail     time.Duration // and RSET; 5 min (1 min)
+	Rcpt     time.Duration // 5 min (1 min)
+	Data     time.Duration // the 354; 2 min (1 min)
+	Block    time.Duration // one write of content; 3 min (1 min)
+	End      time.Duration // the reply to the final dot or the last chunk; 10 min (3 min)
 	Quit     time.Duration // 5 s
 	Idle     time.Duration // an open connection without work; 30 s
 }
@@ -71,7 +73,9 @@ type Options struct {
 	// Passport gives the value of XPOSTROAD for a message to a node; "" sends none.
 	Passport func(*mail.Envelope, mail.Hop) string
 
-	Timeouts Timeouts
+	// Timeouts hold for hosts outside, NodeTimeouts for HopNode.
+	Timeouts     Timeouts
+	NodeTimeouts Timeouts
 	// Window bounds the transactions (16) and WindowBytes the octets (1 MiB)
 	// sent and not answered yet; one transaction may always be in flight.
 	Window      int
@@ -109,29 +113,42 @@ func New(o Options) *Agent {
 	if o.WindowBytes <= 0 {
 		o.WindowBytes = 1 << 20
 	}
-	o.Timeouts.fill()
+	o.Timeouts.fill(outsideTimeouts)
+	o.NodeTimeouts.fill(nodeTimeouts)
 	return &Agent{opts: o, log: o.Logger, shaky: newShakyHosts(), boxes: newMailboxes(), dialer: o.Dialer}
 }
 
-func (t *Timeouts) fill() {
+var (
+	outsideTimeouts = Timeouts{
+		Connect: 30 * time.Second, Greeting: 5 * time.Minute, Mail: 5 * time.Minute, Rcpt: 5 * time.Minute,
+		Data: 2 * time.Minute, Block: 3 * time.Minute, End: 10 * time.Minute, Quit: 5 * time.Second, Idle: 30 * time.Second,
+	}
+	nodeTimeouts = Timeouts{
+		Connect: 10 * time.Second, Greeting: 20 * time.Second, Mail: time.Minute, Rcpt: time.Minute,
+		Data: time.Minute, Block: time.Minute, End: 3 * time.Minute, Quit: 5 * time.Second, Idle: 30 * time.Second,
+	}
+)
+
+func (t *Timeouts) fill(from Timeouts) {
 	for _, f := range []struct {
 		d *time.Duration
 		v time.Duration
 	}{
-		{&t.Connect, 30 * time.Second},
-		{&t.Greeting, 5 * time.Minute},
-		{&t.Mail, 5 * time.Minute},
-		{&t.Rcpt, 5 * time.Minute},
-		{&t.Data, 2 * time.Minute},
-		{&t.Block, 3 * time.Minute},
-		{&t.End, 10 * time.Minute},
-		{&t.Quit, 5 * time.Second},
-		{&t.Idle, 30 * time.Second},
+		{&t.Connect, from.Connect}, {&t.Greeting, from.Greeting}, {&t.Mail, from.Mail}, {&t.Rcpt, from.Rcpt},
+		{&t.Data, from.Data}, {&t.Block, from.Block}, {&t.End, from.End}, {&t.Quit, from.Quit}, {&t.Idle, from.Idle},
 	} {
 		if *f.d <= 0 {
 			*f.d = f.v
 		}
 	}
+}
+
+// timeouts are those for the host behind a hop.
+func (a *Agent) timeouts(hop mail.Hop) *Timeouts {
+	if hop.Kind == mail.HopNode {
+		return &a.opts.NodeTimeouts
+	}
+	return &a.opts.Timeouts
 }
 
 // Serve runs the feed's transactions over the hop until the feed has none for
@@ -159,7 +176,7 @@ func (a *Agent) Serve(ctx context.Context, hop mail.Hop, feed mail.Feed) error {
 func (a *Agent) serveDialog(ctx context.Context, hop mail.Hop, feed mail.Feed) error {
 	var carry []*mail.Transaction
 	for {
-		p, err := a.open(ctx, hop)
+		p, err := a.open(ctx, hop, zap.InfoLevel)
 		if err == nil {
 			carry, err = a.converse(ctx, p, feed, carry)
 		}
@@ -198,11 +215,11 @@ func (a *Agent) Probe(ctx context.Context, hop mail.Hop) error {
 	default:
 		return nil
 	}
-	p, err := a.open(ctx, hop)
+	p, err := a.open(ctx, hop, zap.DebugLevel)
 	if err != nil {
 		return err
 	}
-	p.quit(a.opts.Timeouts.Quit)
+	p.quit(a.timeouts(hop).Quit)
 	return nil
 }
 

@@ -20,7 +20,7 @@ var (
 // greet runs the opening dialog: greeting, EHLO, STARTTLS, EHLO, AUTH, as the
 // hop asks.
 func (a *Agent) greet(ctx context.Context, p *peer) error {
-	limit := a.opts.Timeouts.Greeting
+	limit := a.timeouts(p.hop).Greeting
 	r, err := p.await(limit)
 	if err != nil {
 		return err

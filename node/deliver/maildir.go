@@ -29,9 +29,11 @@ import (
 //  4. fsync the new folder  so that the name survives too
 //
 // A crash between 3 and the queue's own record of the delivery makes the queue
-// deliver again. NAME is made of the message's ID, so the second file replaces
-// the first unless its reader has already moved it: a duplicate is left only
-// then. Names in tmp carry the process and a counter, so attempts never meet.
+// deliver again; a crash of any node on the way, between handing a message on and
+// its record of that, makes it come twice. NAME is made of what the first node
+// gave the message and every node hands on, so the second file replaces the first
+// unless its reader has already moved it: a duplicate is left only then. Names in
+// tmp carry the process and a counter, so attempts never meet.
 
 // mailboxes remembers which maildirs exist, to spare the look.
 type mailboxes struct {
@@ -116,11 +118,15 @@ func (a *Agent) folder(target *mail.Target) (string, error) {
 	return filepath.Join(a.opts.MaildirRoot, name), nil
 }
 
-// fileName is unique: the ID is, and the host name tells hosts that share a
+// fileName is unique among messages: the origin's ID is, and the host name tells hosts that share a
 // file system apart. "/" and ":" have meanings of their own in a maildir.
 func (a *Agent) fileName(env *mail.Envelope) string {
 	host := strings.NewReplacer("/", `\057`, ":", `\072`).Replace(a.opts.Hostname)
-	return strconv.FormatInt(env.Received.Unix(), 10) + "." + env.ID.String() + "." + host
+	id, at := env.Origin, env.Created
+	if id.IsZero() {
+		id, at = env.ID, env.Received
+	}
+	return strconv.FormatInt(at.Unix(), 10) + "." + id.String() + "." + host
 }
 
 // make creates a maildir, and syncs the folders that hold the new names.

@@ -4,15 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"os"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/postroad/postroad/node/mail"
 )
 
 // open gives a dialog ready for MAIL, with the first of the hop's hosts that
 // takes part, or the error that decides for the hop.
-func (a *Agent) open(ctx context.Context, hop mail.Hop) (*peer, error) {
+// Failures are logged at level: a probe repeats for as long as a link is down.
+func (a *Agent) open(ctx context.Context, hop mail.Hop, level zapcore.Level) (*peer, error) {
 	list, err := a.endpoints(ctx, hop)
 	if err != nil {
 		return nil, err
@@ -24,7 +28,10 @@ func (a *Agent) open(ctx context.Context, hop mail.Hop) (*peer, error) {
 			a.log.Debug("connection_opened", zap.String("next_hop", hop.Name), zap.String("remote", p.remote), zap.Bool("tls", p.tls))
 			return p, nil
 		}
-		a.log.Info("connection_failed", zap.String("next_hop", hop.Name), zap.String("remote", at.remote()), zap.Error(err))
+		if ctx.Err() != nil {
+			level = zap.DebugLevel // given up on this side
+		}
+		a.log.Log(level, "connection_failed", zap.String("next_hop", hop.Name), zap.String("remote", at.remote()), zap.Error(err))
 		a.shaky.failed(at.address, a.opts.Clock())
 		failed = worse(failed, err)
 		if ctx.Err() != nil {
@@ -50,15 +57,15 @@ func (a *Agent) connect(ctx context.Context, hop mail.Hop, at endpoint) (*peer, 
 }
 
 func (a *Agent) connectOnce(ctx context.Context, hop mail.Hop, at endpoint) (*peer, error) {
-	dctx, cancel := context.WithTimeout(ctx, a.opts.Timeouts.Connect)
+	dctx, cancel := context.WithTimeout(ctx, a.timeouts(hop).Connect)
 	conn, err := a.dialer.DialContext(dctx, at.network, at.address)
 	cancel()
 	if err != nil {
-		o := mail.Defer(mail.StatusNoAnswer, "the host is not responding: "+err.Error())
+		o := mail.Defer(mail.StatusNoAnswer, "the host is not responding: "+dialed(err))
 		o.Remote, o.At = at.remote(), a.opts.Clock()
 		return nil, &ConnectError{Outcome: o, Temporary: true, Err: err}
 	}
-	p := newPeer(hop, at, conn, a.opts.Timeouts.Block)
+	p := newPeer(hop, at, conn, a.timeouts(hop).Block)
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	if err := a.greet(ctx, p); err != nil {
@@ -66,6 +73,20 @@ func (a *Agent) connectOnce(ctx context.Context, hop mail.Hop, at endpoint) (*pe
 		return nil, a.asConnectError(p, err)
 	}
 	return p, nil
+}
+
+// dialed is what became of a dial, without the address: that is in the outcome
+// already, and a link's reason is short.
+func dialed(err error) string {
+	var op *net.OpError
+	if !errors.As(err, &op) {
+		return err.Error()
+	}
+	var call *os.SyscallError
+	if errors.As(op.Err, &call) {
+		return call.Err.Error()
+	}
+	return op.Err.Error()
 }
 
 // asConnectError gives every failure of the opening dialog its outcome.

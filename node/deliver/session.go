@@ -59,7 +59,8 @@ func (a *Agent) converse(ctx context.Context, p *peer, feed mail.Feed, first []*
 	_ = p.wire.SetDeadline(time.Time{})
 	p.wire.beforeRead, p.wire.afterWrite = s.arm, s.arm
 	stop := context.AfterFunc(ctx, func() {
-		s.fail(mail.Defer(mail.StatusDropped, "the connection was given up: "+context.Cause(ctx).Error()))
+		// Ours to decide, so no message is to blame: "no answer", not "dropped".
+		s.fail(mail.Defer(mail.StatusNoAnswer, "the connection was given up: "+context.Cause(ctx).Error()))
 	})
 	defer stop()
 
@@ -224,7 +225,7 @@ func (s *session) arm() {
 		}
 		return
 	}
-	limit := s.agent.opts.Timeouts.of(s.pending[0].step)
+	limit := s.agent.timeouts(s.peer.hop).of(s.pending[0].step)
 	at := time.Now().Add(limit)
 	if off := at.Sub(s.deadline); s.deadline.IsZero() || off > limit/8 || off < -limit/8 {
 		s.deadline = at

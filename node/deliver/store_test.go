@@ -55,6 +55,28 @@ func TestMaildir(t *testing.T) {
 	}
 }
 
+// A node that died may have handed a message on without knowing it, so the same
+// message may come twice, each time with an ID of its own. In the mailbox it is one.
+func TestMaildirTwoCopiesOfOneMessage(t *testing.T) {
+	root := t.TempDir()
+	a := New(Options{Hostname: "me.example", MaildirRoot: root})
+	origin, created := mail.NewID(time.UnixMilli(7), [10]byte{7}), time.UnixMilli(7)
+	for i := range 3 {
+		m := message("Subject: x\r\n\r\n", "u@x.example")
+		m.Envelope.ID = mail.NewID(time.UnixMilli(int64(1000*i)), [10]byte{byte(i)})
+		m.Envelope.Origin, m.Envelope.Created, m.Envelope.Received = origin, created, time.Unix(int64(i), 0)
+		if i == 2 {
+			m.Envelope.Origin = m.Envelope.ID // another message with the same text
+		}
+		if err := a.Serve(t.Context(), local(), newFeed(t, m)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if names := files(t, filepath.Join(root, "u@x.example", "new")); len(names) != 2 {
+		t.Errorf("%d messages in the mailbox, want 2: %q", len(names), names)
+	}
+}
+
 // Many deliveries at once into few mailboxes lose and mix nothing.
 func TestMaildirConcurrency(t *testing.T) {
 	root := t.TempDir()

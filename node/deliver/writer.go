@@ -18,7 +18,7 @@ func (s *session) write() {
 		}
 		t := s.next()
 		if t == nil {
-			if !s.flush() || !s.feed.Wait(s.agent.opts.Timeouts.Idle) {
+			if !s.flush() || !s.feed.Wait(s.agent.timeouts(s.peer.hop).Idle) {
 				break
 			}
 			continue

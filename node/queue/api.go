@@ -29,6 +29,9 @@ type Router interface {
 	// Hop answers for the routing table of this moment. It must be fast: a change
 	// of the table asks it once for each queue. It must not call the runner.
 	Hop(dest mail.Destination, class mail.Class, visited []mail.GUID) mail.Hop
+	// Gone says why the host behind a hop is known not to answer, as far as the
+	// table tells; "": nothing is known against it. It must be fast, too.
+	Gone(hop mail.Hop) string
 	// Subscribe has f called after each change of the table. f does not block.
 	Subscribe(f func())
 }

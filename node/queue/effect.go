@@ -19,6 +19,8 @@ const (
 	EffectWake
 	// EffectHangUp: Conn, which called Idle, is to close: its place is needed.
 	EffectHangUp
+	// EffectBreak: break Conn at once, for Reason; then Closed as ever.
+	EffectBreak
 	// EffectFill: read up to Limit entries of Queue after After, then call Filled.
 	EffectFill
 	// EffectDelay and EffectExpire: Ref of Queue is overdue; report, then Settle it.

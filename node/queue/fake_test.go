@@ -201,6 +201,7 @@ func (s *fakeStore) len() int {
 type fakeRouter struct {
 	mu      sync.Mutex
 	hops    map[string]mail.Hop // by Destination.String
+	gone    string              // the name of a hop whose host is gone
 	changed func()
 }
 
@@ -214,6 +215,15 @@ func (r *fakeRouter) Hop(d mail.Destination, _ mail.Class, _ []mail.GUID) mail.H
 		return mail.Hop{Kind: mail.HopLocal, Name: "local delivery"}
 	}
 	return mail.Hop{Kind: mail.HopMX, Name: d.Domain, Domain: d.Domain}
+}
+
+func (r *fakeRouter) Gone(h mail.Hop) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if h.Name == r.gone {
+		return r.gone + " is down"
+	}
+	return ""
 }
 
 func (r *fakeRouter) Subscribe(f func()) {

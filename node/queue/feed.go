@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"runtime/debug"
@@ -19,9 +20,17 @@ type feed struct {
 	id     ConnID
 	hop    mail.Hop
 	wake   chan bool // true: look again; false: close
+	ctx    context.Context
+	abort  context.CancelCauseFunc // breaks the connection
 
 	mu   sync.Mutex
 	open map[*mail.Transaction]*delivery
+}
+
+func newFeed(r *Runner, dial Effect) *feed {
+	f := &feed{runner: r, id: dial.Conn, hop: dial.Hop, wake: make(chan bool, 1), open: map[*mail.Transaction]*delivery{}}
+	f.ctx, f.abort = context.WithCancelCause(r.serving)
+	return f
 }
 
 // delivery is a transaction and what it is made of.
@@ -42,6 +51,7 @@ type part struct {
 // serve is the life of the connection.
 func (f *feed) serve(verdict *mail.Outcome) {
 	r := f.runner
+	defer f.abort(nil)
 	var end Ending
 	if verdict != nil {
 		f.sentence(*verdict)
@@ -64,7 +74,7 @@ func (f *feed) guarded() (err error) {
 			err = fmt.Errorf("internal error: %v", p)
 		}
 	}()
-	return f.runner.c.Agent.Serve(f.runner.serving, f.hop, f)
+	return f.runner.c.Agent.Serve(f.ctx, f.hop, f)
 }
 
 func (f *feed) ending(err error) Ending {

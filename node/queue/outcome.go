@@ -34,7 +34,7 @@ func (r *Runner) finish(d *delivery, outcomes []mail.Outcome, f *feed) {
 		lost = lost && broken(outcomes[i])
 	}
 	if !lost {
-		r.do(func(int64) { r.sched.Worked(f.id) })
+		r.do(func(now int64) { r.sched.Worked(f.id, now) })
 	} else if r.giveBack(d, outcomes) {
 		return
 	}
@@ -201,8 +201,11 @@ func events(d *delivery, p part, outcomes []mail.Outcome, hop mail.Hop) []mail.E
 			kind = mail.EventSend
 		}
 		peer := o.Remote
-		if peer == "" {
+		switch {
+		case peer == "":
 			peer = hop.Name
+		case hop.Kind == mail.HopNode:
+			peer = hop.Name + " " + peer // a node is known by its name, not by its address
 		}
 		status := o.Status.String()
 		// Recipients that fared alike share an event.

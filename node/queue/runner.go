@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"sync"
 	"time"
@@ -174,12 +175,17 @@ func (r *Runner) release() {
 			r.links = append(r.links, e)
 			signal(r.told)
 		case EffectDial:
-			f := &feed{runner: r, id: e.Conn, hop: e.Hop, wake: make(chan bool, 1), open: map[*mail.Transaction]*delivery{}}
+			f := newFeed(r, e)
 			r.feeds[e.Conn] = f
 			r.wg.Go(func() { f.serve(e.Verdict) })
 		case EffectWake, EffectHangUp:
 			if f := r.feeds[e.Conn]; f != nil {
 				f.wake <- e.Kind == EffectWake // has room: one effect for each Idle
+			}
+		case EffectBreak:
+			if f := r.feeds[e.Conn]; f != nil {
+				r.log.Warn("connection_given_up", zap.String("next_hop", e.Hop.Name), zap.String("reason", e.Reason))
+				f.abort(errors.New(e.Reason))
 			}
 		default:
 			kept = append(kept, e)
@@ -264,6 +270,7 @@ func (r *Runner) rerouteLoop(ctx context.Context) {
 			moved := r.sched.Reroute(func(k Key) mail.Hop {
 				return r.c.Router.Hop(k.Destination, k.Class, k.Visited)
 			}, now)
+			r.sched.Doubt(r.c.Router.Gone, now)
 			if moved > 0 {
 				r.log.Info("queues_rerouted", zap.Int("queues", moved))
 			}
@@ -285,7 +292,7 @@ func (r *Runner) tellLoop(ctx context.Context) {
 		r.mu.Unlock()
 		for _, e := range links {
 			if !e.OK {
-				r.log.Warn("link_failed", zap.Stringer("connector", e.Connector), zap.String("reason", e.Reason))
+				r.log.Warn("link_failed", zap.String("connector", e.Hop.ConnectorName), zap.String("next_hop", e.Hop.Name), zap.String("reason", e.Reason))
 			}
 			r.c.Links(e.Connector, e.OK, e.Reason)
 		}

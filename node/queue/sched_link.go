@@ -41,8 +41,12 @@ type conn struct {
 	id     ConnID
 	link   *link
 	idle   bool
-	asked  bool // it asked for a message, so it was open
-	worked bool // the peer answered about a message
+	asked  bool   // it asked for a message, so it was open
+	worked bool   // the peer answered about a message
+	heard  int64  // the last answer, or the dialling (Unix ms)
+	doubt  string // why the map takes the peer for gone; "": it does not
+	broken bool   // EffectBreak is out
+	timer  timer
 }
 
 func (s *Scheduler) link(hop mail.Hop) *link {
@@ -138,7 +142,8 @@ func (s *Scheduler) kick(l *link, now int64) {
 		return
 	}
 	s.nextID++
-	c := &conn{id: s.nextID, link: l}
+	c := &conn{id: s.nextID, link: l, heard: now}
+	c.timer = timer{index: -1, conn: c}
 	s.conns[c.id], l.conns[c.id] = c, c
 	l.lastTry = now
 	s.effect(Effect{Kind: EffectDial, Conn: c.id, Hop: l.hop, Verdict: verdict})
@@ -190,7 +195,7 @@ const (
 // Idle says that a connection has nothing to do and would stay open.
 func (s *Scheduler) Idle(id ConnID, now int64) Rest {
 	c := s.conns[id]
-	if c == nil || s.closed || c.link.verdict != nil {
+	if c == nil || s.closed || c.doubt != "" || c.broken || c.link.verdict != nil {
 		return RestClose
 	}
 	if c.link.backlog > 0 && c.link.serving(now) {
@@ -215,12 +220,12 @@ func (s *Scheduler) Unidle(id ConnID) bool {
 }
 
 // Worked says that the peer answered about a message: the link is well.
-func (s *Scheduler) Worked(id ConnID) {
+func (s *Scheduler) Worked(id ConnID, now int64) {
 	c := s.conns[id]
 	if c == nil {
 		return
 	}
-	c.worked = true
+	c.worked, c.heard = true, now
 	l := c.link
 	if l.verdict == nil {
 		l.failures, l.lastErr = 0, ""
@@ -232,11 +237,11 @@ func (s *Scheduler) Worked(id ConnID) {
 }
 
 // opened notes the first sign of life of a connection.
-func (s *Scheduler) opened(c *conn) {
+func (s *Scheduler) opened(c *conn, now int64) {
 	if c.asked {
 		return
 	}
-	c.asked = true
+	c.asked, c.heard = true, now
 	l := c.link
 	if l.verdict == nil && l.hop.Kind != mail.HopFail {
 		l.up = true
@@ -248,7 +253,7 @@ func (s *Scheduler) opened(c *conn) {
 // hosts of one domain say nothing about the connector it is reached over.)
 func (s *Scheduler) report(l *link, ok bool, reason string) {
 	if k := l.hop.Kind; (k == mail.HopNode || k == mail.HopSmartHost) && !l.hop.Connector.IsZero() {
-		s.effect(Effect{Kind: EffectLink, Connector: l.hop.Connector, OK: ok, Reason: reason})
+		s.effect(Effect{Kind: EffectLink, Hop: l.hop, Connector: l.hop.Connector, OK: ok, Reason: reason})
 	}
 }
 
@@ -271,6 +276,7 @@ func (s *Scheduler) Closed(id ConnID, end Ending, now int64) {
 	if c.idle {
 		l.removeIdle(c)
 	}
+	s.timers.set(&c.timer, 0)
 	delete(s.conns, id)
 	delete(l.conns, id)
 	s.conclude(c, end, now)

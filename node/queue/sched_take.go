@@ -21,9 +21,9 @@ func (s *Scheduler) Take(id ConnID, now int64) []Taken {
 	if c == nil {
 		return nil
 	}
-	s.opened(c)
+	s.opened(c, now)
 	l := c.link
-	if s.closed || !l.serving(now) {
+	if s.closed || c.doubt != "" || c.broken || !l.serving(now) {
 		return nil
 	}
 	for {

@@ -70,10 +70,13 @@ func (s *Scheduler) Next() int64 {
 // Tick does what the time has come for.
 func (s *Scheduler) Tick(now int64) {
 	for tm := s.timers.pop(now); tm != nil; tm = s.timers.pop(now) {
-		if tm.queue != nil {
+		switch {
+		case tm.queue != nil:
 			s.sweep(tm.queue, now)
 			s.poke(tm.queue, now)
-		} else {
+		case tm.conn != nil:
+			s.judge(tm.conn, now)
+		default:
 			s.kick(tm.link, now)
 			s.forget(tm.link, now)
 		}

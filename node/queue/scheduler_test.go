@@ -50,6 +50,7 @@ func TestSchedulerProperties(t *testing.T) {
 			"close":   func(*rapid.T) { w.close(false) },
 			"fail":    func(*rapid.T) { w.close(true) },
 			"reroute": func(*rapid.T) { w.reroute() },
+			"doubt":   func(*rapid.T) { w.doubt() },
 			"retry": func(*rapid.T) {
 				w.forgetClocks()
 				for name, entries := range w.disk {

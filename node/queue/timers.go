@@ -2,12 +2,13 @@ package queue
 
 import "container/heap"
 
-// timer is one alarm of a queue or a link; at is Unix ms, 0 for none.
+// timer is one alarm of a queue, a link or a connection; at is Unix ms, 0 for none.
 type timer struct {
 	at    int64
 	index int // in the heap, -1 when not set
 	queue *queue
 	link  *link
+	conn  *conn
 }
 
 // timers is a heap of alarms, the earliest first.

@@ -25,6 +25,7 @@ type world struct {
 	fills    []Effect
 	conns    []ConnID
 	hung     []ConnID // told to hang up
+	broken   []ConnID // told to break
 	idle     map[ConnID]bool
 	flight   []Taken // with connections
 	owner    map[string]ConnID
@@ -82,6 +83,11 @@ func (w *world) effects() {
 			if e.Kind == EffectHangUp {
 				w.hung = append(w.hung, e.Conn)
 			}
+		case EffectBreak:
+			if !slices.Contains(w.conns, e.Conn) || slices.Contains(w.broken, e.Conn) || w.idle[e.Conn] {
+				w.t.Fatalf("connection %d is broken, but is not there, was broken before, or sleeps", e.Conn)
+			}
+			w.broken = append(w.broken, e.Conn)
 		case EffectFill:
 			w.fills = append(w.fills, e)
 		case EffectDelay, EffectExpire:
@@ -206,6 +212,9 @@ func (w *world) take() {
 		return
 	}
 	taken := w.s.Take(c, w.now)
+	if len(taken) > 0 && w.s.conns[c].doubt != "" {
+		w.t.Fatalf("mail for connection %d, whose host is gone", c)
+	}
 	for _, t := range taken {
 		w.giveOut(t)
 		w.owner[entryName(t.Queue, t.Ref.ID)] = c
@@ -247,7 +256,7 @@ func (w *world) end(t Taken) {
 	case 1:
 		w.requeue(t)
 	default:
-		w.s.Worked(c)
+		w.s.Worked(c, w.now)
 		delete(w.disk[t.Queue], t.Ref.ID)
 		w.gone[name] = true
 		// Sometimes others run between the commit and the news of it.
@@ -350,6 +359,18 @@ func (w *world) reroute() {
 	w.effects()
 }
 
+// doubt has the map say that the host of one link, or of none, is gone.
+func (w *world) doubt() {
+	gone := mail.Hop{Kind: mail.HopMX, Domain: "link" + strconv.Itoa(rapid.IntRange(0, 3).Draw(w.t, "gone"))}.Key()
+	w.s.Doubt(func(h mail.Hop) string {
+		if h.Key() == gone {
+			return "gone"
+		}
+		return ""
+	}, w.now)
+	w.effects()
+}
+
 // forgetClocks: the map, or an administrator, ended the waits.
 func (w *world) forgetClocks() { clear(w.next) }
 
@@ -418,6 +439,7 @@ func (w *world) finish() {
 	w.forgetClocks()
 	w.confirm()
 	w.s.Reroute(w.hopOf, w.now)
+	w.s.Doubt(func(mail.Hop) string { return "" }, w.now)
 	w.effects()
 	for range 10_000 {
 		for _, t := range w.flight {
@@ -449,7 +471,7 @@ func (w *world) finish() {
 			}
 			w.effects()
 		}
-		for _, c := range w.hung {
+		for _, c := range slices.Concat(w.hung, w.broken) {
 			if i := slices.Index(w.conns, c); i >= 0 {
 				w.closeConn(i, false)
 			}

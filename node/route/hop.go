@@ -161,15 +161,12 @@ func (v *view) remotes(connector, first routing.GUID) []routing.GUID {
 	if i < 0 {
 		return nil
 	}
-	down := make(map[routing.GUID]bool)
-	for i := range v.top.Servers {
-		down[v.top.Servers[i].GUID] = !v.top.Servers[i].Up
-	}
+	isDown := func(g routing.GUID) bool { _, down := v.down[g]; return down }
 	rank := func(g routing.GUID) int {
 		switch {
 		case g == first:
 			return 0
-		case !down[g]:
+		case !isDown(g):
 			return 1
 		}
 		return 2

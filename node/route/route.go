@@ -25,6 +25,8 @@ type view struct {
 	conf  *directory.Configuration
 	self  directory.Server
 	out   outbound
+	// down says of the servers that are, why.
+	down map[routing.GUID]string
 }
 
 // New has no table yet: until the first Update everything waits.
@@ -53,7 +55,26 @@ func newView(top routing.Topology, conf *directory.Configuration) *view {
 		v.self.Spec = new(directoryv1.Server)
 	}
 	v.out = outboundOf(conf, v.self.Name)
+	v.down = make(map[routing.GUID]string)
+	for i := range top.Servers {
+		if s := &top.Servers[i]; !s.Up {
+			v.down[s.GUID] = s.Reason
+		}
+	}
 	return v
+}
+
+// Gone says why the host behind a hop is known not to answer; "" where nothing is
+// known against it. Link state knows of nodes only.
+func (r *Route) Gone(h mail.Hop) string {
+	if h.Kind != mail.HopNode {
+		return ""
+	}
+	why, gone := r.now.Load().down[routing.GUID(h.Server)]
+	if gone && why == "" {
+		return "server " + h.Name + " is down"
+	}
+	return why
 }
 
 // Subscribe has f called after each Update, in the goroutine of the one who

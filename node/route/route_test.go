@@ -286,10 +286,10 @@ func TestProbes(t *testing.T) {
 // The server that is asked about comes first, those known to be down last.
 func TestRemotesInOrder(t *testing.T) {
 	a, b, c := routing.GUID{1}, routing.GUID{2}, routing.GUID{3}
-	v := &view{top: routing.Topology{
+	v := newView(routing.Topology{
 		Servers:    []routing.Server{{GUID: a}, {GUID: b, Up: true}, {GUID: c, Up: true}},
 		Connectors: []routing.Connector{{GUID: routing.GUID{9}, Remote: []routing.GUID{a, b, c}}},
-	}}
+	}, new(directory.Configuration))
 	for _, x := range []struct {
 		first routing.GUID
 		want  []routing.GUID
@@ -334,5 +334,26 @@ func BenchmarkHop(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		r.Hop(dest, mail.Class{}, visited)
+	}
+}
+
+// What link state says of a node is said of the hop to it, and of no other hop.
+func TestGone(t *testing.T) {
+	r := New()
+	r.Update(routing.Topology{Servers: []routing.Server{{GUID: routing.GUID{1}, Up: true}, {GUID: routing.GUID{2}, Reason: "silent"}, {GUID: routing.GUID{3}}}},
+		new(directory.Configuration))
+	for _, c := range []struct {
+		hop  mail.Hop
+		want string
+	}{
+		{mail.Hop{Kind: mail.HopNode, Server: mail.GUID{1}}, ""},
+		{mail.Hop{Kind: mail.HopNode, Server: mail.GUID{2}}, "silent"},
+		{mail.Hop{Kind: mail.HopNode, Name: "oslo-1", Server: mail.GUID{3}}, "server oslo-1 is down"},
+		{mail.Hop{Kind: mail.HopNode, Server: mail.GUID{4}}, ""},
+		{mail.Hop{Kind: mail.HopSmartHost, Server: mail.GUID{2}}, ""},
+	} {
+		if got := r.Gone(c.hop); got != c.want {
+			t.Errorf("%+v: %q, want %q", c.hop, got, c.want)
+		}
 	}
 }
