@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -19,15 +20,16 @@ const peerTimeout = 2 * time.Second
 
 // peers keeps a connection to each node that was asked before.
 type peers struct {
-	list func() []Peer
-	tls  func(node string) *tls.Config
+	list    func() []Peer
+	tls     func(node string) *tls.Config
+	timeout time.Duration
 
 	mu    sync.Mutex
 	conns map[Peer]*grpc.ClientConn
 }
 
-func newPeers(list func() []Peer, tls func(string) *tls.Config) *peers {
-	return &peers{list: list, tls: tls, conns: make(map[Peer]*grpc.ClientConn)}
+func newPeers(c Config) *peers {
+	return &peers{list: c.Node.Peers, tls: c.ClientTLS, timeout: cmp.Or(c.PeerTimeout, peerTimeout), conns: make(map[Peer]*grpc.ClientConn)}
 }
 
 func (p *peers) conn(to Peer) (*grpc.ClientConn, error) {
@@ -65,7 +67,7 @@ func (p *peers) named(name string) (Peer, bool) {
 
 // one asks one node.
 func one[T any](ctx context.Context, p *peers, to Peer, ask func(context.Context, grpc.ClientConnInterface) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, peerTimeout)
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
 	c, err := p.conn(to)
 	if err != nil {
@@ -95,10 +97,18 @@ func plain(err error) string {
 // all asks every other node at the same time. Answers come in no order; missing
 // says of each node that did not answer why.
 func all[T any](ctx context.Context, p *peers, ask func(context.Context, grpc.ClientConnInterface) (T, error)) (answers map[string]T, missing map[string]string) {
+	return allBut(ctx, p, nil, ask)
+}
+
+// allBut is all without the nodes that are known not to answer.
+func allBut[T any](ctx context.Context, p *peers, silent map[string]string, ask func(context.Context, grpc.ClientConnInterface) (T, error)) (answers map[string]T, missing map[string]string) {
 	answers, missing = make(map[string]T), make(map[string]string)
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for _, to := range p.list() {
+		if _, ok := silent[to.Name]; ok {
+			continue
+		}
 		wg.Go(func() {
 			a, err := one(ctx, p, to, ask)
 			mu.Lock()

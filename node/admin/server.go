@@ -40,6 +40,10 @@ type Config struct {
 	MayChange func(tls.ConnectionState) bool
 	// ClientTLS is for asking the node of that name.
 	ClientTLS func(node string) *tls.Config
+	// PeerTimeout is how long one node may take to answer another's question;
+	// 0: 2 s.
+	PeerTimeout time.Duration
+
 	Node      Node
 	Directory Directory
 	Catalog   Catalog
@@ -58,7 +62,7 @@ type Server struct {
 // New prepares the listeners, so that an address in use is known before the
 // node says that it runs.
 func New(cfg Config) (*Server, error) {
-	s := &Server{cfg: cfg, health: health.NewServer(), peers: newPeers(cfg.Node.Peers, cfg.ClientTLS)}
+	s := &Server{cfg: cfg, health: health.NewServer(), peers: newPeers(cfg)}
 	s.SetReady(false)
 	if cfg.Socket != "" {
 		l, err := listenSocket(cfg.Socket)
@@ -88,8 +92,11 @@ func (s *Server) add(l net.Listener, g *grpc.Server) {
 }
 
 // listenSocket takes over the socket of a node that died. A socket that still
-// answers belongs to a living one and is left alone.
+// answers belongs to a living one and is left alone, and so is any other file.
 func listenSocket(path string) (net.Listener, error) {
+	if st, err := os.Lstat(path); err == nil && st.Mode().Type() != fs.ModeSocket {
+		return nil, fmt.Errorf("admin socket %s: something else is there, %s; set adminSocket to another path", path, st.Mode())
+	}
 	if c, err := net.Dial("unix", path); err == nil {
 		c.Close()
 		return nil, fmt.Errorf("admin socket %s: another process answers on it; stop it or set adminSocket to another path", path)

@@ -3,6 +3,7 @@ package admin
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 
 	"google.golang.org/grpc"
@@ -31,22 +32,23 @@ func (t *trackingService) Follow(ctx context.Context, req *trackingv1.FollowRequ
 	if req.GetMessage() == "" {
 		return nil, status.Error(codes.InvalidArgument, "message: must be a Message-ID, a queue ID or an origin ID")
 	}
-	events, missing, err := t.everywhere(ctx, req.GetMessage())
-	if err != nil {
-		return nil, err
-	}
-	// A queue ID is known to one node only; the origin ID in its events is known to all.
-	asked := map[string]bool{req.GetMessage(): true}
-	for _, id := range related(events) {
-		if asked[id] {
-			continue
-		}
-		asked[id] = true
-		more, _, err := t.everywhere(ctx, id)
+	// A queue ID is known to one node only; the origin ID in its events is known
+	// to all; and only then can it be known who gave up and reported.
+	var events []*trackingv1.Event
+	missing := make(map[string]string)
+	ask := []string{req.GetMessage()}
+	for i := 0; i < len(ask); i++ {
+		more, silent, err := t.everywhere(ctx, ask[i], missing)
 		if err != nil {
 			return nil, err
 		}
 		events = append(events, more...)
+		maps.Copy(missing, silent)
+		for _, id := range related(more) {
+			if !slices.Contains(ask, id) {
+				ask = append(ask, id)
+			}
+		}
 	}
 	if len(events) == 0 && len(missing) == 0 {
 		return nil, status.Errorf(codes.NotFound, "no node has an event of message %q", req.GetMessage())
@@ -54,13 +56,14 @@ func (t *trackingService) Follow(ctx context.Context, req *trackingv1.FollowRequ
 	return &trackingv1.FollowResponse{Events: ordered(events), Missing: missing}, nil
 }
 
-func (t *trackingService) everywhere(ctx context.Context, id string) ([]*trackingv1.Event, map[string]string, error) {
+// everywhere asks this node and those that are not known to be silent.
+func (t *trackingService) everywhere(ctx context.Context, id string, silent map[string]string) ([]*trackingv1.Event, map[string]string, error) {
 	find := &trackingv1.FindRequest{Message: id}
 	events, err := t.s.cfg.Node.Find(find)
 	if err != nil {
 		return nil, nil, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
-	answers, missing := all(ctx, t.s.peers, func(ctx context.Context, c grpc.ClientConnInterface) (*trackingv1.FindResponse, error) {
+	answers, missing := allBut(ctx, t.s.peers, silent, func(ctx context.Context, c grpc.ClientConnInterface) (*trackingv1.FindResponse, error) {
 		return trackingv1.NewTrackingServiceClient(c).Find(ctx, find)
 	})
 	for _, a := range answers {
