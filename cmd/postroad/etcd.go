@@ -1,8 +1,11 @@
 package main
 
 import (
+	"time"
+
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/postroad/postroad/node/trust"
 	"github.com/postroad/postroad/store/directory"
@@ -18,7 +21,7 @@ func etcdCommand() *cobra.Command {
 		Short: "Run the embedded etcd (started by `postroad up`)",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			log, err := zap.NewProduction()
+			log, err := etcdLogger()
 			if err != nil {
 				return err
 			}
@@ -28,7 +31,11 @@ func etcdCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer e.Stop()
+			log.Info("etcd_listening", zap.Strings("endpoints", e.Endpoints()))
+			defer func() {
+				e.Stop()
+				log.Info("stopped")
+			}()
 			select {
 			case <-cmd.Context().Done():
 				return nil
@@ -44,5 +51,18 @@ func etcdCommand() *cobra.Command {
 	fl.StringVar(&f.CA, "ca", "", "cluster CA")
 	fl.StringVar(&f.Cert, "cert", "", "certificate")
 	fl.StringVar(&f.Key, "key", "", "key")
+	for _, name := range []string{"data", "ca", "cert", "key"} {
+		_ = cmd.MarkFlagRequired(name)
+	}
 	return cmd
+}
+
+// etcdLogger writes lines of the form that nodes have.
+func etcdLogger() (*zap.Logger, error) {
+	z := zap.NewProductionConfig()
+	z.Sampling, z.DisableStacktrace, z.DisableCaller = nil, true, true
+	f := &z.EncoderConfig
+	f.EncodeTime = func(t time.Time, enc zapcore.PrimitiveArrayEncoder) { zapcore.RFC3339NanoTimeEncoder(t.UTC(), enc) }
+	f.TimeKey, f.MessageKey, f.NameKey = "ts", "event", "part"
+	return z.Build()
 }

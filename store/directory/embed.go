@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/transport"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 // EmbedConfig says how to run etcd inside this process.
@@ -37,8 +40,9 @@ type EmbedTLS struct{ CertFile, KeyFile, CAFile string }
 
 // Embedded is a running etcd server.
 type Embedded struct {
-	etcd   *embed.Etcd
-	scheme string
+	etcd     *embed.Etcd
+	scheme   string
+	stopping atomic.Bool
 }
 
 // Limits of an embedded server. etcd's own are 2 GiB, 128 and 1.5 MiB, too small
@@ -59,11 +63,13 @@ func Embed(ctx context.Context, c EmbedConfig) (*Embedded, error) {
 	if err != nil {
 		return nil, fmt.Errorf("embedded etcd: %w", err)
 	}
+	started := &Embedded{scheme: scheme}
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(c.calmLogger(&started.stopping))
 	e, err := embed.StartEtcd(cfg)
 	if err != nil {
 		return nil, fmt.Errorf("embedded etcd in %s: %w", c.Dir, err)
 	}
-	started := &Embedded{e, scheme}
+	started.etcd = e
 	ctx, cancel := context.WithTimeout(ctx, embedStartTimeout)
 	defer cancel()
 	select {
@@ -79,10 +85,6 @@ func Embed(ctx context.Context, c EmbedConfig) (*Embedded, error) {
 }
 
 func (c EmbedConfig) server() (*embed.Config, string, error) {
-	log := c.Logger
-	if log == nil {
-		log = zap.NewNop()
-	}
 	scheme := "http"
 	if c.TLS != nil {
 		scheme = "https"
@@ -121,8 +123,18 @@ func (c EmbedConfig) server() (*embed.Config, string, error) {
 	cfg.AutoCompactionMode = embed.CompactorModePeriodic
 	cfg.AutoCompactionRetention = "24h"
 	cfg.EnableGRPCGateway = false
-	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(log.Named("etcd").WithOptions(zap.IncreaseLevel(zap.WarnLevel)))
 	return cfg, scheme, nil
+}
+
+func (c EmbedConfig) calmLogger(stopping *atomic.Bool) *zap.Logger {
+	log := c.Logger
+	if log == nil {
+		log = zap.NewNop()
+	}
+	held, _ := os.ReadDir(c.Dir) // what cannot be read, etcd reports
+	return log.Named("etcd").WithOptions(zap.IncreaseLevel(zap.WarnLevel), zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return calm{core, len(held) == 0, stopping}
+	}))
 }
 
 func listenURL(scheme, address string) (url.URL, error) {
@@ -153,4 +165,7 @@ func (e *Embedded) Err() <-chan error { return e.etcd.Err() }
 
 // Stop ends the server; it returns when its files are closed. It may be called
 // only once. Close clients first: etcd gives those that still watch some seconds.
-func (e *Embedded) Stop() { e.etcd.Close() }
+func (e *Embedded) Stop() {
+	e.stopping.Store(true)
+	e.etcd.Close()
+}

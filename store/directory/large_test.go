@@ -24,10 +24,11 @@ import (
 
 // An etcd of the administrator's own has its defaults: 128 operations a transaction.
 func TestApplySplitsOnlyNewRecipients(t *testing.T) {
-	cfg, _, err := EmbedConfig{Dir: t.TempDir(), Logger: zap.NewNop()}.server()
+	cfg, _, err := EmbedConfig{Dir: t.TempDir()}.server()
 	if err != nil {
 		t.Fatal(err)
 	}
+	cfg.ZapLoggerBuilder = embed.NewZapLoggerBuilder(zap.NewNop())
 	cfg.MaxTxnOps, cfg.MaxRequestBytes = embed.DefaultMaxTxnOps, embed.DefaultMaxRequestBytes
 	e, err := embed.StartEtcd(cfg)
 	if err != nil {
@@ -35,7 +36,7 @@ func TestApplySplitsOnlyNewRecipients(t *testing.T) {
 	}
 	defer e.Close()
 	<-e.Server.ReadyNotify()
-	d := openDirectory(t, (&Embedded{e, "http"}).Endpoints())
+	d := openDirectory(t, (&Embedded{etcd: e, scheme: "http"}).Endpoints())
 	objs := loadThreeSites(t)
 	all := group("all")
 	for i := range 300 {
