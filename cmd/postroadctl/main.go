@@ -67,7 +67,8 @@ Tables are for people and may change; -o json and -o yaml are for programs.`,
 		group("route", "Why mail goes where it goes", routeExplain(c)),
 		group("queue", "Queues and what they wait for", queueList(c), queueMessages(c), queueRetry(c)),
 		group("track", "What became of a message", trackFollow(c), trackFind(c)),
-		group("linkstate", "What every node knows of every link", linkstateList(c)),
+		group("linkstate", "What every node knows of every link",
+			linkstateList(c), linkstateGet(c), linkstateDiff(c), linkstateValidate(c)),
 		group("node", "The nodes themselves", nodeList(c)),
 	)
 	return root

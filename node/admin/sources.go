@@ -23,6 +23,8 @@ type Node interface {
 	History(limit int) *topologyv1.HistoryResponse
 	WhatIf(*topologyv1.WhatIfRequest) (*topologyv1.WhatIfResponse, error)
 	LinkState() *linkstatev1.ListResponse
+	// Checks judges the map as this node sees it.
+	Checks() []*linkstatev1.Check
 	Queues() []*queuev1.Queue
 	Messages(queue string, limit int) ([]*queuev1.Message, error)
 	// Retry makes waiting links try now; "" means all. It returns how many.
