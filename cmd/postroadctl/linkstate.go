@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,41 +24,85 @@ func linkstateList(c *client) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			silent := missing(cmd.ErrOrStderr(), unanswered(m))
 			if done, err := c.message(cmd.OutOrStdout(), m); done {
-				return err
+				return firstError(err, silent)
 			}
-			return c.linkState(cmd.OutOrStdout(), m)
+			return firstError(c.linkState(cmd.OutOrStdout(), m, time.Now()), silent)
 		}),
 	}
 }
 
-func (c *client) linkState(w io.Writer, m *linkstatev1.ListResponse) error {
-	var rows [][]string
-	for _, e := range m.GetEntries() {
-		r := e.GetRecord()
-		rows = append(rows, []string{e.GetServer(), e.GetGroup(), word(r.GetStatus().String(), "STATUS_"),
-			fmt.Sprintf("%d.%d", r.GetIncarnation(), r.GetSequence()), age(e.GetAgeMs()), ""})
-		for _, k := range e.GetConnectors() {
-			rows = append(rows, []string{"  " + k.GetConnector(), "", upDown(k.GetUp()), "",
-				age(time.Now().UnixMilli() - k.GetSinceUnixMs()), linkReason(k)})
+// unanswered are the nodes that gave no digest, and why.
+func unanswered(m *linkstatev1.ListResponse) map[string]string {
+	all := make(map[string]string)
+	for _, n := range m.GetNodes() {
+		if n.GetError() != "" {
+			all[n.GetNode()] = n.GetError()
 		}
 	}
-	if err := c.table(w, "SERVER / CONNECTOR\tGROUP\tSTATE\tVERSION\tSINCE\tREASON", rows); err != nil || c.format == "name" {
+	return all
+}
+
+func (c *client) linkState(w io.Writer, m *linkstatev1.ListResponse, now time.Time) error {
+	names := make(map[string]string)
+	for _, e := range m.GetEntries() {
+		names[string(e.GetRecord().GetServer())] = e.GetServer()
+	}
+	var rows [][]string
+	add := func(wide string, row ...string) {
+		if c.format == "wide" {
+			row = append(row, strings.Split(wide, "\t")...)
+		}
+		rows = append(rows, row)
+	}
+	for _, e := range m.GetEntries() {
+		r, reason := e.GetRecord(), "-"
+		if a := names[string(r.GetAccuser())]; a != "" {
+			reason = "says " + a
+		}
+		add(fmt.Sprintf("%d.%d\t%s\t%s", r.GetIncarnation(), r.GetSequence(), dash(strings.TrimPrefix(word(r.GetDrain().String(), "DRAIN_"), "unspecified")), dash(r.GetVersion())),
+			e.GetServer(), e.GetGroup(), word(r.GetStatus().String(), "STATUS_"), when(serverSince(e, now), now), reason)
+		if c.format == "name" {
+			continue
+		}
+		for _, k := range e.GetConnectors() {
+			add("\t\t", "  "+k.GetConnector(), "", upDown(k.GetUp()), when(k.GetSinceUnixMs(), now), dash(linkReason(k)))
+		}
+	}
+	header := "SERVER / CONNECTOR\tGROUP\tSTATE\tSINCE\tREASON"
+	if c.format == "wide" {
+		header += "\tRECORD\tDRAIN\tSOFTWARE"
+	}
+	if err := c.table(w, header, rows); err != nil || c.format == "name" {
 		return err
 	}
 	fmt.Fprintln(w)
 	rows = nil
 	for _, n := range m.GetNodes() {
-		verdict := "same"
-		switch {
-		case n.GetError() != "":
-			verdict = n.GetError()
-		case n.GetDigest() != m.GetDigest():
+		if n.GetError() != "" {
+			rows = append(rows, []string{n.GetNode(), "-", "-", "-", "no answer"})
+			continue
+		}
+		verdict, digest := "same", n.GetDigest()
+		if digest != m.GetDigest() {
 			verdict = "DIFFERS from " + m.GetNode()
 		}
-		rows = append(rows, []string{n.GetNode(), dash(short(n.GetDigest())), fmt.Sprint(n.GetDirectoryRevision()), age(n.GetCatalogAgeMs()), verdict})
+		if c.format != "wide" {
+			digest = short(digest)
+		}
+		rows = append(rows, []string{n.GetNode(), digest, fmt.Sprint(n.GetDirectoryRevision()), age(n.GetCatalogAgeMs()), verdict})
 	}
 	return c.table(w, "NODE\tDIGEST\tDIRECTORY REVISION\tCATALOG AGE\tTABLE", rows)
+}
+
+// serverSince is when a server came into its state: an incarnation is the second
+// in which its process started; that it is down is known since the record changed.
+func serverSince(e *linkstatev1.TableEntry, now time.Time) int64 {
+	if e.GetRecord().GetStatus() == linkstatev1.Status_STATUS_ALIVE {
+		return int64(e.GetRecord().GetIncarnation()) * 1000
+	}
+	return now.UnixMilli() - e.GetAgeMs()
 }
 
 // linkReason says why a connector is down, and when it may return if it flapped.

@@ -60,7 +60,7 @@ func missing(stderr io.Writer, m map[string]string) error {
 	for _, n := range names {
 		fmt.Fprintf(stderr, "no answer from %s: %s\n", n, m[n])
 	}
-	return &failure{fmt.Errorf("%d nodes did not answer", len(m)), exitPartial}
+	return &failure{fmt.Errorf("%s did not answer", count(len(m), "node")), exitPartial}
 }
 
 // age writes milliseconds as a person would.
@@ -88,6 +88,14 @@ func when(ms int64, now time.Time) string {
 		return fmt.Sprintf("in %v", d)
 	}
 	return fmt.Sprintf("%v ago", -d)
+}
+
+// count writes a number of things.
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func dash(s string) string {

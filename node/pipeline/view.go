@@ -1,7 +1,9 @@
 package pipeline
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,6 +105,12 @@ func (p *Pipeline) explain(t mail.Target, class mail.Class) *topologyv1.Route {
 func (p *Pipeline) LinkState() *linkstatev1.ListResponse {
 	out := p.links.List(p.names())
 	out.Node = p.cfg.Self.Name
+	slices.SortFunc(out.Entries, func(a, b *linkstatev1.TableEntry) int {
+		return cmp.Or(cmp.Compare(a.GetGroup(), b.GetGroup()), cmp.Compare(a.GetServer(), b.GetServer()))
+	})
+	for _, e := range out.Entries {
+		slices.SortFunc(e.Connectors, func(a, b *linkstatev1.ConnectorEntry) int { return cmp.Compare(a.GetConnector(), b.GetConnector()) })
+	}
 	return out
 }
 
