@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,14 +12,20 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 
 	"github.com/postroad/postroad/cmd/endpoints"
 	"github.com/postroad/postroad/node/trust"
 )
 
-const defaultSocket = "/run/postroad/admin.sock"
+const (
+	defaultSocket = "/run/postroad/admin.sock"
+	answerWithin  = time.Second // of one node, before the next is asked
+)
 
 // client is how to reach the cluster, and how to print what it says.
 type client struct {
@@ -92,29 +97,36 @@ func (c *client) dial(ctx context.Context) (*grpc.ClientConn, error) {
 	}
 	if f, err := endpoints.Read(c.data); err == nil {
 		for _, n := range f.Nodes {
-			if answers(ctx, n.AdminSocket) {
-				return c.dialTo("unix:" + n.AdminSocket)
+			if conn := answering(ctx, n.AdminSocket); conn != nil {
+				return conn, nil
 			}
 		}
 		return nil, fmt.Errorf("no node of %s answers; is 'postroad up' still running?", filepath.Join(c.data, endpoints.FileName))
 	} else if !errors.Is(err, os.ErrNotExist) {
 		return nil, err
 	}
-	if answers(ctx, defaultSocket) {
-		return c.dialTo("unix:" + defaultSocket)
+	if conn := answering(ctx, defaultSocket); conn != nil {
+		return conn, nil
 	}
 	return nil, fmt.Errorf("no node found: neither %s nor %s is there; name one with --endpoint, or start 'postroad up'",
 		filepath.Join(c.data, endpoints.FileName), defaultSocket)
 }
 
-func answers(ctx context.Context, socket string) bool {
-	d := net.Dialer{Timeout: time.Second}
-	conn, err := d.DialContext(ctx, "unix", socket)
+// answering connects to a socket if somebody answers there. Connecting alone proves
+// nothing: the kernel accepts connections for a process that hangs.
+func answering(ctx context.Context, socket string) *grpc.ClientConn {
+	conn, err := grpc.NewClient("unix:"+socket, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
-		return false
+		return nil
 	}
-	conn.Close()
-	return true
+	ctx, cancel := context.WithTimeout(ctx, answerWithin)
+	defer cancel()
+	_, err = healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{})
+	if code := status.Code(err); code == codes.Unavailable || code == codes.DeadlineExceeded {
+		conn.Close()
+		return nil
+	}
+	return conn
 }
 
 func (c *client) dialTo(endpoint string) (*grpc.ClientConn, error) {

@@ -24,6 +24,8 @@ type child struct {
 	restart bool
 	delay   time.Duration
 	say     func(format string, args ...any)
+	// hold is inherited by the process, see outlast.
+	hold *os.File
 	// changed is called after each start with the new process id.
 	changed func(pid int)
 
@@ -53,6 +55,7 @@ func (c *child) start(executable string) error {
 	defer out.Close()
 	cmd := exec.Command(executable, c.args...)
 	cmd.Stdout, cmd.Stderr = out, out
+	cmd.ExtraFiles = []*os.File{c.hold}
 	// A group of its own: Ctrl-C reaches `up`, which stops its nodes in order.
 	// Death signal: nodes do not outlive an `up` that was killed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}

@@ -10,8 +10,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/postroad/postroad/cmd/endpoints"
 	"github.com/postroad/postroad/deploy/scenarios"
 	"github.com/postroad/postroad/node/trust"
@@ -25,6 +23,7 @@ type cluster struct {
 	at       layout
 	org      *organization
 	children []*child
+	hold     *os.File // locked for as long as a process of this folder lives
 	wg       sync.WaitGroup
 
 	mu    sync.Mutex
@@ -49,6 +48,10 @@ func Run(ctx context.Context, opt Options) error {
 		return err
 	}
 	defer unlock()
+	if c.hold, err = outlast(ctx, c.at.processes(), c.say); err != nil {
+		return err
+	}
+	defer c.hold.Close()
 	if err := endpoints.Remove(data); err != nil {
 		return err
 	}
@@ -82,19 +85,6 @@ func (c *cluster) say(format string, args ...any) {
 		w = c.opt.Stderr
 	}
 	fmt.Fprintf(w, "%s  %s\n", time.Now().Format("15:04:05"), fmt.Sprintf(format, args...))
-}
-
-// lock keeps a second `up` out of the folder.
-func lock(path string) (func(), error) {
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("%s is locked: another `postroad up` runs on this data folder; stop it or choose another --data", path)
-	}
-	return func() { f.Close() }, nil
 }
 
 // begin starts etcd, brings the organisation into it, starts the nodes and
@@ -251,7 +241,7 @@ func (c *cluster) startNodes(ctx, stopping context.Context) error {
 }
 
 func (c *cluster) spawn(stopping context.Context, ch *child) error {
-	ch.restart, ch.delay, ch.say = !c.opt.NoRestart, c.opt.RestartDelay, c.say
+	ch.restart, ch.delay, ch.say, ch.hold = !c.opt.NoRestart, c.opt.RestartDelay, c.say, c.hold
 	if err := ch.start(c.opt.Executable); err != nil {
 		return err
 	}

@@ -13,6 +13,7 @@ import (
 type layout string
 
 func (l layout) lock() string         { return filepath.Join(string(l), "lock") }
+func (l layout) processes() string    { return filepath.Join(string(l), "processes") }
 func (l layout) authority() string    { return filepath.Join(string(l), "ca") }
 func (l layout) etcd() string         { return filepath.Join(string(l), "etcd") }
 func (l layout) organization() string { return filepath.Join(string(l), "organization.yaml") }

@@ -30,7 +30,7 @@ func TestOrganisationsThatCannotWork(t *testing.T) {
 		{"unknown kind", demo + "\n---\nkind: Teapot\nname: x\n", []string{"Teapot"}},
 		{"connector to a missing group", strings.Replace(demo, "targetGroup: oslo", "targetGroup: atlantis", 1), []string{"RoutingGroupConnector", "atlantis"}},
 		{"two recipients with one address", demo + "\n---\nkind: Recipient\nname: impostor\nspec:\n  addresses: [ALICE@example.test]\n  mailbox: {homeServer: oslo-1}\n",
-			[]string{"impostor", "alice", "alice@example.test"}},
+			[]string{"impostor", "Recipient/alice", "ALICE@example.test"}},
 		{"open relay", strings.Replace(demo, "  limits:\n", "  relay: {allExcept: true}\n  limits:\n", 1), []string{"VirtualServer", "open relay", "force"}},
 		{"policy domain is a server's name", strings.Replace(demo, "- domain: example.test", "- domain: oslo-1.example.test", 1), []string{"RecipientPolicy", "oslo-1.example.test"}},
 		{"smart host without brackets", strings.Replace(demo, `"[127.0.0.1]:2599"`, "127.0.0.1:2599", 1), []string{"internet", "bracket"}},
@@ -92,14 +92,11 @@ func TestCorruptFolder(t *testing.T) {
 	c.Stop()
 	for _, part := range []string{"spool", "catalog"} {
 		t.Run(part, func(t *testing.T) {
-			manifests, err := filepath.Glob(filepath.Join(dir, part, "db", "MANIFEST-*"))
+			manifests, err := filepath.Glob(filepath.Join(dir, part, "*", "MANIFEST-*"))
 			if err != nil || len(manifests) == 0 {
-				manifests, _ = filepath.Glob(filepath.Join(dir, part, "MANIFEST-*"))
+				t.Fatalf("no manifest below %s (%v)", filepath.Join(dir, part), err)
 			}
-			if len(manifests) == 0 {
-				t.Fatalf("no manifest below %s", filepath.Join(dir, part))
-			}
-			good, err := os.ReadFile(manifests[0])
+			good, err := os.ReadFile(manifests[len(manifests)-1])
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -107,17 +104,17 @@ func TestCorruptFolder(t *testing.T) {
 			for i := range bad {
 				bad[i] ^= 0x5a
 			}
-			if err := os.WriteFile(manifests[0], bad, 0o600); err != nil {
+			if err := os.WriteFile(manifests[len(manifests)-1], bad, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			r := harness.Command(t, "", harness.Binary(t, "postroad"), "node", "--config", config)
 			if r.Code == 0 || !strings.Contains(r.Stderr, part) {
 				t.Errorf("a corrupt %s: exit code %d\n%s", part, r.Code, r.Stderr)
 			}
-			if now, err := os.ReadFile(manifests[0]); err != nil || string(now) != string(bad) {
+			if now, err := os.ReadFile(manifests[len(manifests)-1]); err != nil || string(now) != string(bad) {
 				t.Errorf("the damaged file was changed (%v)", err)
 			}
-			if err := os.WriteFile(manifests[0], good, 0o600); err != nil {
+			if err := os.WriteFile(manifests[len(manifests)-1], good, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		})

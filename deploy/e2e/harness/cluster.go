@@ -50,6 +50,9 @@ func Up(t testing.TB, organization string, flags ...string) *Cluster {
 // UpAgain starts `postroad up` on a data folder that may hold an organisation.
 func UpAgain(t testing.TB, data string, flags ...string) *Cluster {
 	t.Helper()
+	if err := os.MkdirAll(data, 0o700); err != nil {
+		t.Fatal(err)
+	}
 	c := &Cluster{t: t, Data: data, out: filepath.Join(data, "up.out"), done: make(chan struct{})}
 	out, err := os.OpenFile(c.out, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
