@@ -3,6 +3,8 @@ package node
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 
@@ -58,6 +60,9 @@ type LogConfig struct {
 	Format string `json:"format,omitempty"`
 }
 
+// metricsOff in place of an address: listen nowhere.
+const metricsOff = "off"
+
 // LoadConfig reads and checks a configuration file. Relative paths are relative
 // to the file's folder.
 func LoadConfig(path string) (Config, error) {
@@ -70,7 +75,11 @@ func LoadConfig(path string) (Config, error) {
 		return Config{}, fmt.Errorf("node configuration %s: %w", path, err)
 	}
 	dir := filepath.Dir(path)
-	for _, p := range []*string{&c.Data, &c.TLS.CA, &c.TLS.Cert, &c.TLS.Key, &c.AdminSocket} {
+	paths := []*string{&c.Data, &c.TLS.CA, &c.TLS.Cert, &c.TLS.Key, &c.AdminSocket}
+	if f := c.Etcd.TLS; f != nil {
+		paths = append(paths, &f.CA, &f.Cert, &f.Key)
+	}
+	for _, p := range paths {
 		if *p != "" && !filepath.IsAbs(*p) {
 			*p = filepath.Join(dir, *p)
 		}
@@ -99,10 +108,30 @@ func (c *Config) check() error {
 		c.AdminSocket = filepath.Join(c.Data, "admin.sock")
 	}
 	if c.Metrics == "false" {
-		c.Metrics = "off" // YAML reads a bare off as a boolean
+		c.Metrics = metricsOff // YAML reads a bare off as a boolean
 	}
 	if c.Metrics == "" {
 		c.Metrics = "127.0.0.1:9691"
+	}
+	errs = append(errs, c.checkAddresses(), c.Log.check())
+	return errors.Join(errs...)
+}
+
+// checkAddresses finds what could only fail later, at the first use.
+func (c *Config) checkAddresses() error {
+	var errs []error
+	for _, a := range []struct{ name, value string }{{"gossip", c.Gossip}, {"admin", c.Admin}, {"metrics", c.Metrics}} {
+		if a.value == "" || a.name == "metrics" && a.value == metricsOff {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(a.value); err != nil {
+			errs = append(errs, fmt.Errorf("%s %q: must be host:port", a.name, a.value))
+		}
+	}
+	for _, e := range c.Etcd.Endpoints {
+		if u, err := url.Parse(e); err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+			errs = append(errs, fmt.Errorf("etcd.endpoints %q: must be https://host:port", e))
+		}
 	}
 	return errors.Join(errs...)
 }

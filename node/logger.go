@@ -1,8 +1,10 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -14,27 +16,34 @@ import (
 // message.
 const logFlush = 100 * time.Millisecond
 
+func (c LogConfig) check() error {
+	var errs []error
+	if !slices.Contains([]string{"", "debug", "info", "warn", "error"}, c.Level) {
+		errs = append(errs, fmt.Errorf("log.level %q: must be debug, info, warn or error", c.Level))
+	}
+	if !slices.Contains([]string{"", "json", "console"}, c.Format) {
+		errs = append(errs, fmt.Errorf("log.format %q: must be json or console", c.Format))
+	}
+	return errors.Join(errs...)
+}
+
 // newLogger writes one event a line to standard error, times in UTC. stop writes
 // what still waits.
 func newLogger(c LogConfig) (log *zap.Logger, stop func() error, err error) {
+	if err := c.check(); err != nil {
+		return nil, nil, err
+	}
 	level := zapcore.InfoLevel
-	if c.Level != "" {
-		if err := level.Set(c.Level); err != nil {
-			return nil, nil, fmt.Errorf("log.level %q: must be debug, info, warn or error", c.Level)
-		}
+	if err := level.Set(c.Level); err != nil {
+		return nil, nil, err
 	}
 	format := zap.NewProductionEncoderConfig()
 	format.EncodeTime = func(t time.Time, enc zapcore.PrimitiveArrayEncoder) { zapcore.RFC3339NanoTimeEncoder(t.UTC(), enc) }
 	format.EncodeDuration = zapcore.StringDurationEncoder
 	format.TimeKey, format.MessageKey, format.NameKey = "ts", "event", "part"
-	var encoder zapcore.Encoder
-	switch c.Format {
-	case "", "json":
-		encoder = zapcore.NewJSONEncoder(format)
-	case "console":
+	encoder := zapcore.NewJSONEncoder(format)
+	if c.Format == "console" {
 		encoder = zapcore.NewConsoleEncoder(format)
-	default:
-		return nil, nil, fmt.Errorf("log.format %q: must be json or console", c.Format)
 	}
 	out := &zapcore.BufferedWriteSyncer{WS: zapcore.Lock(os.Stderr), FlushInterval: logFlush}
 	core := zapcore.RegisterHooks(zapcore.NewCore(encoder, out, level), func(e zapcore.Entry) error {

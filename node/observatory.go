@@ -39,7 +39,7 @@ func newObservatory(n *Node, p *parts) (*observatory, error) {
 			ConstLabels: prometheus.Labels{"node": n.cfg.Name, "version": n.deps.Version},
 		}, func() float64 { return 1 }),
 	)
-	if n.cfg.Metrics == "off" {
+	if n.cfg.Metrics == metricsOff {
 		return o, nil
 	}
 	l, err := net.Listen("tcp", n.cfg.Metrics)

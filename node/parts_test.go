@@ -1,0 +1,58 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"go.uber.org/zap"
+)
+
+// Parts stop in the opposite order of their start, each fully before the next.
+func TestPartsStopInOppositeOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParts(zap.NewNop())
+		var order []string
+		p.add("spool", func() { order = append(order, "spool") })
+		for _, name := range []string{"queues", "smtp"} {
+			p.run(name, func(ctx context.Context) error {
+				<-ctx.Done()
+				order = append(order, name)
+				return ctx.Err() // being told to stop is no failure
+			})
+		}
+		synctest.Wait()
+		p.stopAll()
+		if want := []string{"smtp", "queues", "spool"}; !slices.Equal(order, want) {
+			t.Errorf("stopped %v, want %v", order, want)
+		}
+		p.stopAll()
+		if len(order) != 3 {
+			t.Errorf("a second stop stopped again: %v", order)
+		}
+		select {
+		case err := <-p.failed:
+			t.Errorf("failure %v", err)
+		default:
+		}
+	})
+}
+
+// The first part that fails by itself ends the node; what follows from it is
+// not the cause.
+func TestFirstFailureCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newParts(zap.NewNop())
+		p.run("admin API", func(context.Context) error { return errors.New("listener closed") })
+		synctest.Wait()
+		p.run("metrics", func(context.Context) error { return errors.New("also") })
+		synctest.Wait()
+		if err := <-p.failed; !strings.HasPrefix(err.Error(), "admin API: listener closed") {
+			t.Errorf("failure %v, want the admin API's", err)
+		}
+		p.stopAll()
+	})
+}
