@@ -30,6 +30,7 @@ const (
 // client is how to reach the cluster, and how to print what it says.
 type client struct {
 	endpoint string
+	node     string
 	data     string
 	files    trust.Files
 	timeout  time.Duration
@@ -39,6 +40,7 @@ type client struct {
 
 func (c *client) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.endpoint, "endpoint", os.Getenv("POSTROAD_ENDPOINT"), "node to ask: unix:/path/to/admin.sock or host:port")
+	f.StringVar(&c.node, "node", "", "node of a running 'postroad up' to ask, by name (default: the first that answers)")
 	f.StringVar(&c.data, "data", envOr("POSTROAD_DATA", "data"), "data folder of a running 'postroad up'")
 	f.StringVar(&c.files.CA, "ca", "", "cluster CA, for host:port")
 	f.StringVar(&c.files.Cert, "cert", "", "your certificate, for host:port")
@@ -97,9 +99,15 @@ func (c *client) dial(ctx context.Context) (*grpc.ClientConn, error) {
 	}
 	if f, err := endpoints.Read(c.data); err == nil {
 		for _, n := range f.Nodes {
+			if c.node != "" && c.node != n.Name {
+				continue
+			}
 			if conn := answering(ctx, n.AdminSocket); conn != nil {
 				return conn, nil
 			}
+		}
+		if c.node != "" {
+			return nil, fmt.Errorf("--node %s: %s has no such node, or it does not answer", c.node, filepath.Join(c.data, endpoints.FileName))
 		}
 		return nil, fmt.Errorf("no node of %s answers; is 'postroad up' still running?", filepath.Join(c.data, endpoints.FileName))
 	} else if !errors.Is(err, os.ErrNotExist) {
@@ -133,7 +141,7 @@ func (c *client) dialTo(endpoint string) (*grpc.ClientConn, error) {
 	if strings.HasPrefix(endpoint, "unix:") {
 		return grpc.NewClient(endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	}
-	if strings.HasPrefix(endpoint, "/") {
+	if strings.Contains(endpoint, "/") {
 		return grpc.NewClient("unix:"+endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	}
 	if c.files == (trust.Files{}) {

@@ -32,7 +32,7 @@ carries a revision is changed only if that is still the current one.`,
 			}
 			resp, err := directoryv1.NewDirectoryServiceClient(conn).Apply(ctx, &directoryv1.ApplyRequest{Objects: objs, DryRun: dryRun})
 			if err != nil {
-				return err
+				return refused(err)
 			}
 			if done, err := c.message(cmd.OutOrStdout(), resp); done {
 				return err
@@ -85,7 +85,10 @@ func getCommand(c *client) *cobra.Command {
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error {
 			req := &directoryv1.GetRequest{}
 			if len(args) > 0 {
-				req.Kind = kindNamed(args[0])
+				var err error
+				if req.Kind, err = kindNamed(args[0]); err != nil {
+					return err
+				}
 			}
 			if len(args) > 1 {
 				req.Name = args[1]
@@ -103,13 +106,13 @@ func getCommand(c *client) *cobra.Command {
 }
 
 // kindNamed forgives letter case and a plural.
-func kindNamed(s string) string {
+func kindNamed(s string) (string, error) {
 	for _, k := range directory.Kinds() {
 		if strings.EqualFold(s, k) || strings.EqualFold(s, k+"s") || k == directory.KindRecipientPolicy && strings.EqualFold(s, "recipientpolicies") {
-			return k
+			return k, nil
 		}
 	}
-	return s
+	return "", &failure{fmt.Errorf("there is no kind %q; the kinds are %s", s, strings.Join(directory.Kinds(), ", ")), exitUsage}
 }
 
 func (c *client) objects(w io.Writer, objs []*directoryv1.Object) error {
@@ -187,11 +190,15 @@ func deleteCommand(c *client) *cobra.Command {
 		Short: "Remove an object; refused while others refer to it",
 		Args:  cobra.ExactArgs(2),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error {
-			resp, err := directoryv1.NewDirectoryServiceClient(conn).Delete(ctx, &directoryv1.DeleteRequest{
-				Kind: kindNamed(args[0]), Name: args[1], Revision: revision, DryRun: dryRun,
-			})
+			kind, err := kindNamed(args[0])
 			if err != nil {
 				return err
+			}
+			resp, err := directoryv1.NewDirectoryServiceClient(conn).Delete(ctx, &directoryv1.DeleteRequest{
+				Kind: kind, Name: args[1], Revision: revision, DryRun: dryRun,
+			})
+			if err != nil {
+				return refused(err)
 			}
 			if done, err := c.message(cmd.OutOrStdout(), resp); done {
 				return err
@@ -209,7 +216,7 @@ func diffCommand(c *client) *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "diff -f FILE",
-		Short: "Show what apply would change; exit 0 same, 1 different",
+		Short: "Show what apply would change; exit code 0 nothing, 1 something, 2 a file that is not valid",
 		Args:  cobra.NoArgs,
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, _ []string) error {
 			objs, err := readObjects(cmd, file)
@@ -231,7 +238,7 @@ func diffCommand(c *client) *cobra.Command {
 				}
 			}
 			if different > 0 {
-				return &failure{fmt.Errorf("%d objects differ", different), exitFailed}
+				return &failure{fmt.Errorf("%s would change", count(different, "object")), exitFailed}
 			}
 			return nil
 		}),
@@ -242,6 +249,9 @@ func diffCommand(c *client) *cobra.Command {
 }
 
 func printDiff(w io.Writer, ch *directoryv1.Change) error {
+	if ch.GetBefore() == nil {
+		ch.GetAfter().GetMetadata().Guid = "" // given anew at each try, until it is applied
+	}
 	before, err := text(ch.GetBefore())
 	if err != nil {
 		return err

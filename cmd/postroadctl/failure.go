@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -39,6 +40,8 @@ func failed(err error) error {
 	}
 	code := exitFailed
 	switch s.Code() {
+	case codes.InvalidArgument:
+		code = exitUsage
 	case codes.NotFound:
 		code = exitNotFound
 	case codes.Aborted, codes.AlreadyExists, codes.FailedPrecondition:
@@ -46,5 +49,23 @@ func failed(err error) error {
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
 		code = exitUnavailable
 	}
-	return &failure{errors.New(s.Message()), code}
+	return &failure{errors.New(plain(s.Message())), code}
+}
+
+// refused is for changes: that the directory's rules forbid one is no wrong usage.
+func refused(err error) error {
+	if s, ok := status.FromError(err); ok && s.Code() == codes.InvalidArgument {
+		return &failure{errors.New(s.Message()), exitFailed}
+	}
+	return err
+}
+
+// plain removes gRPC's frame from the reason why a node was not reached.
+func plain(text string) string {
+	inner, found := strings.CutPrefix(text, `connection error: desc = "transport: `)
+	if !found {
+		return text
+	}
+	inner = strings.TrimPrefix(strings.TrimSuffix(inner, `"`), "Error while dialing: ")
+	return "the node cannot be reached: " + inner
 }

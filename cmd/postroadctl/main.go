@@ -75,7 +75,9 @@ Tables are for people and may change; -o json and -o yaml are for programs.`,
 }
 
 func group(noun, short string, verbs ...*cobra.Command) *cobra.Command {
-	cmd := &cobra.Command{Use: noun, Short: short}
+	// With a Run of its own a wrong verb is an error, not a reason to print help.
+	cmd := &cobra.Command{Use: noun + " VERB", Short: short, Args: cobra.NoArgs, DisableFlagsInUseLine: true,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(verbs...)
 	return cmd
 }

@@ -37,7 +37,7 @@ func queueList(c *client) *cobra.Command {
 					oldest = age(q.GetOldestAgeMs())
 				}
 				row := []string{q.GetId(), q.GetNode(), q.GetKind(), dash(q.GetDestination()), dash(q.GetNextHop()),
-					word(q.GetState().String(), "STATE_"), fmt.Sprint(q.GetMessages()), oldest, when(q.GetNextAttemptUnixMs(), now), dash(q.GetWaitingFor())}
+					queueState(q), fmt.Sprint(q.GetMessages()), oldest, when(q.GetNextAttemptUnixMs(), now), dash(q.GetWaitingFor())}
 				if c.format == "wide" {
 					row = append(row, dash(q.GetConnector()), dash(q.GetClass()), fmt.Sprint(q.GetConnections()), dash(q.GetLastError()))
 				}
@@ -53,6 +53,15 @@ func queueList(c *client) *cobra.Command {
 	cmd.Flags().BoolVar(&oneNode, "one", false, "only the node that is asked")
 	cmd.Flags().BoolVar(&busy, "busy", false, "only queues with messages")
 	return cmd
+}
+
+// queueState is the state in a word. A queue without a link of its own is
+// ready whenever it may move; with mail in it and a reason it waits.
+func queueState(q *queuev1.Queue) string {
+	if q.GetState() == queuev1.State_STATE_READY && q.GetMessages() > 0 && q.GetWaitingFor() != "" {
+		return "waiting"
+	}
+	return word(q.GetState().String(), "STATE_")
 }
 
 func queueMessages(c *client) *cobra.Command {
@@ -101,7 +110,11 @@ func queueRetry(c *client) *cobra.Command {
 			if done, err := c.message(cmd.OutOrStdout(), m); done {
 				return err
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d links try now\n", m.GetLinks())
+			if m.GetLinks() == 0 {
+				fmt.Fprintln(cmd.OutOrStdout(), "no link was waiting for its next try")
+				return nil
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s tried now\n", count(int(m.GetLinks()), "link"))
 			return nil
 		}),
 	}

@@ -47,27 +47,45 @@ func explain(w io.Writer, m *topologyv1.ExplainResponse) {
 		fmt.Fprintf(w, "  %s\n", l)
 	}
 	for _, r := range m.GetRoutes() {
-		fmt.Fprintf(w, "\n%s: %s", r.GetRecipient(), r.GetResult())
-		if r.GetNextHop() != "" {
-			fmt.Fprintf(w, ", next hop %s", r.GetNextHop())
-		}
-		if r.GetConnector() != "" {
-			fmt.Fprintf(w, " over %s", r.GetConnector())
-		}
+		fmt.Fprintf(w, "\n%s: %s", r.GetRecipient(), way(r))
 		if len(r.GetPath()) > 1 {
 			fmt.Fprintf(w, ", cost %d: %s", r.GetCost(), strings.Join(r.GetPath(), " → "))
 		}
 		fmt.Fprintln(w)
 		for _, l := range r.GetReasons() {
-			fmt.Fprintf(w, "  %s\n", l)
+			if l != "" {
+				fmt.Fprintf(w, "  %s\n", l)
+			}
 		}
 		for _, k := range r.GetCandidates() {
 			fmt.Fprintf(w, "  %s %-18s %s\n", chosen(k.GetChosen()), k.GetConnector(), candidate(k))
 		}
 		for _, b := range r.GetBridgeheads() {
-			fmt.Fprintf(w, "  %s bridgehead %-12s weight %016x %s %s\n", chosen(b.GetChosen()), b.GetServer(), b.GetWeight(), upDown(b.GetUp()), b.GetReason())
+			fmt.Fprintf(w, "  %s bridgehead %-7s %s; weight %016x; %s\n", chosen(b.GetChosen()), b.GetServer(), upDown(b.GetUp()), b.GetWeight(), b.GetReason())
 		}
 	}
+}
+
+// way is the result in words.
+func way(r *topologyv1.Route) string {
+	var s string
+	switch r.GetResult() {
+	case "local":
+		return "local delivery"
+	case "failed", "unreachable":
+		return r.GetResult()
+	case "node":
+		s = "to node " + r.GetNextHop()
+	default:
+		s = "by " + r.GetResult()
+		if hop := r.GetNextHop(); hop != "" && hop != r.GetConnector() && hop != r.GetResult() {
+			s += " " + hop
+		}
+	}
+	if r.GetConnector() != "" {
+		s += " over " + r.GetConnector()
+	}
+	return s
 }
 
 func candidate(k *topologyv1.Candidate) string {

@@ -48,7 +48,7 @@ func trackFind(c *client) *cobra.Command {
 			if done, err := c.message(cmd.OutOrStdout(), m); done {
 				return err
 			}
-			return c.events(cmd.OutOrStdout(), m.GetEvents())
+			return c.found(cmd.OutOrStdout(), m.GetEvents())
 		}),
 	}
 	f := cmd.Flags()
@@ -61,18 +61,9 @@ func trackFind(c *client) *cobra.Command {
 
 func (c *client) events(w io.Writer, events []*trackingv1.Event) error {
 	var rows [][]string
-	for i, e := range events {
-		later := "+0.0 ms"
-		if i > 0 {
-			later = fmt.Sprintf("+%.1f ms", float64(e.GetTimeUnixUs()-events[0].GetTimeUnixUs())/1000)
-		}
-		over := e.GetPeer()
-		if e.GetConnector() != "" {
-			over += " over " + e.GetConnector()
-		}
-		detail := strings.TrimSpace(e.GetStatus() + " " + e.GetDetail())
-		row := []string{time.UnixMicro(e.GetTimeUnixUs()).Format("15:04:05.000"), later, e.GetNode(),
-			strings.TrimPrefix(e.GetKind().String(), "EVENT_KIND_"), dash(strings.Join(e.GetRecipients(), ", ")), dash(over), dash(detail)}
+	for _, e := range events {
+		row := []string{time.UnixMicro(e.GetTimeUnixUs()).Format("15:04:05.000"), later(e.GetTimeUnixUs() - events[0].GetTimeUnixUs()), e.GetNode(),
+			eventKind(e), dash(strings.Join(e.GetRecipients(), ", ")), dash(over(e)), dash(detail(e))}
 		if c.format == "wide" {
 			row = append(row, e.GetQueueId(), e.GetOriginId(), fmt.Sprint(e.GetTableVersion()), dash(e.GetLinkedId()))
 		}
@@ -83,4 +74,53 @@ func (c *client) events(w io.Writer, events []*trackingv1.Event) error {
 		header += "\tQUEUE ID\tORIGIN ID\tTABLE\tLINKED"
 	}
 	return c.table(w, header, rows)
+}
+
+// found lists events of many messages: who wrote to whom, and the ID to follow.
+func (c *client) found(w io.Writer, events []*trackingv1.Event) error {
+	var rows [][]string
+	for _, e := range events {
+		row := []string{time.UnixMicro(e.GetTimeUnixUs()).Format("2006-01-02 15:04:05.000"), eventKind(e), "<" + e.GetSender() + ">",
+			dash(strings.Join(e.GetRecipients(), ", ")), dash(over(e)), "<" + e.GetMessageId() + ">"}
+		if c.format == "wide" {
+			row = append(row, e.GetQueueId(), e.GetOriginId(), dash(detail(e)))
+		}
+		rows = append(rows, row)
+	}
+	header := "TIME\tEVENT\tSENDER\tRECIPIENTS\tPEER\tMESSAGE-ID"
+	if c.format == "wide" {
+		header += "\tQUEUE ID\tORIGIN ID\tDETAIL"
+	}
+	return c.table(w, header, rows)
+}
+
+func eventKind(e *trackingv1.Event) string {
+	return strings.TrimPrefix(e.GetKind().String(), "EVENT_KIND_")
+}
+
+func over(e *trackingv1.Event) string {
+	if e.GetConnector() == "" || e.GetConnector() == e.GetPeer() {
+		return e.GetPeer()
+	}
+	return e.GetPeer() + " over " + e.GetConnector()
+}
+
+// detail leaves the status out where the reply that is quoted has it.
+func detail(e *trackingv1.Event) string {
+	if strings.Contains(e.GetDetail(), e.GetStatus()) {
+		return e.GetDetail()
+	}
+	return strings.TrimSpace(e.GetStatus() + " " + e.GetDetail())
+}
+
+// later is the time since the first event, in the unit that fits.
+func later(us int64) string {
+	d := time.Duration(us) * time.Microsecond
+	switch {
+	case d < time.Second:
+		return fmt.Sprintf("+%.1f ms", float64(us)/1000)
+	case d < time.Minute:
+		return fmt.Sprintf("+%.1f s", d.Seconds())
+	}
+	return "+" + d.Round(time.Second).String()
 }

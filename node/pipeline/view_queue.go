@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/postroad/postroad/node/mail"
@@ -78,6 +80,9 @@ func unixMS(t time.Time) int64 {
 
 // Messages lists waiting messages.
 func (p *Pipeline) Messages(id string, limit int) ([]*queuev1.Message, error) {
+	if err := p.known(id); err != nil {
+		return nil, err
+	}
 	list, err := p.queues.Messages(id, limit)
 	if err != nil {
 		return nil, err
@@ -94,4 +99,18 @@ func (p *Pipeline) Messages(id string, limit int) ([]*queuev1.Message, error) {
 }
 
 // Retry makes waiting links try now.
-func (p *Pipeline) Retry(id string) (int, error) { return p.queues.Retry(id), nil }
+func (p *Pipeline) Retry(id string) (int, error) {
+	if err := p.known(id); err != nil {
+		return 0, err
+	}
+	return p.queues.Retry(id), nil
+}
+
+// known refuses a queue that is not here: each node has queues of its own, and
+// nothing done to none of them looks like success.
+func (p *Pipeline) known(id string) error {
+	if id == "" || slices.ContainsFunc(p.queues.List(), func(q queue.Info) bool { return q.ID == id }) {
+		return nil
+	}
+	return fmt.Errorf("queue: %s has no queue %q; `postroadctl queue list` shows the queues of all nodes, ask the one that has it", p.cfg.Self.Name, id)
+}
