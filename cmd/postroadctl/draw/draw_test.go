@@ -1,0 +1,213 @@
+package draw
+
+import (
+	"bytes"
+	"encoding/xml"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	topologyv1 "github.com/postroad/postroad/proto/postroad/topology/v1"
+)
+
+var update = flag.Bool("update", false, "write the golden files")
+
+var renderers = map[string]func(io.Writer, *topologyv1.ShowResponse) error{"txt": Text, "dot": Dot, "mmd": Mermaid, "svg": SVG}
+
+func group(name string, servers ...string) *topologyv1.Group {
+	g := &topologyv1.Group{Name: name}
+	for _, s := range servers {
+		server, state, ok := strings.Cut(s, " ")
+		if !ok {
+			state = "up"
+		}
+		g.Servers = append(g.Servers, &topologyv1.Server{Name: server, State: state})
+	}
+	return g
+}
+
+func link(from, to string, cost int32) *topologyv1.Connector {
+	return &topologyv1.Connector{
+		Name: from + "-" + to, Kind: "RoutingGroupConnector", SourceGroup: from, TargetGroup: to, Cost: cost, Up: true,
+		Bridgeheads: []*topologyv1.Bridgehead{{Server: from + "-1", Up: true}}, RemoteBridgeheads: []string{to + "-1"},
+	}
+}
+
+func both(a, b string, cost int32) []*topologyv1.Connector {
+	return []*topologyv1.Connector{link(a, b, cost), link(b, a, cost)}
+}
+
+func exit(name, from string, spaces ...string) *topologyv1.Connector {
+	return &topologyv1.Connector{
+		Name: name, Kind: "SMTPConnector", SourceGroup: from, Up: true, AddressSpaces: spaces,
+		Bridgeheads: []*topologyv1.Bridgehead{{Server: from + "-1", Up: true}}, SmartHosts: []string{"relay.example:25"},
+	}
+}
+
+// threeSites has one of everything: a link that is down, a disabled one, a
+// queue, two links side by side, servers that are not up, special characters.
+func threeSites() *topologyv1.ShowResponse {
+	m := &topologyv1.ShowResponse{
+		Node: "paris-1", TableVersion: 12, DirectoryRevision: 34,
+		Groups: []*topologyv1.Group{
+			group("paris", "paris-1", "paris-2"), group("berlin", "berlin-1 down", "berlin-2"), group("oslo", "oslo-1 suspect"), group(`R&D "lab" <x>`, "lab-1 unknown"),
+		},
+	}
+	m.Groups[0].Servers[1].Drain = "soft"
+	m.Connectors = append(m.Connectors, both("paris", "berlin", 10)...)
+	m.Connectors = append(m.Connectors, both("berlin", "oslo", 10)...)
+	m.Connectors = append(m.Connectors, both("paris", "oslo", 30)...)
+	down := m.Connectors[4]
+	down.Up, down.Reason, down.Queued = false, "down: paris-1: connection refused", 17
+	down.Bridgeheads[0].Up, down.Bridgeheads[0].Reason = false, "connection refused"
+	second := link("paris", "berlin", 20)
+	second.Name, second.Disabled, second.Up = "paris-berlin-2", true, false
+	m.Connectors = append(m.Connectors, second, exit("internet", "paris", "SMTP:*;1"),
+		exit("partners", "oslo", "SMTP:*.a.example;1", "SMTP:*.b.example;1", "SMTP:*.c.example;1", "SMTP:*.d.example;1", "X400:c=no;5"),
+		link("oslo", "nowhere", 1))
+	return m
+}
+
+// thirtyGroups is four hubs that all know each other, sites around them, some of
+// which have a second way, and exits.
+func thirtyGroups() *topologyv1.ShowResponse {
+	r := rand.New(rand.NewPCG(3, 4))
+	m := &topologyv1.ShowResponse{Node: "hub0-1", TableVersion: 871, DirectoryRevision: 5012}
+	var hubs, sites []string
+	for h := range 4 {
+		name := fmt.Sprintf("hub%d", h)
+		hubs = append(hubs, name)
+		m.Groups = append(m.Groups, group(name, name+"-1", name+"-2", name+"-3"))
+		for g := range h {
+			m.Connectors = append(m.Connectors, both(hubs[g], name, int32(5+r.IntN(10)))...)
+		}
+		m.Connectors = append(m.Connectors, exit("out-"+name, name, "SMTP:*;10"))
+	}
+	for s := range 26 {
+		name := fmt.Sprintf("site%02d", s)
+		servers := []string{name + "-1", name + "-2"}[:1+r.IntN(2)]
+		m.Groups = append(m.Groups, group(name, servers...))
+		m.Connectors = append(m.Connectors, both(hubs[s%4], name, int32(10+r.IntN(40)))...)
+		if s%5 == 0 && s > 0 {
+			m.Connectors = append(m.Connectors, both(sites[r.IntN(len(sites))], name, 60)...)
+		}
+		sites = append(sites, name)
+	}
+	for i := 0; i < len(m.Connectors); i += 11 {
+		m.Connectors[i].Up, m.Connectors[i].Queued = false, int64(i)
+	}
+	return m
+}
+
+func TestGolden(t *testing.T) {
+	for ext, render := range renderers {
+		t.Run(ext, func(t *testing.T) {
+			var got bytes.Buffer
+			if err := render(&got, threeSites()); err != nil {
+				t.Fatal(err)
+			}
+			golden := filepath.Join("testdata", "three-sites."+ext)
+			if *update {
+				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got.Bytes(), want) {
+				t.Errorf("the picture changed; look at it, and -update if it should\n%s", got.String())
+			}
+		})
+	}
+}
+
+// TestEmpty: a node without a catalog draws nothing, and does not fail.
+func TestEmpty(t *testing.T) {
+	for ext, render := range renderers {
+		var b bytes.Buffer
+		if err := render(&b, &topologyv1.ShowResponse{Node: "alone"}); err != nil || b.Len() == 0 {
+			t.Errorf("%s: %d octets, %v", ext, b.Len(), err)
+		}
+	}
+}
+
+func TestSVGIsXML(t *testing.T) {
+	for _, m := range []*topologyv1.ShowResponse{threeSites(), thirtyGroups(), {}} {
+		var b bytes.Buffer
+		if err := SVG(&b, m); err != nil {
+			t.Fatal(err)
+		}
+		for d := xml.NewDecoder(&b); ; {
+			if _, err := d.Token(); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// TestReadable: with thirty groups no box lies over another, every arrow is
+// drawn, nearly none runs through a foreign box, and labels can be read.
+func TestReadable(t *testing.T) {
+	p := newPicture(newChart(thirtyGroups()))
+	for i, a := range p.boxes {
+		for _, b := range p.boxes[:i] {
+			if x, y := a.overlap(b); x > 0 && y > 0 {
+				t.Errorf("box %d lies over another", i)
+			}
+		}
+		if a.mid.x-a.w < 0 || a.mid.y-a.h < header || a.mid.x+a.w > p.width || a.mid.y+a.h > p.height-footer {
+			t.Errorf("box %d is out of the frame", i)
+		}
+	}
+	through, hidden := 0, 0
+	for i := range p.edges {
+		if !p.drawn[i] {
+			t.Errorf("no arrow for %s", p.edges[i].connector.GetName())
+		}
+		if p.arrows[i].hits(p.boxes, p.edges[i].from, p.edges[i].to, 0) > 0 {
+			through++
+		}
+		for _, list := range [][]rect{p.boxes, p.labels[:i]} {
+			for _, b := range list {
+				if x, y := p.labels[i].overlap(b); p.labels[i].w > 0 && b.w > 0 && x > 4 && y > 4 {
+					hidden++
+				}
+			}
+		}
+	}
+	if n := len(p.edges); through > n/20 || hidden > n/20 {
+		t.Errorf("of %d arrows %d run through boxes and %d labels hide something", n, through, hidden)
+	}
+}
+
+// TestSameAgain: equal maps give equal pictures.
+func TestSameAgain(t *testing.T) {
+	var a, b bytes.Buffer
+	for _, w := range []io.Writer{&a, &b} {
+		if err := SVG(w, thirtyGroups()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.Equal(a.Bytes(), b.Bytes()) {
+		t.Error("two pictures of one map differ")
+	}
+}
+
+func BenchmarkSVG30(b *testing.B) {
+	m := thirtyGroups()
+	for b.Loop() {
+		if err := SVG(io.Discard, m); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package draw
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"unicode/utf8"
+
+	topologyv1 "github.com/postroad/postroad/proto/postroad/topology/v1"
+)
+
+// Text shows the groups as boxes and below them one line for each connector.
+func Text(w io.Writer, m *topologyv1.ShowResponse) error {
+	boxes(w, m.GetGroups())
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, k := range m.GetConnectors() {
+		to := k.GetTargetGroup()
+		if to == "" {
+			to = strings.Join(k.GetAddressSpaces(), " ")
+		}
+		line := "──"
+		if !k.GetUp() {
+			line = "╌╌"
+		}
+		e := edge{connector: k}
+		state := strings.ToUpper(e.state())
+		if n := k.GetQueued(); n > 0 {
+			state += fmt.Sprintf(" %d queued", n)
+		}
+		fmt.Fprintf(t, "%s\t%s%4d %s▶\t%s\t%s\t%s\t%s\n", k.GetSourceGroup(), line, k.GetCost(), line, to, state, k.GetName(), carriers(k))
+	}
+	return t.Flush()
+}
+
+// carriers tells which servers send and who receives.
+func carriers(k *topologyv1.Connector) string {
+	var from []string
+	for _, b := range k.GetBridgeheads() {
+		s := b.GetServer()
+		if !b.GetUp() {
+			s += " DOWN (" + b.GetReason() + ")"
+		}
+		from = append(from, s)
+	}
+	to := k.GetRemoteBridgeheads()
+	if len(to) == 0 {
+		to = k.GetSmartHosts()
+	}
+	if len(to) == 0 {
+		to = []string{k.GetKind()}
+	}
+	s := strings.Join(from, ", ") + " → " + strings.Join(to, ", ")
+	if k.GetReason() != "" {
+		s += ": " + k.GetReason()
+	}
+	return s
+}
+
+// boxes draws the groups side by side, as many in a row as 100 columns hold.
+func boxes(w io.Writer, groups []*topologyv1.Group) {
+	const columns = 100
+	var row [][]string
+	width := 0
+	for _, g := range groups {
+		b := box(g)
+		if n := utf8.RuneCountInString(b[0]) + 2; width+n > columns && len(row) > 0 {
+			printRow(w, row)
+			row, width = nil, 0
+		}
+		row = append(row, b)
+		width += utf8.RuneCountInString(b[0]) + 2
+	}
+	printRow(w, row)
+	fmt.Fprintln(w)
+}
+
+func box(g *topologyv1.Group) []string {
+	inner := utf8.RuneCountInString(g.GetName()) + 2
+	var lines []string
+	for _, s := range g.GetServers() {
+		l := fmt.Sprintf("%s %s  %s", serverMark(s), s.GetName(), s.GetState())
+		if s.GetDrain() != "" {
+			l += ", " + s.GetDrain()
+		}
+		lines = append(lines, l)
+		inner = max(inner, utf8.RuneCountInString(l))
+	}
+	pad := func(s, fill string) string { return s + strings.Repeat(fill, inner-utf8.RuneCountInString(s)) }
+	out := []string{"┌" + pad("─ "+g.GetName()+" ", "─") + "──┐"}
+	for _, l := range lines {
+		out = append(out, "│ "+pad(l, " ")+" │")
+	}
+	return append(out, "└"+pad("", "─")+"──┘")
+}
+
+func printRow(w io.Writer, row [][]string) {
+	height := 0
+	for _, b := range row {
+		height = max(height, len(b))
+	}
+	for i := range height {
+		var line strings.Builder
+		for _, b := range row {
+			s := strings.Repeat(" ", utf8.RuneCountInString(b[0]))
+			if i < len(b) {
+				s = b[i]
+			}
+			line.WriteString(s + "  ")
+		}
+		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
+	}
+}
