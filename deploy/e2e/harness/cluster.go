@@ -146,11 +146,13 @@ func (c *Cluster) Kill(name string) {
 	c.Signal(c.Node(name).PID, syscall.SIGKILL)
 }
 
-// KillIfAlive sends SIGKILL to a node that has a process; a node that is dead and
-// waits for its restart is left alone.
-func (c *Cluster) KillIfAlive(name string) bool {
+// KillUp sends SIGKILL to `postroad up` itself. Its nodes may live a little longer.
+func (c *Cluster) KillUp() {
 	c.t.Helper()
-	return syscall.Kill(c.Node(name).PID, syscall.SIGKILL) == nil
+	if err := c.cmd.Process.Kill(); err != nil {
+		c.t.Fatal(err)
+	}
+	<-c.done
 }
 
 // Signal sends a signal to a process of the cluster; after SIGKILL it waits

@@ -1,0 +1,100 @@
+package crash
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/postroad/postroad/deploy/e2e/harness"
+)
+
+// event is what this package reads of a line of message tracking.
+type event struct {
+	At         int64    `json:"at"` // Unix time in microseconds
+	Event      string   `json:"event"`
+	MessageID  string   `json:"message_id"`
+	Recipients []string `json:"recipients"`
+}
+
+// life is the time of one copy, from the first event of its message to its last delivery.
+type life struct {
+	deliveries int
+	begin, end time.Time
+}
+
+// explainRepetitions counts the copies that were stored more than once, the
+// second over the first. That may happen to what was in flight when a process
+// died, and to nothing else: so a process must have died in that copy's life.
+func explainRepetitions(t *testing.T, c *harness.Cluster, kills []time.Time) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(c.Data, "nodes", "*", "tracking", "*.jsonl"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no tracking files (%v)", err)
+	}
+	born := make(map[string]time.Time)
+	lives := make(map[string]*life)
+	for _, path := range files {
+		read(t, path, func(e event) {
+			at := time.UnixMicro(e.At)
+			if b, ok := born[e.MessageID]; !ok || at.Before(b) {
+				born[e.MessageID] = at
+			}
+			if e.Event != "DELIVER" {
+				return
+			}
+			for _, r := range e.Recipients {
+				key := e.MessageID + " " + r
+				if lives[key] == nil {
+					lives[key] = new(life)
+				}
+				lives[key].deliveries++
+				if at.After(lives[key].end) {
+					lives[key].end = at
+				}
+			}
+		})
+	}
+	repeated := 0
+	for key, l := range lives {
+		if l.deliveries < 2 {
+			continue
+		}
+		repeated += l.deliveries - 1
+		id := key[:slices.Index([]byte(key), ' ')]
+		const clock = 100 * time.Millisecond // between the kill and the note of it
+		if !slices.ContainsFunc(kills, func(k time.Time) bool {
+			return k.After(born[id].Add(-clock)) && k.Before(l.end.Add(clock))
+		}) {
+			t.Errorf("%s was stored %d times between %v and %v, and no process died then", key, l.deliveries, born[id], l.end)
+		}
+	}
+	t.Logf("%d of %d copies were stored again over the first, in flight when a process died", repeated, len(lives))
+	if repeated > len(lives)/10 {
+		t.Errorf("more than what can have been in flight")
+	}
+}
+
+// read gives the events of a file; a line that a kill cut short is passed over.
+func read(t *testing.T, path string, with func(event)) {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		var e event
+		if json.Unmarshal(lines.Bytes(), &e) == nil && e.MessageID != "" {
+			with(e)
+		}
+	}
+	if err := lines.Err(); err != nil {
+		t.Errorf("%s: %v", path, err)
+	}
+}
