@@ -43,7 +43,7 @@ func (c *client) linkStateEntry(w io.Writer, m *linkstatev1.GetResponse) error {
 	}
 	if err := c.table(w, "FIELD\tVALUE", [][]string{
 		{"server", e.GetServer()}, {"group", e.GetGroup()}, {"state", state},
-		{"since", when(r.GetSinceUnixMs(), now)}, {"seen here", when(now.UnixMilli()-e.GetAgeMs(), now)},
+		{"changed", ago(r.GetSinceUnixMs(), now)}, {"seen here", age(e.GetAgeMs()) + " ago"},
 		{"incarnation", fmt.Sprint(r.GetIncarnation())}, {"sequence", fmt.Sprint(r.GetSequence())},
 		{"drain", drain}, {"version", dash(r.GetVersion())}, {"as known to", m.GetNode()},
 	}); err != nil || c.format == "name" || len(e.GetConnectors()) == 0 {
@@ -52,9 +52,17 @@ func (c *client) linkStateEntry(w io.Writer, m *linkstatev1.GetResponse) error {
 	fmt.Fprintln(w)
 	var rows [][]string
 	for _, k := range e.GetConnectors() {
-		rows = append(rows, []string{k.GetConnector(), upDown(k.GetUp()), when(k.GetSinceUnixMs(), now), dash(linkReason(k))})
+		rows = append(rows, []string{k.GetConnector(), upDown(k.GetUp()), ago(k.GetSinceUnixMs(), now), dash(linkReason(k))})
 	}
 	return c.table(w, "CONNECTOR\tSTATE\tSINCE\tREASON", rows)
+}
+
+// ago is the distance to a Unix time in milliseconds, by this host's clock.
+func ago(ms int64, now time.Time) string {
+	if ms == 0 {
+		return "-"
+	}
+	return age(max(now.UnixMilli()-ms, 0)) + " ago"
 }
 
 func linkstateDiff(c *client) *cobra.Command {

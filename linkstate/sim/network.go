@@ -24,6 +24,7 @@ func (n *node) dial(peer linkstate.GUID, run int) {
 		}
 		n.w.serial++
 		epoch := n.w.serial
+		n.w.detail("%s and %s are connected", label(n.server), label(peer))
 		other.open(n.server, epoch)
 		n.open(peer, epoch)
 	})
@@ -52,6 +53,7 @@ func (n *node) closed(peer linkstate.GUID, epoch int) {
 		return
 	}
 	delete(n.stream, peer)
+	n.w.detail("%s lost its stream to %s", label(n.server), label(peer))
 	n.perform(n.machine.PeerLost(peer, n.clock()))
 	if n.wants[peer] {
 		n.dial(peer, n.run)
@@ -68,10 +70,7 @@ func (w *World) reach(a, b *node) bool {
 func (w *World) usable(n *node, connector linkstate.GUID) bool {
 	for _, c := range n.members.Connectors {
 		if c.GUID == connector {
-			if len(c.Remote) == 0 {
-				return !w.broken[connector]
-			}
-			return slices.ContainsFunc(c.Remote, func(r linkstate.GUID) bool { return w.reach(n, w.node(r)) })
+			return !w.broken[connector] && (len(c.Remote) == 0 || slices.ContainsFunc(c.Remote, func(r linkstate.GUID) bool { return w.reach(n, w.node(r)) }))
 		}
 	}
 	return false

@@ -29,7 +29,10 @@ type node struct {
 }
 
 func (w *World) addNode(server linkstate.GUID) *node {
-	n := &node{w: w, server: server, skew: w.upTo(20*time.Second) - 10*time.Second, members: w.directory}
+	n := &node{w: w, server: server, members: w.directory}
+	if !w.scripted {
+		n.skew = w.upTo(20*time.Second) - 10*time.Second
+	}
 	w.nodes = append(w.nodes, n)
 	return n
 }
@@ -61,7 +64,7 @@ func (w *World) start(n *node) {
 	n.configure()
 	n.ticking(n.run)
 	for _, c := range n.members.Connectors {
-		if slices.Contains(c.Local, n.server) {
+		if slices.Contains(c.Local, n.server) && !w.scripted {
 			n.mailing(c.GUID, n.run)
 		}
 	}
@@ -121,6 +124,7 @@ func (n *node) perform(effects []linkstate.Effect) {
 			n.w.send(n, e.Peer, e.Frame)
 		case linkstate.Probe:
 			run := n.run
+			n.w.detail("%s probes %s", label(n.server), label(e.Connector))
 			n.w.after(2*n.w.delay(), func() {
 				if n.run == run && n.machine != nil {
 					n.result(e.Connector, n.w.usable(n, e.Connector))
@@ -145,8 +149,7 @@ func (n *node) check() {
 		if before == r {
 			continue
 		}
-		n.w.note("%s learns of %s: incarnation %d sequence %d %s, down: %s",
-			label(n.server), label(r.Server), r.Incarnation, r.Sequence, r.Status, downOf(r))
+		n.w.note("%s: %s", label(n.server), n.w.statement(r))
 		n.checkRecord(before, r)
 	}
 	n.last = table
@@ -180,12 +183,22 @@ func (n *node) broken(format string, args ...any) {
 	}
 }
 
-func downOf(r *linkstate.Record) []string {
-	var down []string
-	for _, c := range r.Connectors {
-		if c.Down {
-			down = append(down, label(c.Connector))
+// statement is a record in words. Incarnations are counted from the epoch.
+func (w *World) statement(r *linkstate.Record) string {
+	text := fmt.Sprintf("%s is %s", label(r.Server), r.Status)
+	if r.Incarnation > 0 {
+		text += fmt.Sprintf(" (%d.%d)", int64(r.Incarnation)-epoch.Unix(), r.Sequence)
+	}
+	if !r.Accuser.IsZero() {
+		text += ", says " + label(r.Accuser)
+	}
+	for i := range r.Connectors {
+		if c := &r.Connectors[i]; c.Down {
+			text += "; " + label(c.Connector) + " down"
+			if c.SuppressedUntil != 0 {
+				text += fmt.Sprintf(", suppressed until %.3fs", time.UnixMilli(c.SuppressedUntil).Sub(epoch).Seconds())
+			}
 		}
 	}
-	return down
+	return text
 }

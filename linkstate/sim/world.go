@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/postroad/postroad/linkstate"
@@ -36,29 +37,39 @@ type World struct {
 	// directory is the newest truth; nodes learn it one by one.
 	directory linkstate.Members
 	cut       map[[2]linkstate.GUID]bool // frames from [0] to [1] vanish
-	broken    map[linkstate.GUID]bool    // connectors to the outside that fail
+	broken    map[linkstate.GUID]bool    // connectors that fail, though servers may reach each other
 
 	lossy bool
-	trace []string
-	err   error // the first rule that was broken
+	// scripted: no mail but what the script sends, clocks that agree, a trace that
+	// tells everything.
+	scripted bool
+	trace    []string
+	err      error // the first rule that was broken
 }
 
 // New builds the organisation and starts every server at its own moment.
 func New(c Config) *World {
-	w := &World{
-		conf:   c,
-		random: rand.New(rand.NewPCG(c.Seed, 4711)),
-		now:    time.Unix(1_000_000_000, 0),
-		cut:    make(map[[2]linkstate.GUID]bool),
-		broken: make(map[linkstate.GUID]bool),
-		lossy:  true,
-	}
+	w := empty(c)
+	w.lossy = true
 	w.directory = w.organization()
 	for _, m := range w.directory.Servers {
 		n := w.addNode(m.Server)
 		w.after(w.upTo(2*time.Second), func() { w.start(n) })
 	}
 	return w
+}
+
+// epoch is when every world begins.
+var epoch = time.Unix(1_000_000_000, 0)
+
+func empty(c Config) *World {
+	return &World{
+		conf:   c,
+		random: rand.New(rand.NewPCG(c.Seed, 4711)),
+		now:    epoch,
+		cut:    make(map[[2]linkstate.GUID]bool),
+		broken: make(map[linkstate.GUID]bool),
+	}
 }
 
 // name makes a GUID that reads well in a trace and sorts at random, so that
@@ -164,11 +175,18 @@ func (w *World) Run(d time.Duration) error {
 const traceLength = 80
 
 func (w *World) note(format string, args ...any) {
-	line := fmt.Sprintf("%9.3fs ", w.now.Sub(time.Unix(1_000_000_000, 0)).Seconds()) + fmt.Sprintf(format, args...)
-	if len(w.trace) >= 2*traceLength {
+	line := fmt.Sprintf("%9.3fs ", w.now.Sub(epoch).Seconds()) + fmt.Sprintf(format, args...)
+	if len(w.trace) >= 2*traceLength && !w.scripted {
 		w.trace = slices.Clone(w.trace[len(w.trace)-traceLength:])
 	}
 	w.trace = append(w.trace, line)
+}
+
+// detail is a note that only the reader of a script wants.
+func (w *World) detail(format string, args ...any) {
+	if w.scripted {
+		w.note(format, args...)
+	}
 }
 
 // failure adds to an error what is needed to run it again and to read it.
@@ -183,5 +201,21 @@ func (w *World) failure(err error) error {
 	return fmt.Errorf("seed %d: %w; what happened before:%s", w.conf.Seed, err, text)
 }
 
-// label is the short name of a GUID made by World.name.
-func label(g linkstate.GUID) string { return fmt.Sprintf("%c%d", g[4], g[5]) }
+// label is the short name of a GUID made by World.name or by named.
+func label(g linkstate.GUID) string {
+	if g[15] == isNamed {
+		return strings.TrimRight(string(g[:15]), "\x00")
+	}
+	return fmt.Sprintf("%c%d", g[4], g[5])
+}
+
+// isNamed in the last byte marks a GUID that is a name.
+const isNamed = 0xff
+
+// named makes a GUID that is a name of at most 15 letters.
+func named(name string) linkstate.GUID {
+	var g linkstate.GUID
+	copy(g[:15], name)
+	g[15] = isNamed
+	return g
+}
