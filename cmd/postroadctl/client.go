@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,13 +58,12 @@ func envOr(name, fallback string) string {
 	return fallback
 }
 
-// run is the RunE of every command: connect, ask, print.
-func (c *client) run(ask func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error) func(*cobra.Command, []string) error {
+// run is the RunE of every command: connect, ask, print. formats are those that
+// this command has beside the usual ones.
+func (c *client) run(ask func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error, formats ...string) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
-		switch c.format {
-		case "table", "wide", "json", "yaml", "name":
-		default:
-			return fmt.Errorf("-o %s: must be table, wide, json, yaml or name", c.format)
+		if known := append(formats, "table", "wide", "json", "yaml", "name"); !slices.Contains(known, c.format) {
+			return fmt.Errorf("-o %s: must be one of %s", c.format, strings.Join(known, ", "))
 		}
 		conn, err := c.dial(cmd.Context())
 		if err != nil {

@@ -217,7 +217,10 @@ func diffCommand(c *client) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff -f FILE",
 		Short: "Show what apply would change; exit code 0 nothing, 1 something, 2 a file that is not valid",
-		Args:  cobra.NoArgs,
+		Long: `Show what apply would change, object by object, and which ways mail would take
+then (see topology whatif). Exit code 0 nothing, 1 something, 2 a file that is not
+valid.`,
+		Args: cobra.NoArgs,
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, _ []string) error {
 			objs, err := readObjects(cmd, file)
 			if err != nil {
@@ -236,6 +239,9 @@ func diffCommand(c *client) *cobra.Command {
 				if err := printDiff(cmd.OutOrStdout(), ch); err != nil {
 					return err
 				}
+			}
+			if err := effectsOf(ctx, cmd.OutOrStdout(), c, conn, resp.GetChanges()); err != nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "what would become of the ways of mail is not known: %v\n", failed(err))
 			}
 			if different > 0 {
 				return &failure{fmt.Errorf("%s would change", count(different, "object")), exitFailed}

@@ -63,8 +63,8 @@ Tables are for people and may change; -o json and -o yaml are for programs.`,
 	c.flags(root.PersistentFlags())
 	root.AddCommand(
 		applyCommand(c), getCommand(c), deleteCommand(c), diffCommand(c),
-		group("topology", "The map: groups, connectors, costs, states", topologyShow(c)),
-		group("route", "Why mail goes where it goes", routeExplain(c)),
+		group("topology", "The map: groups, connectors, costs, states", topologyShow(c), topologyWhatIf(c)),
+		group("route", "Why mail goes where it goes", routeExplain(c), routeLog(c)),
 		group("queue", "Queues and what they wait for", queueList(c), queueMessages(c), queueRetry(c)),
 		group("track", "What became of a message", trackFollow(c), trackFind(c)),
 		group("linkstate", "What every node knows of every link",

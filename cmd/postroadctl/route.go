@@ -34,7 +34,6 @@ func routeExplain(c *client) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&req.From, "from", "", "server whose view is wanted (default: the node that is asked)")
-	f.StringVar(&req.Sender, "sender", "", "sender's address")
 	f.Int64Var(&req.Size, "size", 0, "message size in octets")
 	f.StringVar(&req.Priority, "priority", "", "low, normal or high")
 	f.BoolVar(&req.System, "system", false, "a report or another message of the transport itself")

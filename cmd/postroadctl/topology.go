@@ -4,21 +4,28 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strings"
-	"text/tabwriter"
-	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
 
+	"github.com/postroad/postroad/cmd/postroadctl/draw"
 	topologyv1 "github.com/postroad/postroad/proto/postroad/topology/v1"
 )
+
+// pictures are the forms in which only the map can be shown.
+var pictures = map[string]func(io.Writer, *topologyv1.ShowResponse) error{
+	"dot": draw.Dot, "mermaid": draw.Mermaid, "svg": draw.SVG, "text": drawText,
+}
 
 func topologyShow(c *client) *cobra.Command {
 	return &cobra.Command{
 		Use:   "show",
 		Short: "Draw groups, connectors, costs and states",
-		Args:  cobra.NoArgs,
+		Long: `Draw groups, connectors, costs and states as the asked node sees them, with the
+messages that wait on it for each connector. -o text (as without -o) draws for the
+terminal, -o dot for Graphviz, -o mermaid for wikis, -o svg a picture.`,
+		Example: "  postroadctl topology show --watch\n  postroadctl topology show -o svg > map.svg",
+		Args:    cobra.NoArgs,
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, _ []string) error {
 			m, err := topologyv1.NewTopologyServiceClient(conn).Show(ctx, &topologyv1.ShowRequest{})
 			if err != nil {
@@ -27,113 +34,16 @@ func topologyShow(c *client) *cobra.Command {
 			if done, err := c.message(cmd.OutOrStdout(), m); done {
 				return err
 			}
-			return draw(cmd.OutOrStdout(), m)
-		}),
+			if render, ok := pictures[c.format]; ok {
+				return render(cmd.OutOrStdout(), m)
+			}
+			return drawText(cmd.OutOrStdout(), m)
+		}, "text", "dot", "mermaid", "svg"),
 	}
 }
 
-// draw shows the groups as boxes and the connectors as arrows between them.
-func draw(w io.Writer, m *topologyv1.ShowResponse) error {
+func drawText(w io.Writer, m *topologyv1.ShowResponse) error {
 	fmt.Fprintf(w, "The organisation as %s sees it: routing table %d, directory revision %d, catalog %s old\n\n",
 		m.GetNode(), m.GetTableVersion(), m.GetDirectoryRevision(), age(m.GetCatalogAgeMs()))
-	boxes(w, m.GetGroups())
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	for _, k := range m.GetConnectors() {
-		to := k.GetTargetGroup()
-		if to == "" {
-			to = strings.Join(k.GetAddressSpaces(), " ")
-		}
-		line, state := "──", upDown(k.GetUp())
-		if !k.GetUp() {
-			line = "╌╌"
-		}
-		if k.GetDisabled() {
-			state = "DISABLED"
-		}
-		fmt.Fprintf(t, "%s\t%s%4d %s▶\t%s\t%s\t%s\t%s\n", k.GetSourceGroup(), line, k.GetCost(), line, to, state, k.GetName(), carriers(k))
-	}
-	return t.Flush()
-}
-
-// carriers tells which servers send and who receives.
-func carriers(k *topologyv1.Connector) string {
-	var from []string
-	for _, b := range k.GetBridgeheads() {
-		s := b.GetServer()
-		if !b.GetUp() {
-			s += " DOWN (" + b.GetReason() + ")"
-		}
-		from = append(from, s)
-	}
-	to := k.GetRemoteBridgeheads()
-	if len(to) == 0 {
-		to = k.GetSmartHosts()
-	}
-	if len(to) == 0 {
-		to = []string{k.GetKind()}
-	}
-	s := strings.Join(from, ", ") + " → " + strings.Join(to, ", ")
-	if k.GetReason() != "" {
-		s += ": " + k.GetReason()
-	}
-	return s
-}
-
-// boxes draws the groups side by side, as many in a row as 100 columns hold.
-func boxes(w io.Writer, groups []*topologyv1.Group) {
-	const columns = 100
-	var row [][]string
-	width := 0
-	for _, g := range groups {
-		b := box(g)
-		if n := utf8.RuneCountInString(b[0]) + 2; width+n > columns && len(row) > 0 {
-			printRow(w, row)
-			row, width = nil, 0
-		}
-		row = append(row, b)
-		width += utf8.RuneCountInString(b[0]) + 2
-	}
-	printRow(w, row)
-	fmt.Fprintln(w)
-}
-
-func box(g *topologyv1.Group) []string {
-	inner := utf8.RuneCountInString(g.GetName()) + 2
-	var lines []string
-	for _, s := range g.GetServers() {
-		mark := "●"
-		if s.GetState() != "up" {
-			mark = "○"
-		}
-		l := fmt.Sprintf("%s %s  %s", mark, s.GetName(), s.GetState())
-		if s.GetDrain() != "" {
-			l += ", " + s.GetDrain()
-		}
-		lines = append(lines, l)
-		inner = max(inner, utf8.RuneCountInString(l))
-	}
-	pad := func(s, fill string) string { return s + strings.Repeat(fill, inner-utf8.RuneCountInString(s)) }
-	out := []string{"┌" + pad("─ "+g.GetName()+" ", "─") + "──┐"}
-	for _, l := range lines {
-		out = append(out, "│ "+pad(l, " ")+" │")
-	}
-	return append(out, "└"+pad("", "─")+"──┘")
-}
-
-func printRow(w io.Writer, row [][]string) {
-	height := 0
-	for _, b := range row {
-		height = max(height, len(b))
-	}
-	for i := range height {
-		var line strings.Builder
-		for _, b := range row {
-			s := strings.Repeat(" ", utf8.RuneCountInString(b[0]))
-			if i < len(b) {
-				s = b[i]
-			}
-			line.WriteString(s + "  ")
-		}
-		fmt.Fprintln(w, strings.TrimRight(line.String(), " "))
-	}
+	return draw.Text(w, m)
 }
