@@ -41,11 +41,11 @@ func Run(ctx context.Context, opt Options) error {
 	opt.Data = data
 	c := &cluster{opt: opt, at: layout(data)}
 	if err := os.MkdirAll(data, 0o700); err != nil {
-		return err
+		return fmt.Errorf("--data: %w; choose a folder that you may write to", err)
 	}
 	unlock, err := lock(c.at.lock())
 	if err != nil {
-		return err
+		return fmt.Errorf("--data: %w", err)
 	}
 	defer unlock()
 	if c.hold, err = outlast(ctx, c.at.processes(), c.say); err != nil {
@@ -58,11 +58,13 @@ func Run(ctx context.Context, opt Options) error {
 
 	stopping, stop := context.WithCancel(context.Background())
 	defer func() {
-		c.say("stopping: draining all nodes")
+		if len(c.children) > 0 {
+			c.say("stopping: draining all nodes")
+			defer c.say("stopped")
+		}
 		stop()
 		c.wg.Wait()
 		_ = endpoints.Remove(data)
-		c.say("stopped")
 	}()
 	if err := c.begin(ctx, stopping); err != nil {
 		return err
