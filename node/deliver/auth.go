@@ -19,7 +19,11 @@ func (a *Agent) authenticate(p *peer, limit time.Duration) error {
 		if !p.ext.offersAuth(sasl.External) {
 			return refuse(mail.Defer(statusSecurity, "the host does not offer AUTH EXTERNAL: it does not see this server as a node of its organization"))
 		}
-		return p.auth(sasl.NewExternalClient(""), limit)
+		if err := p.auth(sasl.NewExternalClient(""), limit); err != nil {
+			return err
+		}
+		// What a node offers to nodes alone, XPOSTROAD, it offers only now.
+		return a.hello(p, limit)
 	}
 	o := p.hop.Options
 	if o.Account == "" {
