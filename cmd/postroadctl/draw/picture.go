@@ -215,6 +215,6 @@ func (p *picture) fit() {
 		p.arrows[i] = curve{k.a.plus(shift), k.b.plus(shift), k.c.plus(shift)}
 	}
 	// Title and legend need their room in any case.
-	p.width = math.Ceil(max(high.x-low.x+2*border, 620))
+	p.width = math.Ceil(max(high.x-low.x+2*border, 720))
 	p.height = math.Ceil(high.y - low.y + 2*border + header + footer)
 }
