@@ -30,7 +30,10 @@ func (a categorizer) Resolve(e *mail.Envelope) (queue.Plan, error) {
 type agent struct{ a *deliver.Agent }
 
 func (a agent) Serve(ctx context.Context, hop mail.Hop, feed mail.Feed) error {
-	err := a.a.Serve(ctx, hop, feed)
+	return verdict(a.a.Serve(ctx, hop, feed))
+}
+
+func verdict(err error) error {
 	var c *deliver.ConnectError
 	if errors.As(err, &c) && !c.Temporary {
 		return &queue.RejectError{Outcome: c.Outcome}

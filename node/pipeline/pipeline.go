@@ -67,6 +67,8 @@ type Pipeline struct {
 func New(c Config) (*Pipeline, error) {
 	p := &Pipeline{cfg: c, self: mail.GUID(c.Self.GUID), rebuild: make(chan struct{}, 1)}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
+	p.inquiries.probe = func(ctx context.Context, k mail.GUID) error { return p.probe(ctx, k, mail.GUID{}) }
+	p.inquiries.report = func(k mail.GUID, ok bool, reason string) { p.links.ReportLink(k, ok, reason) }
 
 	// A client's message: virtual server -> spool -> queue runner.
 	p.submit = submit.New(submit.Config{

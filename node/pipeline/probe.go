@@ -32,22 +32,31 @@ func (p *Pipeline) probe(ctx context.Context, connector, server mail.GUID) error
 // probeWithin bounds the probes after one failed connection.
 const probeWithin = 10 * time.Second
 
-// inquiries are the probes under way because a connection for mail failed.
+// linkResult tells link state what became of a connection for mail.
+func (p *Pipeline) linkResult(connector mail.GUID, ok bool, reason string) {
+	several := len(p.routes.Probes(connector, mail.GUID{})) > 1
+	p.inquiries.result(p.ctx, connector, ok, several, reason)
+}
+
+// inquiries judge connectors by connections for mail. That one of several remote
+// bridgeheads did not answer says nothing about the others, so then the
+// connector is probed, once at a time, and the answer counts.
 type inquiries struct {
+	probe  func(ctx context.Context, connector mail.GUID) error
+	report func(connector mail.GUID, ok bool, reason string)
+
 	mu   sync.Mutex
 	open map[mail.GUID]bool
 	wg   sync.WaitGroup
 }
 
-// linkResult tells link state what became of a connection for mail. That one of
-// several remote bridgeheads did not answer says nothing about the others, so
-// then the connector is probed, and the answer counts.
-func (p *Pipeline) linkResult(connector mail.GUID, ok bool, reason string) {
-	if ok || len(p.routes.Probes(connector, mail.GUID{})) < 2 {
-		p.links.ReportLink(connector, ok, reason)
+// result takes the result of one connection; probes under way end with ctx and
+// then say nothing.
+func (q *inquiries) result(ctx context.Context, connector mail.GUID, ok, several bool, reason string) {
+	if ok || !several {
+		q.report(connector, ok, reason)
 		return
 	}
-	q := &p.inquiries
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.open[connector] {
@@ -58,14 +67,14 @@ func (p *Pipeline) linkResult(connector mail.GUID, ok bool, reason string) {
 	}
 	q.open[connector] = true
 	q.wg.Go(func() {
-		ctx, cancel := context.WithTimeout(p.ctx, probeWithin)
+		within, cancel := context.WithTimeout(ctx, probeWithin)
 		defer cancel()
-		err := p.probe(ctx, connector, mail.GUID{})
-		if p.ctx.Err() == nil {
-			p.links.ReportLink(connector, err == nil, reason)
-		}
+		err := q.probe(within, connector)
 		q.mu.Lock()
 		delete(q.open, connector)
 		q.mu.Unlock()
+		if ctx.Err() == nil {
+			q.report(connector, err == nil, reason)
+		}
 	})
 }
