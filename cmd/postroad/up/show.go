@@ -68,7 +68,9 @@ func (c *cluster) firstMessage(ctx context.Context) {
 		return
 	}
 	l := newLetter(from, to.address, to)
-	if err := c.send(ctx, l); err != nil {
+	if err := c.send(ctx, l); err != nil && ctx.Err() != nil {
+		return // Ctrl-C is no failure
+	} else if err != nil {
 		c.say("first message: %v", err)
 		return
 	}

@@ -3,6 +3,7 @@ package draw
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"unicode/utf8"
@@ -19,18 +20,26 @@ func Text(w io.Writer, m *topologyv1.ShowResponse) error {
 		if to == "" {
 			to = strings.Join(k.GetAddressSpaces(), " ")
 		}
-		line := "──"
-		if !k.GetUp() {
-			line = "╌╌"
-		}
 		e := edge{connector: k}
 		state := strings.ToUpper(e.state())
 		if n := k.GetQueued(); n > 0 {
 			state += fmt.Sprintf(" %d queued", n)
 		}
-		fmt.Fprintf(t, "%s\t%s%4d %s▶\t%s\t%s\t%s\t%s\n", k.GetSourceGroup(), line, k.GetCost(), line, to, state, k.GetName(), carriers(k))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", k.GetSourceGroup(), arrow(k), to, state, k.GetName(), carriers(k))
 	}
 	return t.Flush()
+}
+
+// arrow carries the cost, unless each address space has its own.
+func arrow(k *topologyv1.Connector) string {
+	dash := "─"
+	if !k.GetUp() {
+		dash = "╌"
+	}
+	if k.GetTargetGroup() == "" {
+		return strings.Repeat(dash, 9) + "▶"
+	}
+	return fmt.Sprintf("%s%4d %s▶", dash+dash, k.GetCost(), dash+dash)
 }
 
 // carriers tells which servers send and who receives.
@@ -48,13 +57,21 @@ func carriers(k *topologyv1.Connector) string {
 		to = k.GetSmartHosts()
 	}
 	if len(to) == 0 {
-		to = []string{k.GetKind()}
+		to = []string{beyond(k)}
 	}
 	s := strings.Join(from, ", ") + " → " + strings.Join(to, ", ")
-	if k.GetReason() != "" {
+	if k.GetReason() != "" && !slices.ContainsFunc(k.GetBridgeheads(), func(b *topologyv1.Bridgehead) bool { return !b.GetUp() }) {
 		s += ": " + k.GetReason()
 	}
 	return s
+}
+
+// beyond is where a connector leads that names no server and no host.
+func beyond(k *topologyv1.Connector) string {
+	if k.GetKind() == "SMTPConnector" {
+		return "by DNS"
+	}
+	return "gateway"
 }
 
 // boxes draws the groups side by side, as many in a row as 100 columns hold.
