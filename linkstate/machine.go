@@ -43,6 +43,9 @@ type Machine struct {
 	// Of the current step, emptied by flush.
 	out              []Effect
 	changed, persist bool
+	// unseen: the table was made in this step and is not shared yet. A frame of many
+	// records then costs one copy of the table, not one for each.
+	unseen bool
 }
 
 // New gives a machine that knows nobody but itself.
@@ -77,8 +80,7 @@ func (m *Machine) Restore(records []*Record, age time.Duration, now time.Time) [
 			m.restoreOwn(r)
 		}
 		if cur := m.table.Get(r.Server); cur == nil || Compare(r, cur) > 0 {
-			m.table = m.table.with(r, now.Add(-age))
-			m.changed = true
+			m.enter(r, now.Add(-age))
 		}
 	}
 	return m.flush()
@@ -154,8 +156,18 @@ func sameStatement(a, b *Record) bool {
 }
 
 func (m *Machine) put(r *Record, now time.Time) {
-	m.table = m.table.with(r, now)
-	m.changed, m.persist = true, true
+	m.enter(r, now)
+	m.persist = true
+}
+
+// enter puts a record into the table.
+func (m *Machine) enter(r *Record, at time.Time) {
+	if m.unseen {
+		m.table.set(r, at)
+	} else {
+		m.table, m.unseen = m.table.with(r, at), true
+	}
+	m.changed = true
 }
 
 func (m *Machine) emit(e Effect) { m.out = append(m.out, e) }
@@ -176,6 +188,6 @@ func (m *Machine) flush() []Effect {
 		m.emit(Persist{})
 	}
 	out := m.out
-	m.out, m.changed, m.persist = nil, false, false
+	m.out, m.changed, m.persist, m.unseen = nil, false, false, false
 	return out
 }

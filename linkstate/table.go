@@ -99,6 +99,20 @@ func (t *Table) with(r *Record, now time.Time) *Table {
 	return n
 }
 
+// set is with in place, for a table that nobody else has seen yet.
+func (t *Table) set(r *Record, now time.Time) {
+	i, known := t.find(r.Server)
+	fresh := &row{r, r.Hash(), now}
+	if known {
+		t.digest.toggle(t.rows[i].hash)
+		t.rows[i] = fresh
+	} else {
+		t.rows = slices.Insert(t.rows, i, fresh)
+	}
+	t.digest.toggle(fresh.hash)
+	t.version++
+}
+
 // keep gives a table without the servers that exists refuses; t itself if all stay.
 func (t *Table) keep(exists func(GUID) bool) *Table {
 	n := &Table{digest: t.digest, version: t.version + 1}

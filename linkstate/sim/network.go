@@ -77,6 +77,9 @@ func (w *World) usable(n *node, connector linkstate.GUID) bool {
 }
 
 func (w *World) send(from *node, to linkstate.GUID, f linkstate.Frame) {
+	if w.OnSend != nil {
+		w.OnSend(from.server, to, f)
+	}
 	epoch := from.stream[to]
 	other := w.node(to)
 	copies := 1

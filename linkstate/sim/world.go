@@ -33,16 +33,21 @@ type World struct {
 	events queue
 	serial int
 
-	nodes []*node // by index
+	nodes    []*node // in the order of the directory, then of coming into being
+	byServer map[linkstate.GUID]*node
 	// directory is the newest truth; nodes learn it one by one.
 	directory linkstate.Members
 	cut       map[[2]linkstate.GUID]bool // frames from [0] to [1] vanish
 	broken    map[linkstate.GUID]bool    // connectors that fail, though servers may reach each other
 
+	// OnSend, if set, sees each frame as it leaves.
+	OnSend func(from, to linkstate.GUID, f linkstate.Frame)
+
 	lossy bool
 	// scripted: no mail but what the script sends, clocks that agree, a trace that
 	// tells everything.
 	scripted bool
+	silent   bool // no trace of what nodes learn
 	trace    []string
 	err      error // the first rule that was broken
 }
@@ -52,11 +57,17 @@ func New(c Config) *World {
 	w := empty(c)
 	w.lossy = true
 	w.directory = w.organization()
-	for _, m := range w.directory.Servers {
-		n := w.addNode(m.Server)
+	for _, n := range w.addNodes() {
 		w.after(w.upTo(2*time.Second), func() { w.start(n) })
 	}
 	return w
+}
+
+func (w *World) addNodes() []*node {
+	for _, m := range w.directory.Servers {
+		w.addNode(m.Server)
+	}
+	return w.nodes
 }
 
 // epoch is when every world begins.
@@ -69,6 +80,8 @@ func empty(c Config) *World {
 		now:    epoch,
 		cut:    make(map[[2]linkstate.GUID]bool),
 		broken: make(map[linkstate.GUID]bool),
+
+		byServer: make(map[linkstate.GUID]*node),
 	}
 }
 
