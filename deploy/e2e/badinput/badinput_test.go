@@ -236,8 +236,9 @@ func TestGarbageAndGiants(t *testing.T) {
 // TestFullDisk runs one node on a small disk of its own, fills it and makes room
 // again.
 func TestFullDisk(t *testing.T) {
+	// A spool refuses mail below 512 MiB of free space and takes it again above 640.
 	disk := t.TempDir()
-	harness.Command(t, "", "mount", "-t", "tmpfs", "-o", "size=700m", "tmpfs", disk).OK(t)
+	harness.Command(t, "", "mount", "-t", "tmpfs", "-o", "size=1g", "tmpfs", disk).OK(t)
 	t.Cleanup(func() { harness.Command(t, "", "umount", "-l", disk) })
 	data := filepath.Join(disk, "data")
 	file := filepath.Join(disk, "given.yaml")

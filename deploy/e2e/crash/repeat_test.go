@@ -16,6 +16,7 @@ import (
 type event struct {
 	At         int64    `json:"at"` // Unix time in microseconds
 	Event      string   `json:"event"`
+	Origin     string   `json:"origin"`
 	MessageID  string   `json:"message_id"`
 	Recipients []string `json:"recipients"`
 }
@@ -37,12 +38,17 @@ func explainRepetitions(t *testing.T, c *harness.Cluster, kills []time.Time) {
 	}
 	born := make(map[string]time.Time)
 	lives := make(map[string]*life)
+	origins := make(map[string]string)
 	for _, path := range files {
 		read(t, path, func(e event) {
 			at := time.UnixMicro(e.At)
 			if b, ok := born[e.MessageID]; !ok || at.Before(b) {
 				born[e.MessageID] = at
 			}
+			if o := origins[e.MessageID]; o != "" && o != e.Origin {
+				t.Errorf("%s has the origins %s and %s: one did not travel", e.MessageID, o, e.Origin)
+			}
+			origins[e.MessageID] = e.Origin
 			if e.Event != "DELIVER" {
 				return
 			}
