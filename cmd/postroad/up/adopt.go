@@ -8,14 +8,8 @@ import (
 	"github.com/postroad/postroad/store/directory"
 )
 
-// adopt replaces the saved organisation by what the directory holds, keeping the
-// loopback addresses that this start chose. Servers that were added to the
-// directory since the file was written get their own addresses on the next start.
+// adopt replaces the saved organisation by what the directory holds.
 func (c *cluster) adopt(ctx context.Context, d *directory.Directory) error {
-	placed := make(map[string]*directoryv1.Object)
-	for _, o := range c.org.objects {
-		placed[o.GetMetadata().GetKind()+"/"+o.GetMetadata().GetName()] = o
-	}
 	all, err := listAll(ctx, d)
 	if err != nil {
 		return fmt.Errorf("read the directory: %w (etcd's log: %s)", err, c.at.log("etcd"))
@@ -23,19 +17,31 @@ func (c *cluster) adopt(ctx context.Context, d *directory.Directory) error {
 	if len(all) == 0 {
 		return nil // etcd lost its data, or the first start was cut short
 	}
-	for _, o := range all {
-		p := placed[o.GetMetadata().GetKind()+"/"+o.GetMetadata().GetName()]
+	c.org.replace(all)
+	return nil
+}
+
+// replace takes over objects, keeping the addresses that this start chose for
+// the servers, and for their virtual servers if it moved them. Servers that were
+// added to the directory since the file was written get their own addresses on
+// the next start.
+func (o *organization) replace(all []*directoryv1.Object) {
+	placed := make(map[string]*directoryv1.Object)
+	for _, p := range o.objects {
+		placed[p.GetMetadata().GetKind()+"/"+p.GetMetadata().GetName()] = p
+	}
+	for _, obj := range all {
+		p := placed[obj.GetMetadata().GetKind()+"/"+obj.GetMetadata().GetName()]
 		switch {
 		case p == nil:
-		case o.GetServer() != nil:
-			from, to := p.GetServer(), o.GetServer()
+		case obj.GetServer() != nil:
+			from, to := p.GetServer(), obj.GetServer()
 			to.SmtpAddress, to.GossipAddress, to.AdminAddress = from.GetSmtpAddress(), from.GetGossipAddress(), from.GetAdminAddress()
-		case o.GetVirtualServer() != nil:
-			o.GetVirtualServer().Bindings = p.GetVirtualServer().GetBindings()
+		case obj.GetVirtualServer() != nil && o.moved:
+			obj.GetVirtualServer().Bindings = p.GetVirtualServer().GetBindings()
 		}
 	}
-	c.org.objects = all
-	return nil
+	o.objects = all
 }
 
 // listAll reads every object, as the directory keeps it: with GUIDs, and with

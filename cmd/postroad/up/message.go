@@ -21,21 +21,31 @@ type mailbox struct {
 
 // mailboxes lists the mailboxes by group.
 func (o *organization) mailboxes() map[string][]mailbox {
-	groupOf := make(map[string]string)
-	for _, s := range o.servers {
-		groupOf[s.name] = s.group
-	}
 	all := make(map[string][]mailbox)
 	for _, obj := range o.objects {
-		r := obj.GetRecipient()
-		m := r.GetMailbox()
-		if m == nil || len(r.GetAddresses()) == 0 || m.GetForwardTo() != "" || groupOf[m.GetHomeServer()] == "" {
-			continue
+		if m, ok := o.mailbox(obj.GetRecipient()); ok {
+			all[m.group] = append(all[m.group], m)
 		}
-		g := groupOf[m.GetHomeServer()]
-		all[g] = append(all[g], mailbox{strings.TrimPrefix(r.GetAddresses()[0], "SMTP:"), m.GetHomeServer(), g})
 	}
 	return all
+}
+
+// mailbox says where a recipient's mail ends; false if it is no mailbox here.
+func (o *organization) mailbox(r *directoryv1.Recipient) (mailbox, bool) {
+	m := r.GetMailbox()
+	if m == nil || len(r.GetAddresses()) == 0 || m.GetForwardTo() != "" {
+		return mailbox{}, false
+	}
+	i := slices.IndexFunc(o.servers, func(s server) bool { return s.name == m.GetHomeServer() })
+	if i < 0 {
+		return mailbox{}, false
+	}
+	return mailbox{primary(r), m.GetHomeServer(), o.servers[i].group}, true
+}
+
+// primary is a recipient's first address without its type.
+func primary(r *directoryv1.Recipient) string {
+	return strings.TrimPrefix(r.GetAddresses()[0], "SMTP:")
 }
 
 // members are the mailboxes that a distribution group reaches in the end.
@@ -47,28 +57,21 @@ func (o *organization) members(group *directoryv1.DistributionGroup) []mailbox {
 		}
 	}
 	reached := make(map[string]bool)
+	var all []mailbox
 	var walk func(names []string)
 	walk = func(names []string) {
 		for _, n := range names {
-			r := byName[n]
-			if r == nil || reached[n] {
+			if reached[n] {
 				continue
 			}
 			reached[n] = true
-			walk(r.GetGroup().GetMembers())
+			if m, ok := o.mailbox(byName[n]); ok {
+				all = append(all, m)
+			}
+			walk(byName[n].GetGroup().GetMembers())
 		}
 	}
 	walk(group.GetMembers())
-	var all []mailbox
-	for _, boxes := range o.mailboxes() {
-		for _, b := range boxes {
-			for n := range reached {
-				if r := byName[n]; r.GetMailbox() != nil && strings.TrimPrefix(r.GetAddresses()[0], "SMTP:") == b.address {
-					all = append(all, b)
-				}
-			}
-		}
-	}
 	return all
 }
 
@@ -86,7 +89,7 @@ func (o *organization) everyone() (address string, members []mailbox) {
 			groups[b.group] = true
 		}
 		if len(groups) > best {
-			best, address, members = len(groups), strings.TrimPrefix(r.GetAddresses()[0], "SMTP:"), m
+			best, address, members = len(groups), primary(r), m
 		}
 	}
 	return address, members

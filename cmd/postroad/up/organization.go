@@ -23,6 +23,7 @@ type organization struct {
 	objects []*directoryv1.Object
 	servers []server
 	etcd    [2]string // client, peer
+	moved   bool      // the addresses are not those that the objects had
 }
 
 type server struct {
@@ -66,6 +67,7 @@ func place(objs []*directoryv1.Object, basePort int) (*organization, error) {
 	if len(servers) == 0 {
 		return nil, fmt.Errorf("the organisation has no Server object: nothing to start")
 	}
+	o.moved = !keep
 	slices.SortFunc(servers, func(a, b *directoryv1.Object) int {
 		return strings.Compare(a.GetMetadata().GetName(), b.GetMetadata().GetName())
 	})
