@@ -20,17 +20,11 @@ func (s *Scheduler) List(now int64) []Info {
 func (s *Scheduler) info(q *queue, now int64) Info {
 	l := q.link
 	i := Info{
-		name: q.name, ID: queueID(q.name), Kind: KindRemote, Destination: q.key.Destination,
+		name: q.name, ID: queueID(q.name), Kind: kindOf(q.hop), Destination: q.key.Destination,
 		NextHop: q.hop.Name, Connector: q.hop.ConnectorName,
 		State: Ready, Messages: int64(len(q.refs)),
 		LastError: q.lastErr, Class: classText(q.key.Class), Connections: len(l.conns),
 		LastAttempt: when(l.lastTry),
-	}
-	switch q.hop.Kind {
-	case mail.HopLocal:
-		i.Kind = KindLocal
-	case mail.HopUnreachable:
-		i.Kind = KindUnreachable
 	}
 	oldest := now
 	for _, e := range q.refs {
@@ -78,6 +72,17 @@ func (s *Scheduler) explain(q *queue, i *Info, now int64) {
 	}
 }
 
+// kindOf is a queue's kind by where it leads at the moment.
+func kindOf(h mail.Hop) string {
+	switch {
+	case h.Kind == mail.HopUnreachable:
+		return KindUnreachable
+	case h.Kind == mail.HopLocal, h.Kind == mail.HopLMTP && h.Connector.IsZero():
+		return KindLocal // mailboxes of this server, wherever they are kept
+	}
+	return KindRemote
+}
+
 // when is a time of the scheduler for a reader; 0 is none.
 func when(ms int64) time.Time {
 	if ms == 0 {
@@ -91,7 +96,7 @@ func clockTime(ms int64) string { return when(ms).Format("2006-01-02 15:04:05Z")
 // nameOf finds a queue by the ID an operator knows; "" if there is none.
 func (s *Scheduler) nameOf(id string) string {
 	for name, q := range s.queues {
-		if queueID(name) == id || id == IDLocal && q.hop.Kind == mail.HopLocal || id == IDUnreachable && q.hop.Kind == mail.HopUnreachable {
+		if queueID(name) == id || id == IDLocal && kindOf(q.hop) == KindLocal || id == IDUnreachable && kindOf(q.hop) == KindUnreachable {
 			return name
 		}
 	}
