@@ -1,6 +1,9 @@
 package routing
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // typeSMTP is the address type whose addresses are domains.
 const typeSMTP = "SMTP"
@@ -37,11 +40,15 @@ func (t *Table) indexSpaces() {
 			as := &c.AddressSpaces[at]
 			l := t.levelFor(upperType(as.Type), as.Pattern)
 			l.spaces = append(l.spaces, space{conn: int32(i), cost: costMetric(as.Cost), at: int32(at)})
-			if x := t.spaces[typeSMTP]; x != nil && l == x.any && !t.conns[i].away {
-				t.anywhere = true
-			}
 		}
 	}
+	t.anywhere = t.serveAnywhere()
+}
+
+// serveAnywhere says whether a connector in scope serves SMTP:*.
+func (t *Table) serveAnywhere() bool {
+	x := t.spaces[typeSMTP]
+	return x != nil && slices.ContainsFunc(x.any.spaces, func(s space) bool { return !t.conns[s.conn].away })
 }
 
 func upperType(typ string) string {

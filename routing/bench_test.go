@@ -98,3 +98,52 @@ func BenchmarkExplain(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkMoved compares two tables, as a node does after each change.
+func BenchmarkMoved(b *testing.B) {
+	top := bigTopology()
+	before := Build(top)
+	top.Connectors = append([]Connector(nil), top.Connectors...)
+	top.Connectors[0].Disabled = true
+	after := Build(top)
+	for b.Loop() {
+		Moved(before, after, func(GUID, string, Decision, Decision) {})
+	}
+}
+
+// BenchmarkWhatIf is one administrator's question; the second size is that of the
+// largest organisation.
+func BenchmarkWhatIf(b *testing.B) {
+	for _, groups := range []int{100, 1000} {
+		b.Run(fmt.Sprintf("groups=%d", groups), func(b *testing.B) {
+			before := part(bigTopology(), groups)
+			after := before
+			after.Connectors = append([]Connector(nil), before.Connectors...)
+			after.Connectors[0].Disabled = true
+			for b.Loop() {
+				WhatIf(before, after, nil)
+			}
+		})
+	}
+}
+
+// part keeps the first groups of a topology and what lies between them.
+func part(top Topology, groups int) Topology {
+	kept := make(map[GUID]bool)
+	for _, g := range top.Groups[:groups] {
+		kept[g.GUID] = true
+	}
+	out := top
+	out.Groups, out.Servers, out.Connectors = top.Groups[:groups], nil, nil
+	for _, s := range top.Servers {
+		if kept[s.Group] {
+			out.Servers = append(out.Servers, s)
+		}
+	}
+	for _, c := range top.Connectors {
+		if kept[c.Group] && (len(c.Targets) == 0 || kept[c.Targets[0].Group]) {
+			out.Connectors = append(out.Connectors, c)
+		}
+	}
+	return out
+}

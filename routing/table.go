@@ -112,17 +112,22 @@ func (t *Table) judgeConnectors() {
 		c, n := &t.top.Connectors[i], &t.conns[i]
 		t.connAt[c.GUID] = int32(i)
 		n.group = t.groupIndex(c.Group)
-		n.weight = Weight(t.top.Self, c.GUID)
-		n.away = c.Scope == ScopeGroup && n.group != t.group
 		n.falls, n.off = c.Fallback, c.off()
 		n.bars = c.MaxSize > 0 || c.Priorities != 0 || c.NoSystem || c.NoUser
-		local = t.locals(c, local[:0])
-		remote = t.remotes(c, remote[:0])
+		local, remote = t.locals(c, local[:0]), t.remotes(c, remote[:0])
 		n.state, n.drain = stateOf(c, local, remote)
-		if n.group >= 0 && n.group == t.group {
-			n.mine = n.state == stateUp && slices.ContainsFunc(local, func(r Ranked) bool { return r.Up && r.Server == t.top.Self })
-			n.local, n.remote = t.live(local), t.live(remote)
-		}
+		t.takeSide(c, n, local, remote)
+	}
+}
+
+// takeSide finds out what a connector is to this server; the bridgeheads are
+// looked at only for connectors of the own group.
+func (t *Table) takeSide(c *Connector, n *conn, local, remote []Ranked) {
+	n.weight = Weight(t.top.Self, c.GUID)
+	n.away = c.Scope == ScopeGroup && n.group != t.group
+	if n.group >= 0 && n.group == t.group {
+		n.mine = n.state == stateUp && slices.ContainsFunc(local, func(r Ranked) bool { return r.Up && r.Server == t.top.Self })
+		n.local, n.remote = t.live(local), t.live(remote)
 	}
 }
 

@@ -1,10 +1,5 @@
 package routing
 
-import (
-	"bytes"
-	"slices"
-)
-
 // Effects are what a change of the map does to the ways of mail.
 type Effects struct {
 	// Ways are the pairs of groups whose mail goes another way or at another cost.
@@ -30,12 +25,6 @@ type Way struct {
 	Held GUID
 }
 
-func (w Way) open() bool { return w.Cost >= 0 && w.Held.IsZero() }
-
-func (w Way) equal(v Way) bool {
-	return w.Cost == v.Cost && w.Held == v.Held && slices.Equal(w.Path, v.Path)
-}
-
 // Cut is a group that had a way before and has none after.
 type Cut struct {
 	Group GUID
@@ -44,29 +33,32 @@ type Cut struct {
 }
 
 // WhatIf compares two maps for mail like m (nil: plain). It decides with the
-// code that routes mail: for each group a table is built as one server of it
-// sees the map, so it takes the time of two tables for each group. Objects that
-// only one map has count as out of reach in the other.
+// code that routes mail, for each group as one server of it sees the map. Objects
+// that only one map has count as out of reach in the other. The time grows with
+// the groups and the size of the map; see the benchmark.
 func WhatIf(before, after Topology, m *Message) Effects {
 	if m == nil {
 		m = &Message{}
 	}
 	groups := union(&before, &after)
 	spaces := spacesOf(&before, &after)
+	before.Self, after.Self = GUID{}, GUID{}
+	was, would := Build(before), Build(after)
+	have, wouldHave := fitness(&before), fitness(&after)
 	var e Effects
 	reach := newReach(len(groups))
 	for i, from := range groups {
-		before.Self, after.Self = speakers(&before, &after, from)
-		a, b := Build(before), Build(after)
+		one, other := speakers(have[from], wouldHave[from])
+		a, b := was.seenBy(one), would.seenBy(other)
 		x, y := a.treeFrom(from, m), b.treeFrom(from, m)
 		for j, to := range groups {
 			if i == j {
 				continue
 			}
-			move := Move{From: from, To: to, Before: a.way(x, to), After: b.way(y, to)}
-			reach.note(i, j, &move)
-			if !move.Before.equal(move.After) {
-				e.Ways = append(e.Ways, move)
+			p, q := a.branchTo(x, to), b.branchTo(y, to)
+			reach.note(i, j, p.open(), q.open())
+			if !p.equal(q) {
+				e.Ways = append(e.Ways, Move{From: from, To: to, Before: p.way(), After: q.way()})
 			}
 		}
 		e.Spaces = append(e.Spaces, spaceMoves(a, b, from, spaces, m)...)
@@ -90,12 +82,34 @@ func union(before, after *Topology) []GUID {
 	return all
 }
 
+// fits has the servers of one group, each with a number: 1 down, 2 drained, 3 up.
+type fits map[GUID]int
+
+// fitness gives the servers of each group.
+func fitness(top *Topology) map[GUID]fits {
+	out := make(map[GUID]fits)
+	for i := range top.Servers {
+		s := &top.Servers[i]
+		if out[s.Group] == nil {
+			out[s.Group] = make(fits)
+		}
+		switch {
+		case !s.Up:
+			out[s.Group][s.GUID] = 1
+		case s.Drain != DrainNone:
+			out[s.Group][s.GUID] = 2
+		default:
+			out[s.Group][s.GUID] = 3
+		}
+	}
+	return out
+}
+
 // speakers are the servers whose view is a group's, the same one in both maps if
 // it is in both: ties are broken for each server otherwise, and a tie that only
 // falls to another server is no change. Servers that carry mail go first: a
 // server is never barred by its own drain. Zero for a group without servers.
-func speakers(before, after *Topology, group GUID) (a, b GUID) {
-	x, y := fitness(before, group), fitness(after, group)
+func speakers(x, y fits) (a, b GUID) {
 	var both GUID
 	best := 0
 	for s, n := range x {
@@ -106,32 +120,14 @@ func speakers(before, after *Topology, group GUID) (a, b GUID) {
 	if best > 0 {
 		return both, both
 	}
-	return fittest(x), fittest(y)
+	return x.best(), y.best()
 }
 
-// fitness gives each server of a group a number: 1 down, 2 drained, 3 up.
-func fitness(top *Topology, group GUID) map[GUID]int {
-	out := make(map[GUID]int)
-	for i := range top.Servers {
-		s := &top.Servers[i]
-		switch {
-		case s.Group != group:
-		case !s.Up:
-			out[s.GUID] = 1
-		case s.Drain != DrainNone:
-			out[s.GUID] = 2
-		default:
-			out[s.GUID] = 3
-		}
-	}
-	return out
-}
-
-func fittest(of map[GUID]int) GUID {
+func (f fits) best() GUID {
 	var one GUID
 	best := 0
-	for s, n := range of {
-		if n > best || n == best && bytes.Compare(s[:], one[:]) < 0 {
+	for s, n := range f {
+		if n > best || n == best && less(s, one) {
 			one, best = s, n
 		}
 	}
@@ -151,12 +147,48 @@ func (t *Table) treeFrom(group GUID, m *Message) *spf {
 	return t.search(&t.graph, i, filter{m: m}) // a group without servers
 }
 
-func (t *Table) way(s *spf, to GUID) Way {
+// branch is a path in a tree, as far as it needs not be written down: most of a
+// million pairs are only compared.
+type branch struct {
+	t  *Table
+	s  *spf
+	to int32 // -1: no way
+}
+
+func (t *Table) branchTo(s *spf, to GUID) branch {
 	i := t.groupIndex(to)
-	if s == nil || i < 0 || s.dist[i] == noPath {
+	if s == nil || i >= 0 && s.dist[i] == noPath {
+		i = -1
+	}
+	return branch{t, s, i}
+}
+
+// open says whether mail moves.
+func (b branch) open() bool { return b.to >= 0 && b.t.heldOn(b.s, b.to).IsZero() }
+
+// equal compares what [Way] has.
+func (b branch) equal(c branch) bool {
+	if b.to < 0 || c.to < 0 {
+		return b.to == c.to
+	}
+	if b.s.dist[b.to].cost() != c.s.dist[c.to].cost() || b.t.heldOn(b.s, b.to) != c.t.heldOn(c.s, c.to) {
+		return false
+	}
+	i, j := b.to, c.to
+	for i != b.s.source && j != c.s.source {
+		i, j = b.t.graph.edges[b.s.parent[i]].from, c.t.graph.edges[c.s.parent[j]].from
+		if b.t.top.Groups[i].GUID != c.t.top.Groups[j].GUID {
+			return false
+		}
+	}
+	return i == b.s.source && j == c.s.source
+}
+
+func (b branch) way() Way {
+	if b.to < 0 {
 		return Way{Cost: -1}
 	}
-	return Way{Cost: s.dist[i].cost(), Path: t.groupPath(s, i), Held: t.heldOn(s, i)}
+	return Way{Cost: b.s.dist[b.to].cost(), Path: b.t.groupPath(b.s, b.to), Held: b.t.heldOn(b.s, b.to)}
 }
 
 func (t *Table) groupPath(s *spf, to int32) []GUID {
@@ -188,12 +220,12 @@ func newReach(groups int) reach {
 	return reach{n[:groups], n[groups : 2*groups], n[2*groups : 3*groups], n[3*groups:]}
 }
 
-func (r *reach) note(from, to int, m *Move) {
-	if m.Before.open() {
+func (r *reach) note(from, to int, before, after bool) {
+	if before {
 		r.outBefore[from]++
 		r.inBefore[to]++
 	}
-	if m.After.open() {
+	if after {
 		r.outAfter[from]++
 		r.inAfter[to]++
 	}

@@ -153,7 +153,7 @@ func TestWhatIfLaws(t *testing.T) {
 			t.Fatalf("%d ways and %d spaces changed there, %d and %d back", len(there.Ways), len(there.Spaces), len(back.Ways), len(back.Spaces))
 		}
 		for i, w := range there.Ways {
-			if r := back.Ways[i]; !w.Before.equal(r.After) || !w.After.equal(r.Before) {
+			if r := back.Ways[i]; !reflect.DeepEqual(w.Before, r.After) || !reflect.DeepEqual(w.After, r.Before) || reflect.DeepEqual(w.Before, w.After) {
 				t.Fatalf("there %+v, back %+v", w, r)
 			}
 		}
