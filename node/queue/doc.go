@@ -43,6 +43,10 @@
 // [Limits].ProblemAfter times it counts as deferred by itself, so that a message
 // which breaks every connection cannot hold up the others.
 //
+// A host that hangs breaks no connection. When the map says that it is gone, its
+// connections get nothing more, and one that stays silent is broken, so that
+// what is in flight can follow the others to another way; see [Scheduler.Doubt].
+//
 // A link without queues keeps its clock until the next attempt is due and is
 // forgotten then. A queue that the map moves to a link ends that link's wait:
 // link state knows something newer than the last failure.
