@@ -96,7 +96,7 @@ func (c *ConnectorState) late() []byte {
 	if c.SuppressedUntil == 0 {
 		return c.Unknown
 	}
-	const suppressedUntil = 5<<3 | 0 // field 5 of linkstate.v1.ConnectorState, a varint
+	const suppressedUntil = 5 << 3 // field 5 of linkstate.v1.ConnectorState, a varint (type 0)
 	b := binary.AppendUvarint([]byte{suppressedUntil}, uint64(c.SuppressedUntil))
 	return append(b, c.Unknown...)
 }

@@ -12,7 +12,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("seeds", 200, "how many seeds to simulate")
+	seeds = flag.Int("seeds", 1000, "how many seeds to simulate")
 	first = flag.Uint64("first-seed", 1, "the first of them")
 )
 
