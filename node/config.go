@@ -41,8 +41,8 @@ type Config struct {
 	// Pprof also serves /debug/pprof there; it shows memory, so loopback only.
 	Pprof bool      `json:"pprof,omitempty"`
 	Log   LogConfig `json:"log,omitempty"`
-	// MinFree is the free space in octets below which mail is refused with 452;
-	// default 256 MiB.
+	// MinFree is the free space in octets that new mail never uses; default 128
+	// MiB. New mail is refused with 452 from 512 MiB down, or from here if that is more.
 	MinFree uint64 `json:"minFree,omitempty"`
 }
 
