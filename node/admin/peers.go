@@ -77,12 +77,22 @@ func one[T any](ctx context.Context, p *peers, to Peer, ask func(context.Context
 	return ask(ctx, c)
 }
 
+// passOn asks one node in place of the caller, who learns which one is silent.
+func passOn[T any](ctx context.Context, p *peers, to Peer, ask func(context.Context, grpc.ClientConnInterface) (T, error)) (T, error) {
+	a, err := one(ctx, p, to, ask)
+	switch status.Code(err) {
+	case codes.Unavailable, codes.DeadlineExceeded:
+		err = status.Errorf(codes.Unavailable, "%s at %s: %s", to.Name, to.Address, p.plain(err))
+	}
+	return a, err
+}
+
 // plain is why a node did not answer, without gRPC's frame and without the
 // address, which everybody who asked knows.
-func plain(err error) string {
+func (p *peers) plain(err error) string {
 	s := status.Convert(err)
 	if s.Code() == codes.DeadlineExceeded {
-		return fmt.Sprintf("no answer within %v", peerTimeout)
+		return fmt.Sprintf("no answer within %v", p.timeout)
 	}
 	text := s.Message()
 	if inner, found := strings.CutPrefix(text, `connection error: desc = "transport: `); found {
@@ -114,7 +124,7 @@ func allBut[T any](ctx context.Context, p *peers, silent map[string]string, ask 
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				missing[to.Name] = to.Address + ": " + plain(err)
+				missing[to.Name] = to.Address + ": " + p.plain(err)
 				return
 			}
 			answers[to.Name] = a

@@ -146,12 +146,15 @@ func TestExplainIsAskedOfTheNodeConcerned(t *testing.T) {
 		{"paris", "paris", codes.OK},
 		{"oslo", "oslo", codes.OK},
 		{"nowhere", "", codes.NotFound},
-		{"mute", "", codes.DeadlineExceeded},
+		{"mute", "", codes.Unavailable},
 		{"gone", "", codes.Unavailable},
 	} {
 		t.Run("from "+tc.from, func(t *testing.T) {
 			resp, err := c.Explain(t.Context(), &topologyv1.ExplainRequest{Address: "a@example.test", From: tc.from})
 			requireCode(t, err, tc.code)
+			if tc.code == codes.Unavailable && !strings.Contains(err.Error(), tc.from+" at 127.0.0.1:") {
+				t.Errorf("error %v does not name the silent node", err)
+			}
 			if resp.GetNode() != tc.answers {
 				t.Errorf("%q answered, want %q", resp.GetNode(), tc.answers)
 			}

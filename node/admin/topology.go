@@ -26,7 +26,7 @@ func (t *topologyService) Explain(ctx context.Context, req *topologyv1.ExplainRe
 	if to, err := t.elsewhere(req.GetFrom()); err != nil {
 		return nil, err
 	} else if to.Name != "" {
-		return one(ctx, t.s.peers, to, func(ctx context.Context, c grpc.ClientConnInterface) (*topologyv1.ExplainResponse, error) {
+		return passOn(ctx, t.s.peers, to, func(ctx context.Context, c grpc.ClientConnInterface) (*topologyv1.ExplainResponse, error) {
 			return topologyv1.NewTopologyServiceClient(c).Explain(ctx, req)
 		})
 	}
@@ -42,7 +42,7 @@ func (t *topologyService) History(ctx context.Context, req *topologyv1.HistoryRe
 	if to, err := t.elsewhere(req.GetFrom()); err != nil {
 		return nil, err
 	} else if to.Name != "" {
-		return one(ctx, t.s.peers, to, func(ctx context.Context, c grpc.ClientConnInterface) (*topologyv1.HistoryResponse, error) {
+		return passOn(ctx, t.s.peers, to, func(ctx context.Context, c grpc.ClientConnInterface) (*topologyv1.HistoryResponse, error) {
 			return topologyv1.NewTopologyServiceClient(c).History(ctx, req)
 		})
 	}
