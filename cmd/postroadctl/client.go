@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -72,7 +73,7 @@ func (c *client) run(ask func(ctx context.Context, cmd *cobra.Command, conn grpc
 		defer conn.Close()
 		for {
 			ctx, cancel := context.WithTimeout(cmd.Context(), c.timeout)
-			if c.watch {
+			if c.watch && isTerminal(cmd.OutOrStdout()) {
 				fmt.Fprint(cmd.OutOrStdout(), "\x1b[H\x1b[2J")
 			}
 			err := ask(ctx, cmd, conn, args)
@@ -90,6 +91,16 @@ func (c *client) run(ask func(ctx context.Context, cmd *cobra.Command, conn grpc
 			}
 		}
 	}
+}
+
+// isTerminal says whether a screen can be cleared: a pipe or a file gets text only.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	st, err := f.Stat()
+	return err == nil && st.Mode()&os.ModeCharDevice != 0
 }
 
 // dial connects to the first place of the documented order that is there.

@@ -38,7 +38,7 @@ func failed(err error) error {
 	if !ok {
 		return &failure{err, exitFailed}
 	}
-	code := exitFailed
+	code, text := exitFailed, plain(s.Message())
 	switch s.Code() {
 	case codes.InvalidArgument:
 		code = exitUsage
@@ -46,10 +46,12 @@ func failed(err error) error {
 		code = exitNotFound
 	case codes.Aborted, codes.AlreadyExists, codes.FailedPrecondition:
 		code = exitConflict
-	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
+	case codes.DeadlineExceeded:
+		code, text = exitUnavailable, "no answer in time; --timeout gives the node longer"
+	case codes.Unavailable, codes.Canceled:
 		code = exitUnavailable
 	}
-	return &failure{errors.New(plain(s.Message())), code}
+	return &failure{errors.New(text), code}
 }
 
 // refused is for changes: that the directory's rules forbid one is no wrong usage.

@@ -98,7 +98,7 @@ func (c *client) linkStateDiff(w io.Writer, m *linkstatev1.DiffResponse) error {
 func differ(m *linkstatev1.DiffResponse) error {
 	switch n := len(m.GetDifferences()); {
 	case n > 0:
-		return &failure{fmt.Errorf("%s and %s differ in %d statements", m.GetNodeA(), m.GetNodeB(), n), exitFailed}
+		return &failure{fmt.Errorf("%s and %s differ in %s", m.GetNodeA(), m.GetNodeB(), count(n, "statement")), exitFailed}
 	case m.GetDigestA() != m.GetDigestB():
 		return &failure{fmt.Errorf("%s and %s differ in what only a newer version can read", m.GetNodeA(), m.GetNodeB()), exitFailed}
 	}
