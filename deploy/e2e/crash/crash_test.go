@@ -38,7 +38,8 @@ func random(t *testing.T) uint64 {
 	return s
 }
 
-// Nodes die, one after the other and sometimes two at a time, and so does etcd.
+// Nodes die, one after the other and sometimes two at a time, some hang for a
+// while, and etcd dies too.
 func TestNodesDie(t *testing.T) {
 	seed := random(t)
 	c := harness.Up(t, harness.Demo(t), "--restart-delay", "300ms")
@@ -46,14 +47,14 @@ func TestNodesDie(t *testing.T) {
 	quiet := l.load(c, seed)
 	kills := assassin(t, c, rand.New(rand.NewPCG(seed, 99)))
 	quiet()
-	if acked := l.sizes(t); len(kills) < int(*lasting/(2*time.Second)) || acked < 200 {
+	if acked := l.sizes(t); len(kills) < int(*lasting/(3*time.Second)) || acked < 200 {
 		t.Fatalf("too little happened for a verdict: %d kills, %d acknowledged messages", len(kills), acked)
 	}
 	l.account(t, c, kills)
 }
 
 // assassin kills a random process again and again, each time after a random
-// pause, and says when.
+// pause, or stops one for a while. It says when.
 func assassin(t *testing.T, c *harness.Cluster, r *rand.Rand) (kills []time.Time) {
 	t.Helper()
 	end := time.Now().Add(*lasting)
@@ -63,11 +64,21 @@ func assassin(t *testing.T, c *harness.Cluster, r *rand.Rand) (kills []time.Time
 		f := c.Endpoints()
 		victim := f.Nodes[r.IntN(len(f.Nodes))]
 		name, pid := victim.Name, victim.PID
-		if r.IntN(12) == 0 {
+		signal := syscall.SIGKILL
+		switch r.IntN(12) {
+		case 0:
 			name, pid = "etcd", f.Etcd.PID
+		case 1:
+			name, signal = name+" hangs", syscall.SIGSTOP
 		}
-		if syscall.Kill(pid, syscall.SIGKILL) == nil {
-			of[name]++
+		if syscall.Kill(pid, signal) != nil {
+			continue // dead, and not yet started again
+		}
+		of[name]++
+		kills = append(kills, time.Now())
+		if signal == syscall.SIGSTOP {
+			<-time.After(time.Duration(1000+r.IntN(5000)) * time.Millisecond)
+			_ = syscall.Kill(pid, syscall.SIGCONT)
 			kills = append(kills, time.Now())
 		}
 	}
