@@ -77,17 +77,16 @@ func age(ms int64) string {
 	return d.Round(time.Minute).String()
 }
 
-// when writes a Unix time in milliseconds as the time of day and the distance.
+// when writes a Unix time in milliseconds as its distance from now.
 func when(ms int64, now time.Time) string {
 	if ms == 0 {
 		return "-"
 	}
-	t := time.UnixMilli(ms)
-	d := t.Sub(now).Round(time.Second)
-	if d >= 0 {
-		return fmt.Sprintf("in %v", d)
+	d := time.UnixMilli(ms).Sub(now).Round(time.Second)
+	if d > 0 {
+		return "in " + age(d.Milliseconds())
 	}
-	return fmt.Sprintf("%v ago", -d)
+	return age(-d.Milliseconds()) + " ago"
 }
 
 // count writes a number of things.

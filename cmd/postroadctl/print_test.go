@@ -161,3 +161,18 @@ func TestKindNamed(t *testing.T) {
 		t.Errorf("an unknown kind: %v", err)
 	}
 }
+
+func TestWhen(t *testing.T) {
+	now := time.UnixMilli(1_800_000_000_000)
+	for d, want := range map[time.Duration]string{
+		0: "0s ago", 300 * time.Millisecond: "0s ago", -300 * time.Millisecond: "0s ago",
+		-90 * time.Second: "1m30s ago", 5 * time.Second: "in 5s", -26*time.Hour - 20*time.Second: "26h0m0s ago",
+	} {
+		if got := when(now.Add(d).UnixMilli(), now); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+	if got := when(0, now); got != "-" {
+		t.Errorf("never: %q", got)
+	}
+}

@@ -59,8 +59,12 @@ func explain(w io.Writer, m *topologyv1.ExplainResponse) {
 		for _, k := range r.GetCandidates() {
 			fmt.Fprintf(w, "  %s %-18s %s\n", chosen(k.GetChosen()), k.GetConnector(), candidate(k))
 		}
+		width := 0
 		for _, b := range r.GetBridgeheads() {
-			fmt.Fprintf(w, "  %s bridgehead %-7s %s; weight %016x; %s\n", chosen(b.GetChosen()), b.GetServer(), upDown(b.GetUp()), b.GetWeight(), b.GetReason())
+			width = max(width, len(b.GetServer()))
+		}
+		for _, b := range r.GetBridgeheads() {
+			fmt.Fprintf(w, "  %s bridgehead %-*s %-4s weight %016x; %s\n", chosen(b.GetChosen()), width, b.GetServer(), upDown(b.GetUp()), b.GetWeight(), b.GetReason())
 		}
 	}
 }

@@ -21,12 +21,21 @@ func (p *Pipeline) probe(ctx context.Context, connector, server mail.GUID) error
 		if err == nil {
 			return nil
 		}
-		failed = append(failed, h.Name+": "+err.Error())
+		failed = append(failed, reasonAt(h, err))
 	}
 	if len(failed) == 0 {
 		return nil // nothing to greet: a drop directory, delivery by DNS
 	}
 	return errors.New(strings.Join(failed, "; ")) // one line: it goes into tables and logs
+}
+
+// reasonAt is short, for it becomes a link's reason: the error names the host by
+// its address, so only what a node is called is missing.
+func reasonAt(h mail.Hop, err error) string {
+	if h.Kind == mail.HopNode {
+		return h.Name + ": " + err.Error()
+	}
+	return err.Error()
 }
 
 // probeWithin bounds the probes after one failed connection.

@@ -93,3 +93,15 @@ func TestLinkResultEndsWithTheNode(t *testing.T) {
 		}
 	})
 }
+
+func TestReasonAt(t *testing.T) {
+	err := errors.New("[192.0.2.1]:25: connection refused")
+	for want, h := range map[string]mail.Hop{
+		"oslo-1: [192.0.2.1]:25: connection refused": {Kind: mail.HopNode, Name: "oslo-1"},
+		"[192.0.2.1]:25: connection refused":         {Kind: mail.HopSmartHost, Name: "smart host [192.0.2.1]"},
+	} {
+		if got := reasonAt(h, err); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
