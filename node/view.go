@@ -62,10 +62,7 @@ func (v view) Peers() []admin.Peer {
 type catalogView struct{ c *catalog.Catalog }
 
 // Objects implements admin.Catalog.
-func (v catalogView) Objects(kind, name string) ([]*directoryv1.Object, int64, int64) {
+func (v catalogView) Objects(kind, name string) ([]*directoryv1.Object, int64, int64, error) {
 	objs, err := v.c.Objects(kind, name)
-	if err != nil {
-		return nil, v.c.Revision(), v.c.Age(time.Now()).Milliseconds()
-	}
-	return objs, v.c.Revision(), v.c.Age(time.Now()).Milliseconds()
+	return objs, v.c.Revision(), v.c.Age(time.Now()).Milliseconds(), err
 }

@@ -42,9 +42,8 @@ func (d *directoryService) Get(ctx context.Context, req *directoryv1.GetRequest)
 	resp, err := d.fromEtcd(ctx, req)
 	if errors.Is(err, directory.ErrUnavailable) {
 		resp = &directoryv1.GetResponse{FromCatalog: true}
-		resp.Objects, resp.Revision, resp.CatalogAgeMs = d.s.cfg.Catalog.Objects(req.GetKind(), req.GetName())
-		err = nil
-		if req.GetName() != "" && len(resp.Objects) == 0 {
+		resp.Objects, resp.Revision, resp.CatalogAgeMs, err = d.s.cfg.Catalog.Objects(req.GetKind(), req.GetName())
+		if err == nil && req.GetName() != "" && len(resp.Objects) == 0 {
 			err = fmt.Errorf("%s/%s: %w", req.GetKind(), req.GetName(), directory.ErrNotFound)
 		}
 	}

@@ -75,6 +75,11 @@ func TestGetFromCatalog(t *testing.T) {
 	requireCode(t, err, codes.NotFound)
 	_, err = c.Apply(t.Context(), &directoryv1.ApplyRequest{})
 	requireCode(t, err, codes.Unavailable)
+
+	// That the disk cannot be read does not mean that there is nothing.
+	r.catalog.err = errors.New("disk on fire")
+	_, err = c.Get(t.Context(), &directoryv1.GetRequest{Kind: "Server", Name: "oslo-1"})
+	requireCode(t, err, codes.Unknown)
 }
 
 func TestSecretsAreNotShown(t *testing.T) {

@@ -113,9 +113,12 @@ func (f *fakeDirectory) Delete(context.Context, string, string, int64, bool) (di
 	return f.changes[0], 7, nil
 }
 
-type fakeCatalog struct{ objs []*directoryv1.Object }
+type fakeCatalog struct {
+	objs []*directoryv1.Object
+	err  error
+}
 
-func (f *fakeCatalog) Objects(kind, name string) ([]*directoryv1.Object, int64, int64) {
+func (f *fakeCatalog) Objects(kind, name string) ([]*directoryv1.Object, int64, int64, error) {
 	var all []*directoryv1.Object
 	for _, o := range f.objs {
 		m := o.GetMetadata()
@@ -123,5 +126,5 @@ func (f *fakeCatalog) Objects(kind, name string) ([]*directoryv1.Object, int64, 
 			all = append(all, o)
 		}
 	}
-	return all, 6, 90_000
+	return all, 6, 90_000, f.err
 }

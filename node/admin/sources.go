@@ -47,5 +47,5 @@ type Directory interface {
 
 // Catalog answers in the directory's place while etcd does not.
 type Catalog interface {
-	Objects(kind, name string) (objs []*directoryv1.Object, revision int64, ageMS int64)
+	Objects(kind, name string) (objs []*directoryv1.Object, revision int64, ageMS int64, err error)
 }

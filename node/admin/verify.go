@@ -47,13 +47,9 @@ func (l *linkStateService) table(ctx context.Context, node string) (*linkstatev1
 	if !ok {
 		return nil, status.Errorf(codes.NotFound, "node: no Server is called %q; `postroadctl get Server` lists them", node)
 	}
-	resp, err := one(ctx, l.s.peers, to, func(ctx context.Context, c grpc.ClientConnInterface) (*linkstatev1.ListResponse, error) {
+	return passOn(ctx, l.s.peers, to, func(ctx context.Context, c grpc.ClientConnInterface) (*linkstatev1.ListResponse, error) {
 		return linkstatev1.NewLinkStateServiceClient(c).List(ctx, &linkstatev1.ListRequest{})
 	})
-	if err != nil {
-		return nil, status.Errorf(codes.Unavailable, "%s does not answer at %s: %s", node, to.Address, status.Convert(err).Message())
-	}
-	return resp, nil
 }
 
 // Validate joins what all nodes say with what this one makes of the map.
