@@ -67,7 +67,7 @@ func (c *client) linkState(w io.Writer, m *linkstatev1.ListResponse, now time.Ti
 			continue
 		}
 		for _, k := range e.GetConnectors() {
-			add("\t\t", "  "+k.GetConnector(), "", upDown(k.GetUp()), when(k.GetSinceUnixMs(), now), dash(linkReason(k)))
+			add("\t\t", "  "+k.GetConnector(), "", upDown(k.GetUp()), when(k.GetSinceUnixMs(), now), dash(linkReason(k, now)))
 		}
 	}
 	header := "SERVER / CONNECTOR\tGROUP\tSTATE\tSINCE\tREASON"
@@ -106,9 +106,9 @@ func serverSince(e *linkstatev1.TableEntry, now time.Time) int64 {
 }
 
 // linkReason says why a connector is down, and when it may return if it flapped.
-func linkReason(k *linkstatev1.ConnectorEntry) string {
+func linkReason(k *linkstatev1.ConnectorEntry, now time.Time) string {
 	until := k.GetSuppressedUntilUnixMs()
-	if until == 0 {
+	if until <= now.UnixMilli() { // never, or over: it fails still
 		return k.GetReason()
 	}
 	return k.GetReason() + "; flapping, may return at " + time.UnixMilli(until).Format(time.TimeOnly)
