@@ -15,10 +15,16 @@ func (k curve) cut(t, u float64) curve {
 	return curve{k.a, between(k.a, k.b, u), k.at(u)}
 }
 
+// longArrow is from where on arrows bend no further.
+const longArrow = 280
+
 // bent is the curve between two places that leaves the straight line to the
 // right of its direction, by a part of its length.
 func bent(a, c point, bend float64) curve {
 	d := c.minus(a)
+	if l := d.length(); l > longArrow {
+		bend *= longArrow / l
+	}
 	right := point{-d.y, d.x} // y grows downwards
 	return curve{a, between(a, c, 0.5).plus(right.times(2 * bend)), c}
 }

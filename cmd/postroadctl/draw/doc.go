@@ -5,7 +5,8 @@
 // # The layout of the SVG
 //
 // Groups and the places outside are boxes, connectors are arrows. The distance
-// wanted between two boxes is the number of arrows between them; stress
+// wanted between two boxes is the number of arrows between them, a hub's counting
+// more; stress
 // majorization (Gansner, Koren, North 2004) brings all distances as near to that
 // as a plane allows. It is begun from several circles, and the result with the
 // fewest crossings is taken. Then overlapping boxes are pushed apart and

@@ -155,10 +155,33 @@ func TestSVGIsXML(t *testing.T) {
 	}
 }
 
+// star is one hub and twenty-nine branches.
+func star() *topologyv1.ShowResponse {
+	m := &topologyv1.ShowResponse{Node: "hub-1", Groups: []*topologyv1.Group{group("hub", "hub-1", "hub-2")}}
+	for i := range 29 {
+		name := fmt.Sprintf("branch%02d", i)
+		m.Groups = append(m.Groups, group(name, name+"-1"))
+		m.Connectors = append(m.Connectors, both("hub", name, 10)...)
+	}
+	m.Connectors = append(m.Connectors, exit("internet", "hub", "SMTP:*;1"))
+	m.Connectors[7].Up = false
+	return m
+}
+
 // TestReadable: with thirty groups no box lies over another, every arrow is
 // drawn, nearly none runs through a foreign box, and labels can be read.
 func TestReadable(t *testing.T) {
-	p := newPicture(newChart(thirtyGroups()))
+	for name, m := range map[string]*topologyv1.ShowResponse{"hubs and sites": thirtyGroups(), "star": star()} {
+		t.Run(name, func(t *testing.T) {
+			p := newPicture(newChart(m))
+			readableBoxes(t, p)
+			readableArrows(t, p)
+		})
+	}
+}
+
+func readableBoxes(t *testing.T, p *picture) {
+	t.Helper()
 	for i, a := range p.boxes {
 		for _, b := range p.boxes[:i] {
 			if x, y := a.overlap(b); x > 0 && y > 0 {
@@ -169,6 +192,10 @@ func TestReadable(t *testing.T) {
 			t.Errorf("box %d is out of the frame", i)
 		}
 	}
+}
+
+func readableArrows(t *testing.T, p *picture) {
+	t.Helper()
 	through, hidden := 0, 0
 	for i := range p.edges {
 		if !p.drawn[i] {

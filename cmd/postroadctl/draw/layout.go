@@ -48,20 +48,14 @@ func (c *chart) arrange() []point {
 	return best
 }
 
-// distances counts edges between nodes, in either direction. Parts of the map
-// that no edge joins are wanted as far apart as the parts are wide, about.
+// distances are the shortest ways along edges, in either direction. Parts of the
+// map that no edge joins are wanted as far apart as the parts are wide, about.
 func (c *chart) distances() [][]float64 {
-	n := len(c.nodes)
-	near := make([][]int, n)
-	for i := range c.edges {
-		e := &c.edges[i]
-		near[e.from] = append(near[e.from], e.to)
-		near[e.to] = append(near[e.to], e.from)
-	}
-	all := make([][]float64, n)
+	near := c.neighbours()
+	all := make([][]float64, len(c.nodes))
 	far := 1.0
 	for i := range all {
-		all[i] = breadthFirst(near, i)
+		all[i] = walk(near, i)
 		far = max(far, slices.Max(all[i]))
 	}
 	for _, row := range all {
@@ -74,17 +68,36 @@ func (c *chart) distances() [][]float64 {
 	return all
 }
 
-// breadthFirst is a breadth-first search; -1 for what is not reached.
-func breadthFirst(near [][]int, from int) []float64 {
+func (c *chart) neighbours() [][]int {
+	near := make([][]int, len(c.nodes))
+	for i := range c.edges {
+		e := &c.edges[i]
+		if !slices.Contains(near[e.from], e.to) {
+			near[e.from] = append(near[e.from], e.to)
+			near[e.to] = append(near[e.to], e.from)
+		}
+	}
+	return near
+}
+
+// fewNeighbours fit around a node at the distance of one unit.
+const fewNeighbours = 9
+
+// walk gives the distance of each node from one; -1 for what is not reached. An
+// edge is longer at a node with many neighbours: they stand on a circle round it.
+func walk(near [][]int, from int) []float64 {
 	d := make([]float64, len(near))
 	for i := range d {
 		d[i] = -1
 	}
 	d[from] = 0
 	for queue := []int{from}; len(queue) > 0; queue = queue[1:] {
-		for _, to := range near[queue[0]] {
-			if d[to] < 0 {
-				d[to] = d[queue[0]] + 1
+		at := queue[0]
+		for _, to := range near[at] {
+			crowd := max(len(near[at]), len(near[to])) - fewNeighbours
+			length := 1 + max(0, float64(crowd))/15
+			if l := d[at] + length; d[to] < 0 || l < d[to]-1e-9 {
+				d[to] = l
 				queue = append(queue, to)
 			}
 		}

@@ -1,7 +1,9 @@
 package draw
 
 import (
+	"cmp"
 	"math"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -134,19 +136,26 @@ func (p *picture) connect() {
 	}
 }
 
-// caption puts each label where on its arrow it hides the least.
+// caption puts each label where on its arrow it hides the least, the large ones
+// first: they have the fewest places.
 func (p *picture) caption() {
 	p.labels = make([]rect, len(p.edges))
+	sizes := make([]rect, len(p.edges))
+	var order []int
 	for i := range p.edges {
 		lines := p.label(&p.edges[i])
 		if len(lines) == 0 || !p.drawn[i] {
 			continue
 		}
-		r := rect{h: float64(len(lines))*labelSkip/2 + 1}
+		sizes[i].h = float64(len(lines))*labelSkip/2 + 1
 		for _, l := range lines {
-			r.w = max(r.w, float64(utf8.RuneCountInString(l))*charWidth/2+5)
+			sizes[i].w = max(sizes[i].w, float64(utf8.RuneCountInString(l))*charWidth/2+5)
 		}
-		least := math.Inf(1)
+		order = append(order, i)
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(sizes[b].w*sizes[b].h, sizes[a].w*sizes[a].h) })
+	for _, i := range order {
+		r, least := sizes[i], math.Inf(1)
 		for _, t := range [...]float64{0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82} {
 			r.mid = p.arrows[i].at(t)
 			if c := p.cover(r, i); c < least {
@@ -160,7 +169,7 @@ func (p *picture) caption() {
 // area, other arrows by the piece that is hidden.
 func (p *picture) cover(r rect, of int) float64 {
 	sum := 0.0
-	for _, list := range [][]rect{p.boxes, p.labels[:of]} {
+	for _, list := range [][]rect{p.boxes, p.labels} {
 		for _, b := range list {
 			if x, y := r.overlap(b); b.w > 0 && x > 0 && y > 0 {
 				sum += x * y
