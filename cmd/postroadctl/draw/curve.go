@@ -89,17 +89,21 @@ var bends = [...]float64{0.07, 0.14, 0.28, -0.21, 0.42, -0.35, 0.56, -0.49}
 
 // route finds the first bend on which an arrow hits the fewest boxes. number
 // counts the edges of the same direction before it.
-func route(boxes []rect, from, to, number int) (curve, bool) {
+func route(boxes []rect, from, to, number int, tries []float64) (curve, bool) {
 	a, c := boxes[from].mid, boxes[to].mid
 	var best curve
 	fewest := -1
-	for _, b := range bends {
+	for _, b := range tries {
 		if b > 0 {
 			b += 0.1 * float64(number)
 		} else {
 			b -= 0.1 * float64(number)
 		}
 		k := bent(a, c, b)
+		if len(tries) == 1 {
+			best = k
+			break
+		}
 		if n := k.hits(boxes, from, to, margin); fewest < 0 || n < fewest {
 			best, fewest = k, n
 		}

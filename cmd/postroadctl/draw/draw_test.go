@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	topologyv1 "github.com/postroad/postroad/proto/postroad/topology/v1"
 )
@@ -214,6 +215,27 @@ func readableArrows(t *testing.T, p *picture) {
 	}
 	if n := len(p.edges); through > n/20 || hidden > n/20 {
 		t.Errorf("of %d arrows %d run through boxes and %d labels hide something", n, through, hidden)
+	}
+}
+
+// TestLarge: a large organisation is drawn in seconds, not minutes; nobody expects
+// to read it at a glance.
+func TestLarge(t *testing.T) {
+	m := &topologyv1.ShowResponse{Node: "g0-1"}
+	r := rand.New(rand.NewPCG(5, 6))
+	for g := range 400 {
+		name := fmt.Sprintf("g%d", g)
+		m.Groups = append(m.Groups, group(name, name+"-1"))
+		for range 5 {
+			m.Connectors = append(m.Connectors, both(fmt.Sprintf("g%d", r.IntN(g+1)), name, 10)...)
+		}
+	}
+	start := time.Now()
+	if err := SVG(io.Discard, m); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(start); took > 30*time.Second {
+		t.Errorf("drawn in %v", took)
 	}
 }
 

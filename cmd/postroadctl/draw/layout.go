@@ -16,12 +16,13 @@ func (p point) length() float64           { return math.Hypot(p.x, p.y) }
 func between(a, b point, f float64) point { return a.plus(b.minus(a).times(f)) }
 
 // Sizes of the search: starts from different circles, and steps from each. With
-// more than manyNodes one start has to do.
+// more than manyNodes one start has to do; for manyEdges see crowded.
 const (
 	starts    = 12
 	steps     = 200
 	manyNodes = 150
 	fewSteps  = 40
+	manyEdges = 600
 )
 
 // arrange gives each node a place, in units of one edge, the middle at zero.
@@ -208,8 +209,7 @@ func (r rect) overlap(s rect) (x, y float64) {
 // spread pushes boxes apart until all gaps are kept, each pair along the
 // direction that takes less. space gives the gaps between two boxes.
 func spread(boxes []rect, space func(i, j int) (x, y float64)) {
-	const rounds = 1000
-	for range rounds {
+	for range max(20, 30_000/(len(boxes)+1)) {
 		moved := false
 		for i := range boxes {
 			for j := range i {
@@ -224,8 +224,11 @@ func spread(boxes []rect, space func(i, j int) (x, y float64)) {
 
 func apart(a, b *rect, space func(i, j int) (x, y float64), i, j int) bool {
 	x, y := a.overlap(*b)
-	gapX, gapY := space(i, j)
-	x, y = x+gapX, y+gapY
+	if x+gapX <= 0 || y+gapY <= 0 {
+		return false // far away, whatever lies between them
+	}
+	wantX, wantY := space(i, j)
+	x, y = x+wantX, y+wantY
 	if x <= 0 || y <= 0 {
 		return false
 	}

@@ -131,10 +131,18 @@ func (p *picture) connect() {
 	for i := range p.edges {
 		e := &p.edges[i]
 		pair := [2]int{e.from, e.to}
-		p.arrows[i], p.drawn[i] = route(p.boxes, e.from, e.to, seen[pair])
+		tries := bends[:]
+		if p.crowded() {
+			tries = bends[:1]
+		}
+		p.arrows[i], p.drawn[i] = route(p.boxes, e.from, e.to, seen[pair], tries)
 		seen[pair]++
 	}
 }
+
+// crowded says that the map is too large to be read at a glance: then arrows and
+// labels do not look for places, which would take minutes.
+func (p *picture) crowded() bool { return len(p.edges) > manyEdges }
 
 // caption puts each label where on its arrow it hides the least, the large ones
 // first: they have the fewest places.
@@ -156,6 +164,11 @@ func (p *picture) caption() {
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(sizes[b].w*sizes[b].h, sizes[a].w*sizes[a].h) })
 	for _, i := range order {
 		r, least := sizes[i], math.Inf(1)
+		if p.crowded() {
+			r.mid = p.arrows[i].at(0.5)
+			p.labels[i] = r
+			continue
+		}
 		for _, t := range [...]float64{0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82} {
 			r.mid = p.arrows[i].at(t)
 			if c := p.cover(r, i); c < least {
