@@ -3,6 +3,8 @@ package up
 import (
 	"context"
 	"fmt"
+	"slices"
+	"time"
 
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 	"github.com/postroad/postroad/store/directory"
@@ -18,13 +20,33 @@ func (c *cluster) adopt(ctx context.Context, d *directory.Directory) error {
 		return nil // etcd lost its data, or the first start was cut short
 	}
 	c.org.replace(all)
-	return nil
+	now, err := c.org.recounted(c.opt.BasePort)
+	if err != nil || now == c.org {
+		return err
+	}
+	c.org = now
+	if err := now.checkNodePorts(); err != nil {
+		return err
+	}
+	return prepare(c.at, now, time.Now())
+}
+
+// recounted has the servers that there are now: some may have come into the
+// directory, or left it, since the last start.
+func (o *organization) recounted(basePort int) (*organization, error) {
+	now, err := place(o.objects, basePort)
+	if err != nil {
+		return nil, err
+	}
+	if slices.EqualFunc(now.servers, o.servers, func(a, b server) bool { return a.name == b.name }) {
+		return o, nil
+	}
+	now.moved = now.moved || o.moved
+	return now, nil
 }
 
 // replace takes over objects, keeping the addresses that this start chose for
-// the servers, and for their virtual servers if it moved them. Servers that were
-// added to the directory since the file was written get their own addresses on
-// the next start.
+// the servers, and for their virtual servers if it moved them.
 func (o *organization) replace(all []*directoryv1.Object) {
 	placed := make(map[string]*directoryv1.Object)
 	for _, p := range o.objects {

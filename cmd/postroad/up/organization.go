@@ -130,26 +130,31 @@ func onLoopback(addresses ...string) bool {
 // checkPorts finds an address that another program holds before anything is
 // started.
 func (o *organization) checkPorts() error {
-	try := func(what, address string) error {
-		l, err := net.Listen("tcp", address)
-		if err != nil {
-			return fmt.Errorf("%s cannot listen on %s: %w; stop the other program or choose other ports with --base-port", what, address, err)
-		}
-		return l.Close()
-	}
 	for i, what := range []string{"etcd", "etcd's peer port"} {
-		if err := try(what, o.etcd[i]); err != nil {
+		if err := tryPort(what, o.etcd[i]); err != nil {
 			return err
 		}
 	}
+	return o.checkNodePorts()
+}
+
+func (o *organization) checkNodePorts() error {
 	for _, s := range o.servers {
 		for _, a := range []struct{ what, address string }{{"SMTP", s.smtp}, {"gossip", s.gossip}, {"the admin API", s.admin}, {"metrics", s.metrics}} {
-			if err := try(a.what+" of "+s.name, a.address); err != nil {
+			if err := tryPort(a.what+" of "+s.name, a.address); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+func tryPort(what, address string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("%s cannot listen on %s: %w; stop the other program or choose other ports with --base-port", what, address, err)
+	}
+	return l.Close()
 }
 
 // readOrganizationFile reads --file.

@@ -203,3 +203,45 @@ func TestReplace(t *testing.T) {
 		})
 	}
 }
+
+// A server that was applied while the cluster ran gets a process on the next
+// start, one that was deleted has none any more.
+func TestRecounted(t *testing.T) {
+	for _, base := range []int{0, 30000} {
+		before := placed(t, demo(t), base)
+		if same, err := before.recounted(base); err != nil || same != before {
+			t.Fatalf("with the same servers: %v, %v", same, err)
+		}
+		var objs []*directoryv1.Object
+		for _, o := range before.objects {
+			if n := o.GetMetadata().GetName(); n == "paris-2" || n == "paris-2-smtp" {
+				continue
+			}
+			objs = append(objs, o)
+			if o.GetMetadata().GetName() == "oslo-1" {
+				added := proto.CloneOf(o)
+				added.GetMetadata().Name = "oslo-2"
+				to := added.GetServer()
+				to.SmtpAddress, to.GossipAddress, to.AdminAddress = "127.0.0.1:2596", "127.0.0.1:2597", "127.0.0.1:2598"
+				objs = append(objs, added)
+			}
+		}
+		before.replace(objs)
+		after, err := before.recounted(base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, s := range after.servers {
+			names = append(names, s.name)
+		}
+		if got := strings.Join(names, " "); got != "berlin-1 berlin-2 oslo-1 oslo-2 paris-1" {
+			t.Errorf("base port %d: processes for %s", base, got)
+		}
+		addresses := after.every()
+		slices.Sort(addresses)
+		if len(slices.Compact(addresses)) != len(after.every()) {
+			t.Errorf("base port %d: an address is given twice: %q", base, after.every())
+		}
+	}
+}
