@@ -3,6 +3,7 @@ package linkstate
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -161,8 +162,13 @@ func TestClip(t *testing.T) {
 	for i := range long {
 		long[i] = 'é'
 	}
-	if got := clip("x" + string(long)); len(got) != MaxReason-1 { // x, then two bytes each
-		t.Errorf("clipped to %d bytes", len(got))
+	// x, then two bytes each, then the sign that something is missing: three bytes.
+	if got := clip("x" + string(long)); len(got) != MaxReason || !strings.HasSuffix(got, "é…") || clip(got) != got {
+		t.Errorf("clipped to %d bytes: %q", len(got), got)
+	}
+	words := strings.Repeat("012345 ", 20) // cut right after a space
+	if got := clip(words); !strings.HasSuffix(got, "5…") {
+		t.Errorf("clipped to %q, want no space at the end", got)
 	}
 }
 

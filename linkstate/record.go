@@ -121,15 +121,16 @@ func (r *Record) Valid() bool {
 }
 
 // clip makes a reason, which may be a stranger's words, valid UTF-8 of at most
-// MaxReason bytes.
+// MaxReason bytes; what was cut off is shown by an ellipsis.
 func clip(s string) string {
 	s = strings.ToValidUTF8(s, "?")
 	if len(s) <= MaxReason {
 		return s
 	}
-	cut := MaxReason
+	const more = "…"
+	cut := MaxReason - len(more)
 	for cut > 0 && !utf8.RuneStart(s[cut]) {
 		cut--
 	}
-	return s[:cut]
+	return strings.TrimRight(s[:cut], " ") + more
 }
