@@ -87,7 +87,8 @@ func assassin(t *testing.T, c *harness.Cluster, r *rand.Rand) (kills []time.Time
 }
 
 // `postroad up` itself is killed; its nodes are told to stop by the kernel, and
-// the next `up` on the folder starts while they may still be draining.
+// the next `up` on the folder starts while they may still be draining. The last
+// time everything dies at once, as when the power fails.
 func TestUpDies(t *testing.T) {
 	seed := random(t)
 	base := fmt.Sprint(harness.Ports(t, 64))
@@ -97,10 +98,16 @@ func TestUpDies(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 98))
 	var kills []time.Time
 	c := start()
-	for range 2 {
+	for round := range 3 {
 		quiet := l.load(c, r.Uint64())
 		<-time.After(time.Duration(1000+r.IntN(2000)) * time.Millisecond)
+		pids := c.PIDs()
 		c.KillUp()
+		if round == 2 {
+			for _, pid := range pids {
+				_ = syscall.Kill(pid, syscall.SIGKILL) // an earlier end is as good
+			}
+		}
 		kills = append(kills, time.Now())
 		quiet()
 		c = start()

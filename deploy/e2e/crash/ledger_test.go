@@ -22,10 +22,11 @@ type ledger struct {
 	mu     sync.Mutex
 	acked  map[string][]string // ID: recipients of a message that was acknowledged
 	unsure map[string][]string // the connection broke after the content was sent
+	begun  map[string]time.Time
 }
 
 func newLedger() *ledger {
-	return &ledger{acked: make(map[string][]string), unsure: make(map[string][]string)}
+	return &ledger{acked: make(map[string][]string), unsure: make(map[string][]string), begun: make(map[string]time.Time)}
 }
 
 func (l *ledger) sizes(t *testing.T) (acked int) {
@@ -39,6 +40,7 @@ func (l *ledger) sizes(t *testing.T) (acked int) {
 // send hands one message in. A message counts as acknowledged only when the
 // whole reply to its end was read.
 func (l *ledger) send(server, id string, to []string) {
+	begun := time.Now()
 	conn, err := net.DialTimeout("tcp", server, time.Second)
 	if err != nil {
 		<-time.After(20 * time.Millisecond) // do not spin on a dead node
@@ -66,6 +68,7 @@ func (l *ledger) send(server, id string, to []string) {
 	err = w.Close()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.begun[id] = begun
 	if err != nil {
 		l.unsure[id] = to
 		return
@@ -116,7 +119,7 @@ func (l *ledger) account(t *testing.T, c *harness.Cluster, kills []time.Time) {
 		}
 	}
 	t.Logf("%d copies of acknowledged messages, and %d of those in doubt, are in their mailboxes once", expected-len(missing), len(copies)-expected+len(missing))
-	explainRepetitions(t, c, kills)
+	l.explainRepetitions(t, c, kills)
 }
 
 // idle waits until every queue of every node is empty.

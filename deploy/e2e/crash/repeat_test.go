@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,30 +22,26 @@ type event struct {
 	Recipients []string `json:"recipients"`
 }
 
-// life is the time of one copy, from the first event of its message to its last delivery.
+// life is what tracking tells of one copy: how often it was stored, and when last.
 type life struct {
 	deliveries int
-	begin, end time.Time
+	end        time.Time
 }
 
 // explainRepetitions counts the copies that were stored more than once, the
 // second over the first. That may happen to what was in flight when a process
 // died, and to nothing else: so a process must have died in that copy's life.
-func explainRepetitions(t *testing.T, c *harness.Cluster, kills []time.Time) {
+func (l *ledger) explainRepetitions(t *testing.T, c *harness.Cluster, kills []time.Time) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(c.Data, "nodes", "*", "tracking", "*.jsonl"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no tracking files (%v)", err)
 	}
-	born := make(map[string]time.Time)
 	lives := make(map[string]*life)
 	origins := make(map[string]string)
 	for _, path := range files {
 		read(t, path, func(e event) {
 			at := time.UnixMicro(e.At)
-			if b, ok := born[e.MessageID]; !ok || at.Before(b) {
-				born[e.MessageID] = at
-			}
 			if o := origins[e.MessageID]; o != "" && o != e.Origin {
 				t.Errorf("%s has the origins %s and %s: one did not travel", e.MessageID, o, e.Origin)
 			}
@@ -65,17 +62,17 @@ func explainRepetitions(t *testing.T, c *harness.Cluster, kills []time.Time) {
 		})
 	}
 	repeated := 0
-	for key, l := range lives {
-		if l.deliveries < 2 {
+	for key, c := range lives {
+		if c.deliveries < 2 {
 			continue
 		}
-		repeated += l.deliveries - 1
-		id := key[:slices.Index([]byte(key), ' ')]
+		repeated += c.deliveries - 1
+		id, _, _ := strings.Cut(key, " ")
 		const clock = 100 * time.Millisecond // between the kill and the note of it
 		if !slices.ContainsFunc(kills, func(k time.Time) bool {
-			return k.After(born[id].Add(-clock)) && k.Before(l.end.Add(clock))
+			return k.After(l.begun[id].Add(-clock)) && k.Before(c.end.Add(clock))
 		}) {
-			t.Errorf("%s was stored %d times between %v and %v, and no process died then", key, l.deliveries, born[id], l.end)
+			t.Errorf("%s was stored %d times between %v and %v, and no process died then", key, c.deliveries, l.begun[id], c.end)
 		}
 	}
 	t.Logf("%d of %d copies were stored again over the first, in flight when a process died", repeated, len(lives))

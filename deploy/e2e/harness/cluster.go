@@ -146,6 +146,17 @@ func (c *Cluster) Kill(name string) {
 	c.Signal(c.Node(name).PID, syscall.SIGKILL)
 }
 
+// PIDs are the processes that `postroad up` started.
+func (c *Cluster) PIDs() []int {
+	c.t.Helper()
+	f := c.Endpoints()
+	pids := []int{f.Etcd.PID}
+	for _, n := range f.Nodes {
+		pids = append(pids, n.PID)
+	}
+	return pids
+}
+
 // KillUp sends SIGKILL to `postroad up` itself. Its nodes may live a little longer.
 func (c *Cluster) KillUp() {
 	c.t.Helper()
