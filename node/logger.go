@@ -27,6 +27,22 @@ func (c LogConfig) check() error {
 	return errors.Join(errs...)
 }
 
+// forgiving drops lines that cannot be written. A buffer keeps its first error,
+// so a disk that was full for a moment would silence the log for good; and what
+// cannot be synced (a pipe, a terminal, the journal's socket) is no reason for a
+// clean stop to fail.
+type forgiving struct{ to zapcore.WriteSyncer }
+
+func (f forgiving) Write(line []byte) (int, error) {
+	_, _ = f.to.Write(line)
+	return len(line), nil
+}
+
+func (f forgiving) Sync() error {
+	_ = f.to.Sync()
+	return nil
+}
+
 // newLogger writes one event a line to standard error, times in UTC. stop writes
 // what still waits.
 func newLogger(c LogConfig) (log *zap.Logger, stop func() error, err error) {
@@ -45,7 +61,7 @@ func newLogger(c LogConfig) (log *zap.Logger, stop func() error, err error) {
 	if c.Format == "console" {
 		encoder = zapcore.NewConsoleEncoder(format)
 	}
-	out := &zapcore.BufferedWriteSyncer{WS: zapcore.Lock(os.Stderr), FlushInterval: logFlush}
+	out := &zapcore.BufferedWriteSyncer{WS: zapcore.Lock(forgiving{os.Stderr}), FlushInterval: logFlush}
 	core := zapcore.RegisterHooks(zapcore.NewCore(encoder, out, level), func(e zapcore.Entry) error {
 		if e.Level >= zapcore.WarnLevel {
 			return out.Sync()
