@@ -46,8 +46,8 @@ proto: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## regene
 proto-check: $(TOOLS)/buf $(TOOLS)/protoc-gen-go $(TOOLS)/protoc-gen-go-grpc ## schemas clean, compatible, generated code current
 	$(TOOLS)/buf lint
 	$(TOOLS)/buf breaking --against proto/released.binpb
-	PATH=$(CURDIR)/$(TOOLS):$$PATH $(TOOLS)/buf generate -o $(TOOLS)/generated
-	@diff -r -x '*.proto' -x tools -x released.binpb proto $(TOOLS)/generated/proto || \
+	PATH=$(CURDIR)/$(TOOLS):$$PATH $(TOOLS)/buf generate -o $(TOOLS)/_generated
+	@diff -r -x '*.proto' -x tools -x released.binpb proto $(TOOLS)/_generated/proto || \
 		{ echo "generated code is stale: run 'make proto' and commit"; exit 1; }
 
 proto-release: $(TOOLS)/buf ## freeze the schemas of a release, the base of the breaking check

@@ -3,6 +3,7 @@ package up
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"text/tabwriter"
@@ -22,7 +23,7 @@ func (c *cluster) show() {
 	_ = t.Flush()
 	fmt.Fprintf(w, "\nMailboxes: %s\n", filepath.Join(c.opt.Data, "nodes", "NODE", "maildir", "ADDRESS"))
 
-	ctl := filepath.Join(filepath.Dir(c.opt.Executable), "postroadctl") + c.dataFlag()
+	ctl := c.ctl()
 	from, to, ok := c.farPair()
 	if !ok {
 		return
@@ -31,6 +32,18 @@ func (c *cluster) show() {
 	fmt.Fprintf(w, "\nTry, from another terminal:\n  %s topology show\n  %s route explain %s --from %s\n  swaks --server %s --from %s --to %s\n",
 		ctl, ctl, to.address, from.server, c.org.servers[i].smtp, from.address, to.address)
 	fmt.Fprintf(w, "  grpcurl -plaintext -unix %s list\n\n", c.at.socket(from.server))
+}
+
+// ctl is the CLI beside this program as one types it from this folder, with what
+// it needs to find this cluster.
+func (c *cluster) ctl() string {
+	path := filepath.Join(filepath.Dir(c.opt.Executable), "postroadctl")
+	if here, err := os.Getwd(); err == nil {
+		if short, err := filepath.Rel(here, path); err == nil && filepath.IsLocal(short) {
+			path = short
+		}
+	}
+	return path + c.dataFlag()
 }
 
 // dataFlag is what postroadctl needs to find this cluster from this folder.
@@ -83,6 +96,6 @@ func (c *cluster) firstMessage(ctx context.Context) {
 	if err != nil {
 		c.say("first message: %v", err)
 	}
-	fmt.Fprintf(c.opt.Stdout, "\nFollow it again: %s%s track follow '<%s>'\nCtrl-C drains and stops everything.\n\n",
-		filepath.Join(filepath.Dir(c.opt.Executable), "postroadctl"), c.dataFlag(), l.id)
+	fmt.Fprintf(c.opt.Stdout, "\nFollow it again: %s track follow '<%s>'\nCtrl-C drains and stops everything.\n\n",
+		c.ctl(), l.id)
 }

@@ -98,7 +98,7 @@ func box(g *topologyv1.Group) []string {
 	for _, s := range g.GetServers() {
 		l := fmt.Sprintf("%s %s  %s", serverMark(s), s.GetName(), s.GetState())
 		if s.GetDrain() != "" {
-			l += ", " + s.GetDrain()
+			l += ", drained " + s.GetDrain()
 		}
 		lines = append(lines, l)
 		inner = max(inner, utf8.RuneCountInString(l))
