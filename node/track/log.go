@@ -202,13 +202,13 @@ func (l *Log) write(w *writer, events []mail.Event) error {
 	err := w.write(events)
 	if err != nil {
 		l.metrics.dropped.Add(float64(len(events)))
-		l.log.Error("tracking events lost", zap.Int("events", len(events)), zap.Error(err))
+		l.log.Error("tracking_events_lost", zap.Int("events", len(events)), zap.Error(err))
 	}
 	now := l.cfg.Now()
 	if day := dayOf(now); day != w.swept || w.files.grown {
 		w.swept, w.files.grown = day, false
 		if e := w.files.expire(now.Add(-l.cfg.Retention), l.cfg.MaxBytes); e != nil {
-			l.log.Warn("old tracking files stay", zap.Error(e))
+			l.log.Warn("tracking_files_stay", zap.Error(e))
 		}
 	}
 	return err

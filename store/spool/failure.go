@@ -31,13 +31,13 @@ type logger struct {
 // Infof is told about each flush and compaction.
 func (l logger) Infof(format string, args ...any) {
 	if l.log.Core().Enabled(zap.DebugLevel) {
-		l.log.Debug("spool storage", zap.String("text", fmt.Sprintf(format, args...)))
+		l.log.Debug("spool_storage", zap.String("text", fmt.Sprintf(format, args...)))
 	}
 }
 
 // Errorf is told about what Pebble survives.
 func (l logger) Errorf(format string, args ...any) {
-	l.log.Error("spool storage", zap.String("text", fmt.Sprintf(format, args...)))
+	l.log.Error("spool_storage", zap.String("text", fmt.Sprintf(format, args...)))
 }
 
 // Fatalf does not return.
@@ -83,7 +83,7 @@ func (s *Spool) fail(cause error) error {
 	s.failOnce.Do(func() {
 		s.cause.Store(&cause)
 		close(s.failed)
-		s.log.Error("spool storage failed; restart the node when the disk is well again", zap.Error(cause))
+		s.log.Error("spool_failed", zap.String("cure", "start the node again when the disk is well"), zap.Error(cause))
 	})
 	return s.failure()
 }

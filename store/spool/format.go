@@ -156,7 +156,7 @@ func (s *Spool) finishCreate(dir string) error {
 const slowDisk = 5 * time.Second
 
 func (s *Spool) diskSlow(i vfs.DiskSlowInfo) {
-	s.log.Warn("disk slow", zap.Stringer("operation", i.OpType), zap.String("file", i.Path), zap.Duration("took", i.Duration))
+	s.log.Warn("spool_disk_slow", zap.Stringer("operation", i.OpType), zap.String("file", i.Path), zap.Duration("took", i.Duration))
 }
 
 func (s *Spool) openPebble(dir string, o Options, set func(*pebble.Options)) (*pebble.DB, error) {
@@ -195,13 +195,13 @@ func (s *Spool) pebbleOptions(o Options) *pebble.Options {
 
 func (s *Spool) events() *pebble.EventListener {
 	return &pebble.EventListener{
-		BackgroundError: func(err error) { s.log.Error("spool background work failed; it is tried again", zap.Error(err)) },
+		BackgroundError: func(err error) { s.log.Error("spool_background_failed", zap.Error(err)) },
 		WriteStallBegin: func(i pebble.WriteStallBeginInfo) {
-			s.log.Warn("spool writes are held back", zap.String("reason", i.Reason))
+			s.log.Warn("spool_writes_held_back", zap.String("reason", i.Reason))
 		},
-		WriteStallEnd: func() { s.log.Info("spool writes go on") },
+		WriteStallEnd: func() { s.log.Info("spool_writes_go_on") },
 		PossibleAPIMisuse: func(i pebble.PossibleAPIMisuseInfo) {
-			s.log.Error("spool deleted a key that it set twice or never; please report this", zap.Stringer("storage", i))
+			s.log.Error("spool_key_deleted_wrongly", zap.String("cure", "please report this"), zap.Stringer("storage", i))
 		},
 	}
 }

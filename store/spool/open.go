@@ -163,7 +163,7 @@ func (s *Spool) sweep() error {
 			return err
 		}
 	}
-	s.log.Info("deleted bodies that were never accepted", zap.Int("bodies", len(orphans)))
+	s.log.Info("spool_orphans_deleted", zap.Int("bodies", len(orphans)))
 	return nil
 }
 
@@ -198,7 +198,7 @@ func (s *Spool) countInBackground(snap *pebble.Snapshot) {
 	}
 	switch {
 	case err != nil:
-		s.log.Error("spool could not be counted; queue lengths are too low", zap.Error(err))
+		s.log.Error("spool_count_failed", zap.Error(err))
 	case !s.closed.Load():
 		s.counts.complete.Store(true)
 		s.log.Info("spool_counted", zap.Int64("messages", s.counts.messages.Load()),

@@ -36,11 +36,11 @@ func (p *patient) again(err error) bool {
 		return false
 	}
 	if p.waiting.Add(1) == 1 {
-		p.log.Error("disk full: spool writes wait for room", zap.Error(err))
+		p.log.Error("spool_disk_full", zap.Error(err))
 	}
 	defer func() {
 		if p.waiting.Add(-1) == 0 {
-			p.log.Info("spool writes go on")
+			p.log.Info("spool_writes_go_on")
 		}
 	}()
 	t := time.NewTimer(p.every)

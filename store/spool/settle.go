@@ -221,7 +221,7 @@ func (c *change) settle(e *Settlement, finished *bool) error {
 }
 
 func (c *change) skip(e *Settlement) {
-	c.spool.log.Info("settlement of an entry that is gone", zap.Binary("id", e.ID[:]), zap.String("queue", e.Queue), zap.Int64("due", e.Due))
+	c.spool.log.Info("spool_entry_gone", zap.Binary("id", e.ID[:]), zap.String("queue", e.Queue), zap.Int64("due", e.Due))
 	c.skipped = append(c.skipped, e.Reports...)
 }
 

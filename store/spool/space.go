@@ -67,7 +67,7 @@ func (sp *space) refresh() {
 	case err != nil:
 		// Not knowing is no reason to refuse mail: a disk that is really full is
 		// met again by the writes themselves.
-		sp.log.Warn("free disk space is unknown", zap.Error(err))
+		sp.log.Warn("spool_disk_free_unknown", zap.Error(err))
 		free = math.MaxInt64
 	}
 	free = min(free, math.MaxInt64)
@@ -95,7 +95,7 @@ func (sp *space) judge(free uint64) {
 	sp.full.Store(under(sp.limits[Normal], sp.full.Load()))
 	if level != was {
 		sp.level.Store(uint32(level))
-		sp.log.Warn("spool disk space", zap.Stringer("level", level), zap.Stringer("was", was), zap.Uint64("free_bytes", free))
+		sp.log.Warn("spool_pressure", zap.Stringer("level", level), zap.Stringer("was", was), zap.Uint64("free_bytes", free))
 	}
 }
 
