@@ -36,6 +36,8 @@ type Ranked struct {
 	Drained bool
 	Chosen  bool
 	Reason  string
+
+	damped bool
 }
 
 // rank orders bridgeheads: live before dead, not drained before drained, then
@@ -66,7 +68,11 @@ func (t *Table) locals(c *Connector, list []Ranked) []Ranked {
 	for i := range c.Bridgeheads {
 		b := &c.Bridgeheads[i]
 		r := t.judge(b.Server)
-		if r.Up && !b.Up {
+		switch {
+		case !r.Up || b.Up:
+		case b.Damped:
+			r.Drained, r.damped = true, true
+		default:
 			r.Up, r.Reason = false, since(b.Reason, b.SinceMS)
 		}
 		list = append(list, r)

@@ -50,7 +50,7 @@ func drawConnector(t *rapid.T, top *Topology, name string) Connector {
 	}
 	for _, s := range top.Servers {
 		if s.Group == c.Group && rapid.IntRange(0, 3).Draw(t, "bridgehead") > 0 {
-			c.Bridgeheads = append(c.Bridgeheads, Bridgehead{Server: s.GUID, Up: rapid.IntRange(0, 4).Draw(t, "link") > 0, Reason: "refused"})
+			c.Bridgeheads = append(c.Bridgeheads, Bridgehead{Server: s.GUID, Up: rapid.IntRange(0, 4).Draw(t, "link") > 0, Reason: "refused", Damped: rapid.IntRange(0, 4).Draw(t, "damped") == 0})
 		}
 		if c.Kind == RoutingGroupConnector && s.Group == other.GUID && rapid.Bool().Draw(t, "remote") {
 			c.Remote = append(c.Remote, s.GUID)

@@ -207,10 +207,14 @@ func (r *recorder) bridgeheads(conn int32, crossing bool) {
 func (r *recorder) rank(list []Ranked, chosen GUID, self bool) {
 	for _, b := range list {
 		switch b.Chosen = b.Up && b.Server == chosen; {
+		case b.Chosen && b.damped:
+			b.Reason = "its link flaps, but nothing else is left"
 		case b.Chosen && self:
 			b.Reason = "this server"
 		case b.Chosen:
 			b.Reason = "highest weight for this server"
+		case b.damped:
+			b.Reason = "its link flaps: only if nothing else is left"
 		case b.Up && b.Drained:
 			b.Reason = "drained: only if nothing else is left"
 		case b.Up && self:

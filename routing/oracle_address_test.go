@@ -159,8 +159,7 @@ func (o *oracle) cheapest(level []match) []match {
 	}
 	for _, rule := range []func(match) bool{
 		func(x match) bool {
-			s, _ := o.senders(x.c)
-			return o.up(x.c) && slices.Contains(s, o.top.Self)
+			return o.up(x.c) && o.mine(x.c)
 		},
 		func(x match) bool { return x.c.Group == o.self.Group },
 	} {
@@ -192,11 +191,11 @@ func (o *oracle) checkChoice(t *rapid.T, d Decision, best []match) {
 	switch {
 	case !o.up(x.c):
 		expect(t, d, Unreachable, d.Cost)
-	case slices.Contains(senders, o.top.Self):
+	case o.mine(x.c):
 		expect(t, d, Outbound, d.Cost)
 	default:
 		expect(t, d, ToNode, d.Cost)
-		if d.Next != o.preferred(senders) {
+		if d.Next != o.preferred(senders, o.damped(x.c)) {
 			t.Fatalf("handed to %x, not to the preferred bridgehead", d.Next)
 		}
 	}

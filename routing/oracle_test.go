@@ -47,9 +47,9 @@ func (o *oracle) alive(g GUID) (up, drained bool) {
 func (o *oracle) senders(c Connector) (list []GUID, drainedOnly bool) {
 	drainedOnly = true
 	for _, b := range c.Bridgeheads {
-		if up, drained := o.alive(b.Server); up && b.Up {
+		if up, drained := o.alive(b.Server); up && (b.Up || b.Damped) {
 			list = append(list, b.Server)
-			drainedOnly = drainedOnly && drained
+			drainedOnly = drainedOnly && (drained || !b.Up)
 		}
 	}
 	return list, drainedOnly
@@ -268,22 +268,42 @@ func (o *oracle) crosses(d Decision, c Connector, into GUID) bool {
 	if !o.up(c) {
 		return d.Kind == Unreachable
 	}
-	if !slices.Contains(senders, o.top.Self) {
-		return d.Kind == ToNode && d.Via.IsZero() && d.Next == o.preferred(senders) && len(d.NextServers) == len(senders)
+	if !o.mine(c) {
+		return d.Kind == ToNode && d.Via.IsZero() && d.Next == o.preferred(senders, o.damped(c)) && len(d.NextServers) == len(senders)
 	}
 	if c.Kind == SMTPConnector {
 		return d.Kind == Outbound && d.Via == c.GUID && d.NextGroup == into
 	}
 	receivers, _ := o.receivers(c)
-	return d.Kind == ToNode && d.Via == c.GUID && d.NextGroup == into && d.Next == o.preferred(receivers)
+	return d.Kind == ToNode && d.Via == c.GUID && d.NextGroup == into && d.Next == o.preferred(receivers, nil)
 }
 
-// preferred is the server with the highest weight among those not drained.
-func (o *oracle) preferred(list []GUID) GUID {
+// damped are the bridgeheads whose link flaps.
+func (o *oracle) damped(c Connector) (list []GUID) {
+	for _, b := range c.Bridgeheads {
+		if !b.Up && b.Damped {
+			list = append(list, b.Server)
+		}
+	}
+	return list
+}
+
+// mine says whether this server sends over the connector itself. It leaves that
+// to another bridgehead if its own link flaps and the other's link and server are
+// in full use.
+func (o *oracle) mine(c Connector) bool {
+	senders, drainedOnly := o.senders(c)
+	return slices.Contains(senders, o.top.Self) && (!slices.Contains(o.damped(c), o.top.Self) || drainedOnly)
+}
+
+// preferred is the server with the highest weight among those not drained and
+// not damped.
+func (o *oracle) preferred(list, damped []GUID) GUID {
 	var best GUID
 	bestDrained := true
 	for _, g := range list {
 		_, drained := o.alive(g)
+		drained = drained || slices.Contains(damped, g)
 		if best.IsZero() || bestDrained && !drained || bestDrained == drained && Weight(o.top.Self, g) > Weight(o.top.Self, best) {
 			best, bestDrained = g, drained
 		}

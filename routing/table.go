@@ -126,9 +126,20 @@ func (t *Table) takeSide(c *Connector, n *conn, local, remote []Ranked) {
 	n.weight = Weight(t.top.Self, c.GUID)
 	n.away = c.Scope == ScopeGroup && n.group != t.group
 	if n.group >= 0 && n.group == t.group {
-		n.mine = n.state == stateUp && slices.ContainsFunc(local, func(r Ranked) bool { return r.Up && r.Server == t.top.Self })
+		n.mine = n.state == stateUp && mayCross(local, t.top.Self)
 		n.local, n.remote = t.live(local), t.live(remote)
 	}
+}
+
+// mayCross says whether this server sends over a connector itself: if it is a
+// bridgehead that can, and its link does not flap while another one's is well.
+func mayCross(local []Ranked, self GUID) bool {
+	i := slices.IndexFunc(local, func(r Ranked) bool { return r.Up && r.Server == self })
+	if i < 0 {
+		return false
+	}
+	_, clear := anyUp(local)
+	return !local[i].damped || !clear
 }
 
 // stateOf joins what the bridgeheads say: one live bridgehead on each side

@@ -157,4 +157,8 @@ type Bridgehead struct {
 	Reason string
 	// SinceMS is when the state began, in Unix milliseconds; 0: not known.
 	SinceMS int64
+	// Damped: not up because the link flapped, though it may work. It counts as a
+	// drained one: used only if nothing else is left, for mail that waits where
+	// it could move would be worse than another failed attempt.
+	Damped bool
 }

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -91,6 +92,9 @@ func drainWord(d routing.Drain) string {
 func (v *view) connectors(c *routing.Connector) []Connector {
 	one := Connector{Name: c.Name, Kind: c.Kind.String(), Source: v.groupName(c.Group), Disabled: c.Disabled}
 	one.Up, one.Reason, _ = v.table.ConnectorState(c.GUID)
+	if one.Up && !slices.ContainsFunc(c.Bridgeheads, func(b routing.Bridgehead) bool { return b.Up }) {
+		one.Up, one.Reason = false, "flapping: used only if nothing else is left"
+	}
 	for _, b := range c.Bridgeheads {
 		one.Bridgeheads = append(one.Bridgeheads, LocalBridgehead{v.serverName(b.Server), b.Up, b.Reason, b.SinceMS})
 	}

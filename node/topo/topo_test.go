@@ -168,7 +168,7 @@ func TestStateOverlaid(t *testing.T) {
 	top := Build(conf, tab, guid("paris-1"), 1)
 	heads := connector(t, top, "paris-oslo").Bridgeheads
 	want := []routing.Bridgehead{
-		{Server: guid("paris-1"), Up: true}, {Server: guid("paris-2"), Reason: "refused; flapping, so not before 1970-01-01T00:01:00Z", SinceMS: 77},
+		{Server: guid("paris-1"), Up: true}, {Server: guid("paris-2"), Reason: "refused; flapping, so not before 1970-01-01T00:01:00Z", SinceMS: 77, Damped: true},
 	}
 	heads[0].SinceMS = 0 // paris-1 says since when it is up
 	if !reflect.DeepEqual(heads, want) {

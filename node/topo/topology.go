@@ -127,6 +127,7 @@ func (b *builder) bridgeheads(connector directory.GUID, names []string, group st
 		if r := b.table.Get(linkstate.GUID(s.GUID)); r != nil {
 			if st, ok := r.Connector(linkstate.GUID(connector)); ok {
 				h.Up, h.Reason, h.SinceMS = !st.Down, linkReason(st), st.Since
+				h.Damped = st.Down && st.SuppressedUntil != 0
 			}
 		}
 		list = append(list, h)
