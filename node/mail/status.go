@@ -90,9 +90,3 @@ func (r Reply) String() string {
 	}
 	return s
 }
-
-// Positive, Transient and Permanent sort a reply by its first digit (RFC 5321
-// section 4.2.1).
-func (r Reply) Positive() bool  { return r.Code/100 == 2 || r.Code/100 == 3 }
-func (r Reply) Transient() bool { return r.Code/100 == 4 }
-func (r Reply) Permanent() bool { return r.Code/100 == 5 }

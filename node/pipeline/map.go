@@ -88,6 +88,15 @@ func limitsOf(conf *directory.Configuration, server string) queue.Limits {
 	return l
 }
 
+// idleOf is how long a server's first virtual server keeps connections without
+// mail; 0 leaves it to the default of delivery.
+func idleOf(conf *directory.Configuration, server string) time.Duration {
+	if list := conf.VirtualServersOf(server); len(list) > 0 {
+		return list[0].Spec.GetOutbound().GetIdleTimeout().AsDuration()
+	}
+	return 0
+}
+
 // dnsServers are the name servers that a server's first virtual server names
 // for external domains.
 func dnsServers(conf *directory.Configuration, server string) []string {

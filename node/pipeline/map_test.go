@@ -57,7 +57,7 @@ func TestClockOf(t *testing.T) {
 
 func TestOutboundSettings(t *testing.T) {
 	conf := configuration(t, "oslo-1", func(vs *directoryv1.VirtualServer) {
-		vs.Outbound = &directoryv1.Outbound{MaxConnections: 50, MaxConnectionsPerLink: 5, DnsServers: []string{"192.0.2.53"}}
+		vs.Outbound = &directoryv1.Outbound{MaxConnections: 50, MaxConnectionsPerLink: 5, DnsServers: []string{"192.0.2.53"}, IdleTimeout: durationpb.New(45 * time.Second)}
 	})
 	if got, want := limitsOf(conf, "oslo-1"), (queue.Limits{Connections: 50, PerLink: 5}); got != want {
 		t.Errorf("limits %+v, want %+v", got, want)
@@ -65,7 +65,13 @@ func TestOutboundSettings(t *testing.T) {
 	if got := dnsServers(conf, "oslo-1"); !slices.Equal(got, []string{"192.0.2.53"}) {
 		t.Errorf("name servers %v", got)
 	}
+	if got := idleOf(conf, "oslo-1"); got != 45*time.Second {
+		t.Errorf("idle time %v", got)
+	}
 	for _, other := range []string{"paris-1", "nowhere"} {
+		if got := idleOf(conf, other); got != 0 {
+			t.Errorf("%s: idle time %v, want the default of delivery", other, got)
+		}
 		if got := limitsOf(conf, other); got != (queue.Limits{}) {
 			t.Errorf("%s: limits %+v, want the queue's own", other, got)
 		}

@@ -10,7 +10,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/postroad/postroad/linkstate"
 	"github.com/postroad/postroad/node/categorize"
 	"github.com/postroad/postroad/node/deliver"
 	"github.com/postroad/postroad/node/gossip"
@@ -95,6 +94,7 @@ func New(c Config) (*Pipeline, error) {
 		Hostname:    c.Self.Spec.GetFqdn(),
 		NodeTLS:     p.tlsTo,
 		Resolver:    &resolver{config: c.Catalog.Config, self: c.Self},
+		Timeouts:    deliver.Timeouts{Idle: idleOf(c.Catalog.Config(), c.Self.Name)},
 		MaildirRoot: p.maildirRoot(),
 		Passport:    p.passport,
 		Logger:      c.Logger.Named("deliver"),
@@ -220,6 +220,3 @@ func (p *Pipeline) passport(e *mail.Envelope, h mail.Hop) string {
 func (p *Pipeline) load() gossip.Load {
 	return gossip.Load{DirectoryRevision: p.cfg.Catalog.Revision(), Queued: p.cfg.Spool.Stats().Messages}
 }
-
-// Drain publishes how far this node withdraws.
-func (p *Pipeline) Drain(d linkstate.Drain) { p.links.SetDrain(d) }

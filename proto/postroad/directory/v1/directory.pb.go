@@ -1639,7 +1639,8 @@ type Outbound struct {
 	Port int32 `protobuf:"varint,3,opt,name=port,proto3" json:"port,omitempty"`
 	// "host:port" of the name servers for external domains; empty: the system's.
 	DnsServers []string `protobuf:"bytes,4,rep,name=dns_servers,json=dnsServers,proto3" json:"dns_servers,omitempty"`
-	// Idle connection to a next hop; default 10m.
+	// How long a connection to a next hop stays open without mail; default 30s,
+	// read when the node starts.
 	IdleTimeout   *durationpb.Duration `protobuf:"bytes,5,opt,name=idle_timeout,json=idleTimeout,proto3" json:"idle_timeout,omitempty"`
 	Tls           TLSPolicy            `protobuf:"varint,6,opt,name=tls,proto3,enum=postroad.directory.v1.TLSPolicy" json:"tls,omitempty"`
 	unknownFields protoimpl.UnknownFields
