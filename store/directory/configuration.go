@@ -32,6 +32,7 @@ type (
 	MessageFormat         = Entry[*directoryv1.MessageFormat]
 	Account               = Entry[*directoryv1.Account]
 	Schedule              = Entry[*directoryv1.Schedule]
+	MailRule              = Entry[*directoryv1.MailRule]
 )
 
 // Configuration is an immutable snapshot of everything but the recipients,
@@ -52,11 +53,14 @@ type Configuration struct {
 	formats        set[*directoryv1.MessageFormat]
 	accounts       set[*directoryv1.Account]
 	schedules      set[*directoryv1.Schedule]
+	mailRules      set[*directoryv1.MailRule]
 
 	virtualServersOf map[string][]VirtualServer // by name of the server
 	domains          map[string]bool            // DomainKey -> shared
 	domainNames      []string                   // sorted keys of domains
-	accountsFolded   map[string]int             // lower-case name -> index
+	senderLists      SenderLists
+	accountsFolded   map[string]int // lower-case name -> index
+	serverDomains    map[string]int // DomainKey of the FQDN -> index
 }
 
 // NewConfiguration builds the snapshot of objs at an etcd revision; recipients
@@ -83,6 +87,7 @@ func NewConfiguration(revision int64, objs []*Object) (*Configuration, error) {
 		}
 	}
 	c.derive()
+	c.deriveSenderLists()
 	return c, nil
 }
 
@@ -111,7 +116,7 @@ func (c *Configuration) add(o *Object, guids map[GUID]Key) error {
 	case *directoryv1.Object_Server:
 		c.servers.add(guid, o, o.GetServer())
 	case *directoryv1.Object_VirtualServer:
-		c.virtualServers.add(guid, o, o.GetVirtualServer())
+		c.virtualServers.add(guid, o, WithPreset(o.GetVirtualServer()))
 	case *directoryv1.Object_RoutingGroupConnector:
 		c.rgcs.add(guid, o, o.GetRoutingGroupConnector())
 	case *directoryv1.Object_SmtpConnector:
@@ -128,6 +133,8 @@ func (c *Configuration) add(o *Object, guids map[GUID]Key) error {
 		c.accounts.add(guid, o, o.GetAccount())
 	case *directoryv1.Object_Schedule:
 		c.schedules.add(guid, o, o.GetSchedule())
+	case *directoryv1.Object_MailRule:
+		c.mailRules.add(guid, o, o.GetMailRule())
 	}
 	return nil
 }
@@ -151,6 +158,10 @@ func (c *Configuration) derive() {
 		c.domainNames = append(c.domainNames, d)
 	}
 	slices.Sort(c.domainNames)
+	c.serverDomains = make(map[string]int, len(c.servers.list))
+	for i, s := range c.servers.list {
+		c.serverDomains[DomainKey(s.Spec.GetFqdn())] = i
+	}
 	c.accountsFolded = make(map[string]int, len(c.accounts.list))
 	for i, a := range c.accounts.list {
 		c.accountsFolded[strings.ToLower(a.Name)] = i

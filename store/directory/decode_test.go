@@ -43,7 +43,7 @@ spec:
   scope: SCOPE_ROUTING_GROUP
   tls: required
   restrictions: {maxMessageSize: 10MiB, priorities: [low]}
-  detection: {glitchRetries: 0, glitchInterval: 500ms, probeInterval: 1m30s}
+  detection: {glitchRetries: 0, glitchInterval: 500ms, probeInterval: 1m30s, idleProbeInterval: 5m}
   disabled: true
 `)
 	s := o.GetSmtpConnector()
@@ -65,8 +65,30 @@ spec:
 	}
 	d := s.GetDetection()
 	if d.GlitchRetries == nil || d.GetGlitchRetries() != 0 || d.GetGlitchInterval().AsDuration() != 500*time.Millisecond ||
-		Detection(d).ProbeInterval != 90*time.Second {
+		Detection(d).ProbeInterval != 90*time.Second || Detection(d).IdleProbeInterval != 5*time.Minute || Detection(nil).IdleProbeInterval != 0 {
 		t.Errorf("detection %v: 0 retries must differ from none written", d)
+	}
+}
+
+func TestDecodeLinkStateCarrier(t *testing.T) {
+	for text, want := range map[string]directoryv1.LinkStateCarrier{
+		"":     directoryv1.LinkStateCarrier_LINK_STATE_CARRIER_UNSPECIFIED,
+		"auto": directoryv1.LinkStateCarrier_LINK_STATE_CARRIER_AUTO,
+		"grpc": directoryv1.LinkStateCarrier_LINK_STATE_CARRIER_GRPC,
+		"smtp": directoryv1.LinkStateCarrier_LINK_STATE_CARRIER_SMTP,
+	} {
+		spec := "sourceGroup: a, targetGroup: b"
+		if text != "" {
+			spec += ", linkStateCarrier: " + text
+		}
+		o := decodeOne(t, "{kind: RoutingGroupConnector, name: a-b, spec: {"+spec+"}}")
+		if got := o.GetRoutingGroupConnector().GetLinkStateCarrier(); got != want {
+			t.Errorf("%q is %v", text, got)
+		}
+	}
+	_, err := DecodeYAML(strings.NewReader("{kind: RoutingGroupConnector, name: a-b, spec: {linkStateCarrier: pigeon}}"), "x.yaml")
+	if err == nil || !strings.Contains(err.Error(), "linkStateCarrier: must be one of auto, grpc, smtp") {
+		t.Errorf("an unknown carrier: %v", err)
 	}
 }
 

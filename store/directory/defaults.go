@@ -4,12 +4,17 @@ import (
 	"cmp"
 	"net"
 	"strconv"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 )
+
+// DefaultHopCount is how many Received fields a message may have, unless its virtual
+// server says otherwise.
+const DefaultHopCount = 30
 
 // Ports of a server whose addresses are not written down.
 const (
@@ -45,22 +50,25 @@ func Bindings(v *directoryv1.VirtualServer) []string {
 	if b := v.GetBindings(); len(b) > 0 {
 		return b
 	}
-	return []string{":25"}
+	return []string{defaultBinding(v.GetPreset())}
 }
 
 // LinkStateTimings are the organisation's timings with the defaults filled in.
 type LinkStateTimings struct {
 	Keepalive, SuspectAfter, RefuteWithin, AntiEntropy time.Duration
+	DivergedAfter                                      time.Duration
 }
 
 // LinkState fills in the defaults; o may be nil.
 func LinkState(o *directoryv1.Organization) LinkStateTimings {
 	t := o.GetLinkState()
+	compare := durationOr(t.GetAntiEntropy(), 60*time.Second)
 	return LinkStateTimings{
-		Keepalive:    durationOr(t.GetKeepalive(), 5*time.Second),
-		SuspectAfter: durationOr(t.GetSuspectAfter(), 15*time.Second),
-		RefuteWithin: durationOr(t.GetRefuteWithin(), 15*time.Second),
-		AntiEntropy:  durationOr(t.GetAntiEntropy(), 60*time.Second),
+		Keepalive:     durationOr(t.GetKeepalive(), 5*time.Second),
+		SuspectAfter:  durationOr(t.GetSuspectAfter(), 15*time.Second),
+		RefuteWithin:  durationOr(t.GetRefuteWithin(), 15*time.Second),
+		AntiEntropy:   compare,
+		DivergedAfter: durationOr(t.GetDivergedAfter(), 3*compare),
 	}
 }
 
@@ -68,6 +76,9 @@ func LinkState(o *directoryv1.Organization) LinkStateTimings {
 type RetryTimes struct {
 	First, Second, Third, Subsequent time.Duration
 	DelayNotice, Expiration          time.Duration
+	// For mailboxes of the server; 0: as for all.
+	LocalDelayNotice, LocalExpiration time.Duration
+	StalledAfter                      time.Duration
 }
 
 // Retry fills in the defaults of the book, chapter 5; r may be nil.
@@ -79,6 +90,10 @@ func Retry(r *directoryv1.RetryClock) RetryTimes {
 		Subsequent:  durationOr(r.GetSubsequent(), 15*time.Minute),
 		DelayNotice: durationOr(r.GetDelayNotice(), 12*time.Hour),
 		Expiration:  durationOr(r.GetExpiration(), 48*time.Hour),
+
+		LocalDelayNotice: r.GetLocalDelayNotice().AsDuration(),
+		LocalExpiration:  r.GetLocalExpiration().AsDuration(),
+		StalledAfter:     durationOr(r.GetStalledAfter(), 5*time.Minute),
 	}
 }
 
@@ -86,6 +101,7 @@ func Retry(r *directoryv1.RetryClock) RetryTimes {
 type DetectionTimes struct {
 	GlitchRetries                 int
 	GlitchInterval, ProbeInterval time.Duration
+	IdleProbeInterval             time.Duration // zero: a link that is up is not probed
 	SuppressStateChanges          bool
 	Damping                       DampingTimes
 }
@@ -103,6 +119,8 @@ func Detection(d *directoryv1.Detection) DetectionTimes {
 		GlitchRetries:  3,
 		GlitchInterval: durationOr(d.GetGlitchInterval(), 60*time.Second),
 		ProbeInterval:  durationOr(d.GetProbeInterval(), 60*time.Second),
+
+		IdleProbeInterval: d.GetIdleProbeInterval().AsDuration(),
 
 		SuppressStateChanges: d.GetSuppressStateChanges(),
 	}
@@ -133,5 +151,19 @@ func durationOr(d *durationpb.Duration, fallback time.Duration) time.Duration {
 	return d.AsDuration()
 }
 
+// SmartHosts reads a list of smart hosts with commas between them.
+func SmartHosts(list string) []string {
+	var hosts []string
+	for h := range strings.SplitSeq(list, ",") {
+		if h = strings.TrimSpace(h); h != "" {
+			hosts = append(hosts, h)
+		}
+	}
+	return hosts
+}
+
 // Cost is a connector's or address space's cost: 1 if it is not written.
 func Cost(c int32) int { return max(int(c), 1) }
+
+// Weight is a connector's or bridgehead's weight: 1 if it is not written.
+func Weight(w int32) int { return max(int(w), 1) }

@@ -59,6 +59,8 @@ func (d *Directory) runDelete(ctx context.Context, t *transaction, key Key, curr
 		t.recipient(key.Name, current.GetRecipient(), nil)
 		// A group that takes the recipient in at this moment must lose or win.
 		t.touchGroups()
+		// So must a connector whose list takes it in.
+		t.require(d.keys.configTouched(), t.configTouched)
 	case KindServer:
 		t.ifs[d.keys.homes(key.Name)] = noneBelow(d.keys.homes(key.Name))
 		fallthrough
@@ -99,7 +101,7 @@ func (d *Directory) checkUnused(ctx context.Context, s *state, key Key) error {
 		for _, o := range groups {
 			all[KeyOf(o)] = o
 		}
-		users = referrers(key, all)
+		users = append(referrers(key, all), referrers(key, s.config)...)
 	case KindOrganization:
 		if len(s.config) > 1 {
 			return Invalid([]Problem{{key.Kind, key.Name, "", "is the organisation of all other objects; delete them first"}})

@@ -26,6 +26,7 @@ const (
 	KindMessageFormat         = "MessageFormat"
 	KindAccount               = "Account"
 	KindSchedule              = "Schedule"
+	KindMailRule              = "MailRule"
 )
 
 // Kinds lists all kinds in the order of the schema, in which each kind mostly

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"strings"
 
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
@@ -39,6 +40,18 @@ func (c *Configuration) Server(name string) (Server, bool) { return c.servers.na
 // ServerByGUID finds a server.
 func (c *Configuration) ServerByGUID(g GUID) (Server, bool) { return c.servers.guid(g) }
 
+// ServerByDomain finds the server whose FQDN a domain is, in any spelling.
+func (c *Configuration) ServerByDomain(domain string) (Server, bool) {
+	if domain == "" {
+		return Server{}, false
+	}
+	i, ok := c.serverDomains[DomainKey(domain)]
+	if !ok {
+		return Server{}, false
+	}
+	return c.servers.list[i], true
+}
+
 // VirtualServers lists the virtual servers of all servers.
 func (c *Configuration) VirtualServers() []VirtualServer { return c.virtualServers.list }
 
@@ -55,6 +68,25 @@ func (c *Configuration) VirtualServerByGUID(g GUID) (VirtualServer, bool) {
 // VirtualServersOf lists the virtual servers of the server with this name.
 func (c *Configuration) VirtualServersOf(server string) []VirtualServer {
 	return c.virtualServersOf[server]
+}
+
+// Undeliverable is what a server does with mail that it cannot deliver.
+type Undeliverable struct {
+	NDRCopyTo        string // gets a copy of each non-delivery report; "" nobody
+	BadmailDirectory string // "" the default folder
+	UnresolvedHost   string // takes mail for unknown recipients of our domains; "" none
+}
+
+// Undeliverable gives for each field what the first virtual server by name that
+// has it says: a queue does not know by which listener its messages came in.
+func (c *Configuration) Undeliverable(server string) Undeliverable {
+	var u Undeliverable
+	for _, v := range c.VirtualServersOf(server) {
+		u.NDRCopyTo = cmp.Or(u.NDRCopyTo, v.Spec.GetNdrCopyTo())
+		u.BadmailDirectory = cmp.Or(u.BadmailDirectory, v.Spec.GetBadmailDirectory())
+		u.UnresolvedHost = cmp.Or(u.UnresolvedHost, v.Spec.GetUnresolvedHost())
+	}
+	return u
 }
 
 // RoutingGroupConnectors lists the connectors between groups.
@@ -119,6 +151,9 @@ func (c *Configuration) MessageFormats() []MessageFormat { return c.formats.list
 
 // Schedules lists the schedules.
 func (c *Configuration) Schedules() []Schedule { return c.schedules.list }
+
+// MailRules lists the rules.
+func (c *Configuration) MailRules() []MailRule { return c.mailRules.list }
 
 // Schedule finds a schedule by name.
 func (c *Configuration) Schedule(name string) (Schedule, bool) { return c.schedules.named(name) }

@@ -60,13 +60,16 @@ func (p *plan) current(key Key) *directoryv1.Object {
 	return p.config[key]
 }
 
-// readRecipients fills in the recipients that matter: those to be changed, and
-// when groups are among them all groups, for loops, and the members.
+// readRecipients fills in the recipients that matter: those to be changed, when
+// groups are among them all groups, for loops, and the members, and when
+// configuration is among them those that connectors name.
 func (d *Directory) readRecipients(ctx context.Context, p *plan, want []*directoryv1.Object) error {
 	names := map[string]bool{}
-	grouping := false
+	grouping, configuring := false, false
 	for _, o := range want {
 		if KindOf(o) != KindRecipient {
+			d.addSenders(names, o)
+			configuring = true
 			continue
 		}
 		names[d.keys.object(KeyOf(o))] = true
@@ -75,6 +78,11 @@ func (d *Directory) readRecipients(ctx context.Context, p *plan, want []*directo
 			for _, m := range g.GetMembers() {
 				names[d.keys.object(Key{KindRecipient, m})] = true
 			}
+		}
+	}
+	if configuring {
+		for _, o := range p.config {
+			d.addSenders(names, o)
 		}
 	}
 	if grouping {
@@ -96,6 +104,12 @@ func (d *Directory) readRecipients(ctx context.Context, p *plan, want []*directo
 		p.recipients[KeyOf(o).Name] = o
 	}
 	return nil
+}
+
+func (d *Directory) addSenders(names map[string]bool, o *directoryv1.Object) {
+	for _, name := range SendersNamed(o) {
+		names[d.keys.object(Key{KindRecipient, name})] = true
+	}
 }
 
 func (p *plan) guardKeys(want []*directoryv1.Object) map[string]bool {
@@ -134,14 +148,15 @@ func (p *plan) validate() error {
 		all = append(all, config[k])
 	}
 	c := newChecker(all)
+	c.find = func(name string) (*directoryv1.Recipient, bool) {
+		o, ok := after[name]
+		return o.GetRecipient(), ok
+	}
 	if configChanges {
 		c.configuration()
 	}
 	c.identities(append(all, list...))
-	c.recipients(list, func(name string) (*directoryv1.Recipient, bool) {
-		o, ok := after[name]
-		return o.GetRecipient(), ok
-	})
+	c.recipients(list, c.find)
 	c.addresses(list)
 	p.checkGuards(c, after)
 	p.warnings = sortProblems(c.warnings)

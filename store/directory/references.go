@@ -19,30 +19,62 @@ func References(o *directoryv1.Object) []Key {
 			}
 		}
 	}
+	schedules := func(g gated) {
+		for _, n := range [...]string{g.GetSchedule(), g.GetOversizeSchedule()} {
+			if !isScheduleWord(n) {
+				add(KindSchedule, n)
+			}
+		}
+	}
 	switch s := o.GetSpec().(type) {
 	case *directoryv1.Object_Server:
 		add(KindRoutingGroup, s.Server.GetRoutingGroup())
 	case *directoryv1.Object_VirtualServer:
 		add(KindServer, s.VirtualServer.GetServer())
+		add(KindMessageFilter, s.VirtualServer.GetFiltering().GetFilters()...)
 	case *directoryv1.Object_RoutingGroupConnector:
 		r := s.RoutingGroupConnector
 		add(KindRoutingGroup, r.GetSourceGroup(), r.GetTargetGroup())
 		add(KindServer, r.GetLocalBridgeheads()...)
 		add(KindServer, r.GetRemoteBridgeheads()...)
+		schedules(r)
+		add(KindServer, weighted(r.GetBridgeheadWeights())...)
 	case *directoryv1.Object_SmtpConnector:
 		add(KindRoutingGroup, s.SmtpConnector.GetRoutingGroup())
 		add(KindServer, s.SmtpConnector.GetLocalBridgeheads()...)
+		add(KindAccount, s.SmtpConnector.GetTriggerAccounts()...)
+		schedules(s.SmtpConnector)
+		if q := s.SmtpConnector.GetDequeue(); q != nil {
+			add(KindVirtualServer, q.GetVirtualServer())
+			if !isScheduleWord(q.GetSchedule()) {
+				add(KindSchedule, q.GetSchedule())
+			}
+		}
 		for _, g := range s.SmtpConnector.GetConnectedGroups() {
 			add(KindRoutingGroup, g.GetGroup())
 		}
+		add(KindServer, weighted(s.SmtpConnector.GetBridgeheadWeights())...)
 	case *directoryv1.Object_ForeignConnector:
 		add(KindRoutingGroup, s.ForeignConnector.GetRoutingGroup())
 		add(KindServer, s.ForeignConnector.GetLocalBridgeheads()...)
+		schedules(s.ForeignConnector)
+		add(KindServer, weighted(s.ForeignConnector.GetBridgeheadWeights())...)
+	case *directoryv1.Object_MailRule:
+		add(KindServer, s.MailRule.GetServers()...)
 	case *directoryv1.Object_Recipient:
 		add(KindServer, s.Recipient.GetMailbox().GetHomeServer())
 		add(KindRecipient, s.Recipient.GetGroup().GetMembers()...)
 	}
+	add(KindRecipient, SendersNamed(o)...)
 	return keys
+}
+
+func weighted(list []*directoryv1.BridgeheadWeight) []string {
+	names := make([]string, len(list))
+	for i, w := range list {
+		names[i] = w.GetServer()
+	}
+	return names
 }
 
 // referrers are the objects among all that name key, sorted.

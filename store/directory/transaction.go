@@ -65,6 +65,9 @@ func (t *transaction) add(i int) error {
 	if key.Kind != KindRecipient {
 		t.require(t.keys.configTouched(), t.configTouched)
 		t.put(t.keys.configTouched(), key.String())
+		for _, name := range SendersNamed(ch.After) {
+			t.exists(Key{KindRecipient, name})
+		}
 		return nil
 	}
 	t.recipient(key.Name, ch.Before.GetRecipient(), ch.After.GetRecipient())
@@ -129,9 +132,15 @@ func (t *transaction) home(name, before, after string) {
 	t.put(t.keys.home(after, name), "")
 	server := Key{KindServer, after}
 	if _, exists := t.config[server]; exists {
-		path := t.keys.object(server)
-		if _, stricter := t.ifs[path]; !stricter {
-			t.ifs[path] = clientv3.Compare(clientv3.CreateRevision(path), ">", 0)
-		}
+		t.exists(server)
+	}
+}
+
+// exists makes sure that an object which was found is still there; one that the
+// plan itself creates needs no more.
+func (t *transaction) exists(key Key) {
+	path := t.keys.object(key)
+	if _, stricter := t.ifs[path]; !stricter && t.current(key) != nil {
+		t.ifs[path] = clientv3.Compare(clientv3.CreateRevision(path), ">", 0)
 	}
 }

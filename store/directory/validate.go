@@ -32,17 +32,18 @@ func check(all []*Object) (problems, warnings []Problem) {
 			config = append(config, o)
 		}
 	}
-	c := newChecker(config)
-	c.configuration()
 	known := make(map[string]*directoryv1.Recipient, len(recipients))
 	for _, r := range recipients {
 		known[r.GetMetadata().GetName()] = r.GetRecipient()
 	}
-	c.identities(all)
-	c.recipients(recipients, func(name string) (*directoryv1.Recipient, bool) {
+	c := newChecker(config)
+	c.find = func(name string) (*directoryv1.Recipient, bool) {
 		r, ok := known[name]
 		return r, ok
-	})
+	}
+	c.configuration()
+	c.identities(all)
+	c.recipients(recipients, c.find)
 	c.addresses(recipients)
 	return c.sorted(), sortProblems(c.warnings)
 }
@@ -57,6 +58,12 @@ type checker struct {
 	groups  map[string]bool
 	domains map[string]bool // DomainKey -> shared
 	fqdns   map[string]string
+
+	schedules map[string]*directoryv1.Schedule
+	accounts  map[string]bool
+	// find looks up any recipient of the organisation, those being checked first;
+	// nil where recipients are not at hand and references to them go unchecked.
+	find func(name string) (*directoryv1.Recipient, bool)
 }
 
 func newChecker(config []*Object) *checker {
@@ -66,6 +73,9 @@ func newChecker(config []*Object) *checker {
 		groups:  map[string]bool{},
 		domains: map[string]bool{},
 		fqdns:   map[string]string{},
+
+		schedules: map[string]*directoryv1.Schedule{},
+		accounts:  map[string]bool{},
 	}
 	for _, o := range config {
 		kind, name := KindOf(o), o.GetMetadata().GetName()
@@ -78,6 +88,10 @@ func newChecker(config []*Object) *checker {
 			}
 		case KindRoutingGroup:
 			c.groups[name] = true
+		case KindSchedule:
+			c.schedules[name] = o.GetSchedule()
+		case KindAccount:
+			c.accounts[name] = true
 		case KindRecipientPolicy:
 			for _, d := range o.GetRecipientPolicy().GetDomains() {
 				key := DomainKey(d.GetDomain())
@@ -110,6 +124,7 @@ func (c *checker) configuration() {
 	each(c, KindMessageFormat, (*Object).GetMessageFormat, c.format)
 	each(c, KindAccount, (*Object).GetAccount, c.account)
 	each(c, KindSchedule, (*Object).GetSchedule, c.schedule)
+	each(c, KindMailRule, (*Object).GetMailRule, c.mailRule)
 	c.serverAddresses()
 	c.bindings()
 	c.policyOverlaps()

@@ -20,7 +20,11 @@ func (c *checker) groupConnector(r *directoryv1.RoutingGroupConnector) {
 	c.bridgeheads("localBridgeheads", r.GetLocalBridgeheads(), r.GetSourceGroup())
 	c.bridgeheads("remoteBridgeheads", r.GetRemoteBridgeheads(), r.GetTargetGroup())
 	c.restrictions(r.GetRestrictions())
+	c.shares(r.GetWeight(), r.GetBridgeheadWeights(), append(
+		c.sendersOf(r.GetLocalBridgeheads(), r.GetSourceGroup()),
+		c.sendersOf(r.GetRemoteBridgeheads(), r.GetTargetGroup())...)...)
 	c.detection(r.GetDetection())
+	c.opening(r)
 }
 
 // oneWay warns of connectors without one back: answers would find no way.
@@ -53,6 +57,7 @@ func (c *checker) smtpConnector(s *directoryv1.SMTPConnector) {
 			}
 		}
 	}
+	c.smartHostShares(s)
 	c.addressSpaces(s.GetAddressSpaces())
 	c.connectedGroups(s)
 	if len(s.GetAddressSpaces()) == 0 && len(s.GetConnectedGroups()) == 0 {
@@ -62,14 +67,13 @@ func (c *checker) smtpConnector(s *directoryv1.SMTPConnector) {
 		c.failf("allowRelay", `with the address space "*" makes an open relay; narrow the address space, or set forceOpenRelay if this is meant`)
 	}
 	if cr := s.GetCredentials(); cr != nil {
-		if cr.GetUser() == "" || !path.IsAbs(cr.GetPasswordFile()) {
-			c.failf("credentials", "must have user and an absolute passwordFile; write both")
-		}
-		if s.GetTls() == directoryv1.TLSPolicy_TLS_POLICY_NONE {
-			c.failf("credentials", "would cross the network in the clear with tls none; remove tls none")
-		}
+		c.credentials("credentials", cr, s.GetTls())
 	}
+	c.opening(s)
+	c.triggers(s)
+	c.dequeue(s)
 	c.restrictions(s.GetRestrictions())
+	c.shares(s.GetWeight(), s.GetBridgeheadWeights(), senders...)
 	c.detection(s.GetDetection())
 }
 
@@ -111,7 +115,9 @@ func (c *checker) foreignConnector(f *directoryv1.ForeignConnector) {
 		c.failf("", "has no gateway; write dropDirectory or lmtp")
 	}
 	c.restrictions(f.GetRestrictions())
+	c.shares(f.GetWeight(), f.GetBridgeheadWeights(), c.sendersOf(f.GetLocalBridgeheads(), f.GetRoutingGroup())...)
 	c.detection(f.GetDetection())
+	c.opening(f)
 }
 
 func (c *checker) addressSpaces(spaces []*directoryv1.AddressSpace) {
@@ -151,10 +157,11 @@ func (c *checker) domainPattern(field, pattern string) {
 	}
 }
 
-// sendersOf lists the servers that send over a connector.
+// sendersOf lists the bridgeheads of one side of a connector: those that are
+// named, else the whole group.
 func (c *checker) sendersOf(bridgeheads []string, group string) []string {
 	if len(bridgeheads) > 0 {
-		return bridgeheads
+		return slices.Clip(bridgeheads)
 	}
 	var names []string
 	for name, s := range c.servers {
@@ -180,11 +187,32 @@ func (c *checker) smartHost(field, h string) {
 	}
 	if strings.HasPrefix(host, "[") {
 		inner := strings.TrimSuffix(host[1:], "]")
-		if _, err := netip.ParseAddr(strings.TrimPrefix(inner, "IPv6:")); err != nil || !strings.HasSuffix(host, "]") {
-			c.failf(field, "is %q, must be a host name or an IP address in brackets; write it like [192.0.2.1] or mail.example.com", h)
+		_, err := netip.ParseAddr(strings.TrimPrefix(inner, "IPv6:"))
+		if err != nil && checkDomain(inner) != nil || !strings.HasSuffix(host, "]") {
+			c.failf(field, "is %q, must be a host name, or an IP address or a host name in brackets; write it like [192.0.2.1] or mail.example.com", h)
 		}
 	} else if err := checkDomain(strings.TrimSuffix(host, ".")); err != nil {
 		c.failf(field, "is %q: %v; write a host name or an IP address in brackets", h, err)
+	}
+}
+
+// smartHostShares checks how connections are spread over smart hosts.
+func (c *checker) smartHostShares(s *directoryv1.SMTPConnector) {
+	even := s.GetSmartHostOrder() == directoryv1.SmartHostOrder_SMART_HOST_ORDER_EVEN
+	seen := map[string]bool{}
+	for i, w := range s.GetSmartHostWeights() {
+		at := item("smartHostWeights", i)
+		c.weight(at+".weight", w.GetWeight())
+		switch host := strings.ToLower(w.GetHost()); {
+		case !even:
+			c.failf(at, "counts only with smartHostOrder even; write that, or leave it out")
+		case !slices.ContainsFunc(s.GetSmartHosts(), func(h string) bool { return strings.EqualFold(h, host) }):
+			c.failf(at+".host", "%s is none of the smartHosts; write it as it stands there", w.GetHost())
+		case seen[host]:
+			c.failf(at+".host", "%s is named twice; remove one", w.GetHost())
+		default:
+			seen[host] = true
+		}
 	}
 }
 

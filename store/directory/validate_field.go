@@ -145,22 +145,11 @@ func (c *checker) lmtp(field, a string) {
 	c.hostPort(field, a)
 }
 
-func (c *checker) restrictions(r *directoryv1.Restrictions) {
-	c.notNegative("restrictions.maxMessageSize", r.GetMaxMessageSize())
-	for i, p := range r.GetPriorities() {
-		if !slices.Contains([]string{"low", "normal", "high"}, p) {
-			c.failf(item("restrictions.priorities", i), "is %q, must be low, normal or high; correct it", p)
-		}
-	}
-	if r.GetNoSystemMessages() && r.GetNoUserMessages() {
-		c.failf("restrictions", "let no message pass; remove noSystemMessages or noUserMessages, or set disabled")
-	}
-}
-
 func (c *checker) detection(d *directoryv1.Detection) {
 	c.notNegative("detection.glitchRetries", int64(d.GetGlitchRetries()))
 	c.period("detection.glitchInterval", d.GetGlitchInterval())
 	c.period("detection.probeInterval", d.GetProbeInterval())
+	c.period("detection.idleProbeInterval", d.GetIdleProbeInterval())
 	m := d.GetDamping()
 	c.notNegative("detection.damping.penalty", int64(m.GetPenalty()))
 	c.notNegative("detection.damping.suppress", int64(m.GetSuppress()))

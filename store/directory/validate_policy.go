@@ -2,7 +2,6 @@ package directory
 
 import (
 	"strings"
-	"time"
 
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 )
@@ -50,13 +49,9 @@ func (c *checker) policyOverlaps() {
 }
 
 func (c *checker) filter(f *directoryv1.MessageFilter) {
-	for i, s := range f.GetSenders() {
-		at := item("senders", i)
-		if domain, ok := strings.CutPrefix(s, "@"); ok {
-			c.hostname(at, domain)
-		} else {
-			c.address(at, s)
-		}
+	c.addressesOrDomains("senders", f.GetSenders())
+	if f.GetBlankSenders() {
+		c.warnf("blankSenders", "keeps reports from own users too, which RFC 5321 section 6.1 asks to accept")
 	}
 }
 
@@ -80,42 +75,4 @@ func (c *checker) account(a *directoryv1.Account) {
 	for i, s := range a.GetSendAs() {
 		c.address(item("sendAs", i), s)
 	}
-}
-
-func (c *checker) schedule(s *directoryv1.Schedule) {
-	if _, err := time.LoadLocation(s.GetTimeZone()); err != nil {
-		c.failf("timeZone", "%q is not an IANA name; write it like Europe/Paris", s.GetTimeZone())
-	}
-	for i, o := range s.GetOpen() {
-		if !validOpen(o) {
-			c.failf(item("open", i), `is %q, must be days and times in quarters of an hour; write it like "Mon-Fri 22:00-06:00"`, o)
-		}
-	}
-}
-
-func validOpen(s string) bool {
-	days, times, ok := strings.Cut(s, " ")
-	if !ok {
-		days, times = "Mon-Sun", s
-	}
-	for d := range strings.SplitSeq(days, ",") {
-		from, to, isRange := strings.Cut(d, "-")
-		if !isDay(from) || (isRange && !isDay(to)) {
-			return false
-		}
-	}
-	from, to, ok := strings.Cut(times, "-")
-	return ok && isQuarter(from) && isQuarter(to)
-}
-
-func isDay(s string) bool {
-	return len(s) == 3 && strings.Contains("Mon Tue Wed Thu Fri Sat Sun", s)
-}
-
-func isQuarter(s string) bool {
-	if s == "24:00" {
-		return true
-	}
-	t, err := time.Parse("15:04", s)
-	return err == nil && len(s) == 5 && t.Minute()%15 == 0
 }

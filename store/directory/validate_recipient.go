@@ -40,6 +40,9 @@ func (c *checker) recipient(r *directoryv1.Recipient, find func(string) (*direct
 func (c *checker) mailbox(r *directoryv1.Recipient, m *directoryv1.Mailbox) {
 	c.references("mailbox.homeServer", KindServer, m.GetHomeServer(), c.servers[m.GetHomeServer()] != nil)
 	c.ownDomain(r)
+	if q := m.GetQuota(); q.GetSize() < 0 || q.GetCount() < 0 {
+		c.failf("mailbox.quota", "must not be negative; 0 sets no bound")
+	}
 	forward := m.GetForwardTo()
 	if forward == "" {
 		if m.GetDeliverAndForward() {

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"math"
 	"net/netip"
 	"strings"
 	"time"
@@ -13,12 +14,16 @@ func (c *checker) organization(o *directoryv1.Organization) {
 		c.address("postmaster", o.GetPostmaster())
 	}
 	c.notNegative("maxRecipients", int64(o.GetMaxRecipients()))
+	c.notNegative("reports.perSender", int64(o.GetReports().GetPerSender()))
+	c.notNegative("reports.perSource", int64(o.GetReports().GetPerSource()))
+	c.notNegative("reports.total", int64(o.GetReports().GetTotal()))
 	c.notNegative("maxMessageSize", o.GetMaxMessageSize())
 	t := o.GetLinkState()
 	c.period("linkState.keepalive", t.GetKeepalive())
 	c.period("linkState.suspectAfter", t.GetSuspectAfter())
 	c.period("linkState.refuteWithin", t.GetRefuteWithin())
 	c.period("linkState.antiEntropy", t.GetAntiEntropy())
+	c.period("linkState.divergedAfter", t.GetDivergedAfter())
 	if l := LinkState(o); l.SuspectAfter <= l.Keepalive {
 		c.failf("linkState.suspectAfter", "must be longer than keepalive (%s), or live servers are suspected; write %s or more",
 			formatDuration(l.Keepalive), formatDuration(3*l.Keepalive))
@@ -42,11 +47,37 @@ func (c *checker) server(s *directoryv1.Server) {
 			c.hostPort(field, a)
 		}
 	}
+	c.backPressure(s.GetBackPressure())
 	if l := s.GetLocalDelivery().GetLmtp(); l != nil {
 		c.lmtp("localDelivery.lmtp.address", l.GetAddress())
 	}
 	if m := s.GetLocalDelivery().GetMaildir(); strings.ContainsRune(m.GetRoot(), 0) {
 		c.failf("localDelivery.maildir.root", "must be a path; remove the NUL character")
+	}
+}
+
+func (c *checker) backPressure(b *directoryv1.BackPressure) {
+	p := Pressure(b)
+	for _, r := range []struct {
+		name         string
+		medium, high int64
+		limit        int64 // greatest value
+		grows        bool
+	}{
+		{"diskSize", p.GetDiskSizeMedium(), p.GetDiskSizeHigh(), math.MaxInt64, false},
+		{"inodes", int64(p.GetInodesMedium()), int64(p.GetInodesHigh()), 100, false},
+		{"memory", int64(p.GetMemoryMedium()), int64(p.GetMemoryHigh()), 100, true},
+		{"messages", p.GetMessagesMedium(), p.GetMessagesHigh(), math.MaxInt64, true},
+	} {
+		field := "backPressure." + r.name
+		switch {
+		case r.medium < 0 || r.high < 0 || r.medium > r.limit || r.high > r.limit:
+			c.failf(field+"High", "%sMedium and %sHigh must be between 0 and %d", r.name, r.name, r.limit)
+		case r.grows && r.medium > r.high:
+			c.failf(field+"High", "is %d, below %sMedium (%d); medium comes first, so write %d or more", r.high, r.name, r.medium, r.medium)
+		case !r.grows && r.medium < r.high:
+			c.failf(field+"High", "is %d, above %sMedium (%d); medium comes first, so write %d or less", r.high, r.name, r.medium, r.medium)
+		}
 	}
 }
 
@@ -81,21 +112,20 @@ func (c *checker) virtualServer(v *directoryv1.VirtualServer) {
 	if v.GetFqdn() != "" {
 		c.hostname("fqdn", v.GetFqdn())
 	}
-	// The greeting is part of a reply line (RFC 5321 sections 4.3.1 and 4.5.3.1.5).
-	if g := v.GetGreeting(); len(g) > 200 || strings.ContainsFunc(g, func(r rune) bool { return r < ' ' || r > '~' }) {
-		c.failf("greeting", "must be at most 200 printable ASCII characters; shorten it")
-	}
+	c.replyText("greeting", v.GetGreeting())
 	if (v.GetTls().GetCertificateFile() == "") != (v.GetTls().GetKeyFile() == "") {
 		c.failf("tls", "certificateFile and keyFile belong together; write both or none")
 	}
 	c.relay(v.GetRelay())
+	c.inbound(v)
 	c.limits(v.GetLimits())
+	c.bounds(v.GetLimits())
 	c.retry(v.GetRetry())
-	c.outbound(v.GetOutbound())
+	c.outbound(v)
 	if n := v.GetHopCount(); n != 0 && (n < 10 || n > 256) {
 		c.failf("hopCount", "is %d, must be 10 to 256; leave it out for 30", n)
 	}
-	if h := v.GetSmartHost(); h != "" {
+	for _, h := range SmartHosts(v.GetSmartHost()) {
 		c.smartHost("smartHost", h)
 		if server && c.isOwnHost(h, v.GetServer()) {
 			c.failf("smartHost", "is %s, which is this server itself: mail would loop; name the host that shall take the mail", h)
@@ -112,6 +142,7 @@ func (c *checker) relay(r *directoryv1.RelayPolicy) {
 		}
 		open = open || (err == nil && p.Bits() == 0)
 	}
+	c.clientDomains("relay.domains", r.GetDomains())
 	if r.GetForce() {
 		return
 	}
@@ -159,21 +190,18 @@ func (c *checker) retry(r *directoryv1.RetryClock) {
 	c.period("retry.subsequent", r.GetSubsequent())
 	c.period("retry.delayNotice", r.GetDelayNotice())
 	c.period("retry.expiration", r.GetExpiration())
+	c.period("retry.localDelayNotice", r.GetLocalDelayNotice())
+	c.period("retry.localExpiration", r.GetLocalExpiration())
+	c.period("retry.stalledAfter", r.GetStalledAfter())
+	if t := Retry(r); t.StalledAfter < time.Minute {
+		c.failf("retry.stalledAfter", "is below a minute: the watchdog looks once a minute; make it longer")
+	}
 	if t := Retry(r); t.Expiration < t.First {
 		c.failf("retry.expiration", "is shorter than the first retry (%s): no message would be tried twice; make it longer", formatDuration(t.First))
 	}
-}
-
-func (c *checker) outbound(o *directoryv1.Outbound) {
-	c.notNegative("outbound.maxConnections", int64(o.GetMaxConnections()))
-	c.notNegative("outbound.maxConnectionsPerLink", int64(o.GetMaxConnectionsPerLink()))
-	if p := o.GetPort(); p < 0 || p > 65535 {
-		c.failf("outbound.port", "is %d, must be 1 to 65535; leave it out for 25", p)
+	if t := Retry(r); r.GetLocalExpiration() != nil && t.LocalExpiration < t.First {
+		c.failf("retry.localExpiration", "is shorter than the first retry (%s): no message would be tried twice; make it longer", formatDuration(t.First))
 	}
-	for i, s := range o.GetDnsServers() {
-		c.hostPort(item("outbound.dnsServers", i), s)
-	}
-	c.period("outbound.idleTimeout", o.GetIdleTimeout())
 }
 
 // bindings checks that virtual servers of one server do not ask for one port: a

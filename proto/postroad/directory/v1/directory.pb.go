@@ -75,6 +75,228 @@ func (DrainMode) EnumDescriptor() ([]byte, []int) {
 	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{0}
 }
 
+// Preset: what a virtual server is for.
+type Preset int32
+
+const (
+	// General: what the fields say.
+	Preset_PRESET_UNSPECIFIED Preset = 0
+	// Mail programs of own users (RFC 6409): default binding ":587"; TLS before
+	// MAIL, authentication, own addresses as sender only; no relaying by network.
+	Preset_PRESET_SUBMISSION Preset = 1
+	// The same with TLS from the first octet (RFC 8314 section 3.3): default
+	// binding ":465".
+	Preset_PRESET_SUBMISSIONS Preset = 2
+	// Machines that cannot authenticate: only clients of relay.networks and
+	// relay.domains may connect at all, and those may relay. No AUTH for users.
+	Preset_PRESET_RELAY Preset = 3
+)
+
+// Enum value maps for Preset.
+var (
+	Preset_name = map[int32]string{
+		0: "PRESET_UNSPECIFIED",
+		1: "PRESET_SUBMISSION",
+		2: "PRESET_SUBMISSIONS",
+		3: "PRESET_RELAY",
+	}
+	Preset_value = map[string]int32{
+		"PRESET_UNSPECIFIED": 0,
+		"PRESET_SUBMISSION":  1,
+		"PRESET_SUBMISSIONS": 2,
+		"PRESET_RELAY":       3,
+	}
+)
+
+func (x Preset) Enum() *Preset {
+	p := new(Preset)
+	*p = x
+	return p
+}
+
+func (x Preset) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Preset) Descriptor() protoreflect.EnumDescriptor {
+	return file_postroad_directory_v1_directory_proto_enumTypes[1].Descriptor()
+}
+
+func (Preset) Type() protoreflect.EnumType {
+	return &file_postroad_directory_v1_directory_proto_enumTypes[1]
+}
+
+func (x Preset) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Preset.Descriptor instead.
+func (Preset) EnumDescriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{1}
+}
+
+type RunState int32
+
+const (
+	// Started.
+	RunState_RUN_STATE_UNSPECIFIED RunState = 0
+	RunState_RUN_STATE_STARTED     RunState = 1
+	// Existing connections go on, new ones are refused with 421.
+	RunState_RUN_STATE_PAUSED RunState = 2
+	// Nothing listens; connections end after the message they are at.
+	RunState_RUN_STATE_STOPPED RunState = 3
+)
+
+// Enum value maps for RunState.
+var (
+	RunState_name = map[int32]string{
+		0: "RUN_STATE_UNSPECIFIED",
+		1: "RUN_STATE_STARTED",
+		2: "RUN_STATE_PAUSED",
+		3: "RUN_STATE_STOPPED",
+	}
+	RunState_value = map[string]int32{
+		"RUN_STATE_UNSPECIFIED": 0,
+		"RUN_STATE_STARTED":     1,
+		"RUN_STATE_PAUSED":      2,
+		"RUN_STATE_STOPPED":     3,
+	}
+)
+
+func (x RunState) Enum() *RunState {
+	p := new(RunState)
+	*p = x
+	return p
+}
+
+func (x RunState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RunState) Descriptor() protoreflect.EnumDescriptor {
+	return file_postroad_directory_v1_directory_proto_enumTypes[2].Descriptor()
+}
+
+func (RunState) Type() protoreflect.EnumType {
+	return &file_postroad_directory_v1_directory_proto_enumTypes[2]
+}
+
+func (x RunState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RunState.Descriptor instead.
+func (RunState) EnumDescriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{2}
+}
+
+type LinePolicy int32
+
+const (
+	// Reject.
+	LinePolicy_LINE_POLICY_UNSPECIFIED LinePolicy = 0
+	// 554 5.6.0 after the content.
+	LinePolicy_LINE_POLICY_REJECT LinePolicy = 1
+	// A bare LF becomes a CRLF, a bare CR a blank, a NUL is left out; that breaks
+	// signatures.
+	LinePolicy_LINE_POLICY_REPAIR LinePolicy = 2
+)
+
+// Enum value maps for LinePolicy.
+var (
+	LinePolicy_name = map[int32]string{
+		0: "LINE_POLICY_UNSPECIFIED",
+		1: "LINE_POLICY_REJECT",
+		2: "LINE_POLICY_REPAIR",
+	}
+	LinePolicy_value = map[string]int32{
+		"LINE_POLICY_UNSPECIFIED": 0,
+		"LINE_POLICY_REJECT":      1,
+		"LINE_POLICY_REPAIR":      2,
+	}
+)
+
+func (x LinePolicy) Enum() *LinePolicy {
+	p := new(LinePolicy)
+	*p = x
+	return p
+}
+
+func (x LinePolicy) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LinePolicy) Descriptor() protoreflect.EnumDescriptor {
+	return file_postroad_directory_v1_directory_proto_enumTypes[3].Descriptor()
+}
+
+func (LinePolicy) Type() protoreflect.EnumType {
+	return &file_postroad_directory_v1_directory_proto_enumTypes[3]
+}
+
+func (x LinePolicy) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LinePolicy.Descriptor instead.
+func (LinePolicy) EnumDescriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{3}
+}
+
+type LogRotation int32
+
+const (
+	// Daily, at midnight UTC.
+	LogRotation_LOG_ROTATION_UNSPECIFIED LogRotation = 0
+	LogRotation_LOG_ROTATION_DAILY       LogRotation = 1
+	LogRotation_LOG_ROTATION_HOURLY      LogRotation = 2
+	// By max_size alone.
+	LogRotation_LOG_ROTATION_SIZE LogRotation = 3
+)
+
+// Enum value maps for LogRotation.
+var (
+	LogRotation_name = map[int32]string{
+		0: "LOG_ROTATION_UNSPECIFIED",
+		1: "LOG_ROTATION_DAILY",
+		2: "LOG_ROTATION_HOURLY",
+		3: "LOG_ROTATION_SIZE",
+	}
+	LogRotation_value = map[string]int32{
+		"LOG_ROTATION_UNSPECIFIED": 0,
+		"LOG_ROTATION_DAILY":       1,
+		"LOG_ROTATION_HOURLY":      2,
+		"LOG_ROTATION_SIZE":        3,
+	}
+)
+
+func (x LogRotation) Enum() *LogRotation {
+	p := new(LogRotation)
+	*p = x
+	return p
+}
+
+func (x LogRotation) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LogRotation) Descriptor() protoreflect.EnumDescriptor {
+	return file_postroad_directory_v1_directory_proto_enumTypes[4].Descriptor()
+}
+
+func (LogRotation) Type() protoreflect.EnumType {
+	return &file_postroad_directory_v1_directory_proto_enumTypes[4]
+}
+
+func (x LogRotation) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LogRotation.Descriptor instead.
+func (LogRotation) EnumDescriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{4}
+}
+
 type TLSPolicy int32
 
 const (
@@ -83,6 +305,8 @@ const (
 	TLSPolicy_TLS_POLICY_NONE        TLSPolicy = 1
 	TLSPolicy_TLS_POLICY_REQUIRED    TLSPolicy = 2
 	TLSPolicy_TLS_POLICY_VERIFIED    TLSPolicy = 3
+	// Use STARTTLS where it is offered, whatever the virtual server says.
+	TLSPolicy_TLS_POLICY_OPPORTUNISTIC TLSPolicy = 4
 )
 
 // Enum value maps for TLSPolicy.
@@ -92,12 +316,14 @@ var (
 		1: "TLS_POLICY_NONE",
 		2: "TLS_POLICY_REQUIRED",
 		3: "TLS_POLICY_VERIFIED",
+		4: "TLS_POLICY_OPPORTUNISTIC",
 	}
 	TLSPolicy_value = map[string]int32{
-		"TLS_POLICY_UNSPECIFIED": 0,
-		"TLS_POLICY_NONE":        1,
-		"TLS_POLICY_REQUIRED":    2,
-		"TLS_POLICY_VERIFIED":    3,
+		"TLS_POLICY_UNSPECIFIED":   0,
+		"TLS_POLICY_NONE":          1,
+		"TLS_POLICY_REQUIRED":      2,
+		"TLS_POLICY_VERIFIED":      3,
+		"TLS_POLICY_OPPORTUNISTIC": 4,
 	}
 )
 
@@ -112,11 +338,11 @@ func (x TLSPolicy) String() string {
 }
 
 func (TLSPolicy) Descriptor() protoreflect.EnumDescriptor {
-	return file_postroad_directory_v1_directory_proto_enumTypes[1].Descriptor()
+	return file_postroad_directory_v1_directory_proto_enumTypes[5].Descriptor()
 }
 
 func (TLSPolicy) Type() protoreflect.EnumType {
-	return &file_postroad_directory_v1_directory_proto_enumTypes[1]
+	return &file_postroad_directory_v1_directory_proto_enumTypes[5]
 }
 
 func (x TLSPolicy) Number() protoreflect.EnumNumber {
@@ -125,7 +351,60 @@ func (x TLSPolicy) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use TLSPolicy.Descriptor instead.
 func (TLSPolicy) EnumDescriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{1}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{5}
+}
+
+// Spread says what chooses among bridgeheads and among connectors of equal cost.
+type Spread int32
+
+const (
+	// Per server.
+	Spread_SPREAD_UNSPECIFIED Spread = 0
+	// The server that sends: each stays with one as long as that works.
+	Spread_SPREAD_PER_SERVER Spread = 1
+	// The message.
+	Spread_SPREAD_PER_MESSAGE Spread = 2
+)
+
+// Enum value maps for Spread.
+var (
+	Spread_name = map[int32]string{
+		0: "SPREAD_UNSPECIFIED",
+		1: "SPREAD_PER_SERVER",
+		2: "SPREAD_PER_MESSAGE",
+	}
+	Spread_value = map[string]int32{
+		"SPREAD_UNSPECIFIED": 0,
+		"SPREAD_PER_SERVER":  1,
+		"SPREAD_PER_MESSAGE": 2,
+	}
+)
+
+func (x Spread) Enum() *Spread {
+	p := new(Spread)
+	*p = x
+	return p
+}
+
+func (x Spread) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Spread) Descriptor() protoreflect.EnumDescriptor {
+	return file_postroad_directory_v1_directory_proto_enumTypes[6].Descriptor()
+}
+
+func (Spread) Type() protoreflect.EnumType {
+	return &file_postroad_directory_v1_directory_proto_enumTypes[6]
+}
+
+func (x Spread) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Spread.Descriptor instead.
+func (Spread) EnumDescriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{6}
 }
 
 type OnLinkDown int32
@@ -163,11 +442,11 @@ func (x OnLinkDown) String() string {
 }
 
 func (OnLinkDown) Descriptor() protoreflect.EnumDescriptor {
-	return file_postroad_directory_v1_directory_proto_enumTypes[2].Descriptor()
+	return file_postroad_directory_v1_directory_proto_enumTypes[7].Descriptor()
 }
 
 func (OnLinkDown) Type() protoreflect.EnumType {
-	return &file_postroad_directory_v1_directory_proto_enumTypes[2]
+	return &file_postroad_directory_v1_directory_proto_enumTypes[7]
 }
 
 func (x OnLinkDown) Number() protoreflect.EnumNumber {
@@ -176,7 +455,66 @@ func (x OnLinkDown) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OnLinkDown.Descriptor instead.
 func (OnLinkDown) EnumDescriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{2}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{7}
+}
+
+// LinkStateCarrier: what link state travels over between the bridgeheads of two
+// groups. Of several connectors between two servers, smtp goes before grpc and grpc
+// before auto.
+type LinkStateCarrier int32
+
+const (
+	// Auto.
+	LinkStateCarrier_LINK_STATE_CARRIER_UNSPECIFIED LinkStateCarrier = 0
+	// The gossip port; X-LINK2STATE on the mail port while that cannot be reached.
+	LinkStateCarrier_LINK_STATE_CARRIER_AUTO LinkStateCarrier = 1
+	// Never over the mail port.
+	LinkStateCarrier_LINK_STATE_CARRIER_GRPC LinkStateCarrier = 2
+	// Always over the mail port.
+	LinkStateCarrier_LINK_STATE_CARRIER_SMTP LinkStateCarrier = 3
+)
+
+// Enum value maps for LinkStateCarrier.
+var (
+	LinkStateCarrier_name = map[int32]string{
+		0: "LINK_STATE_CARRIER_UNSPECIFIED",
+		1: "LINK_STATE_CARRIER_AUTO",
+		2: "LINK_STATE_CARRIER_GRPC",
+		3: "LINK_STATE_CARRIER_SMTP",
+	}
+	LinkStateCarrier_value = map[string]int32{
+		"LINK_STATE_CARRIER_UNSPECIFIED": 0,
+		"LINK_STATE_CARRIER_AUTO":        1,
+		"LINK_STATE_CARRIER_GRPC":        2,
+		"LINK_STATE_CARRIER_SMTP":        3,
+	}
+)
+
+func (x LinkStateCarrier) Enum() *LinkStateCarrier {
+	p := new(LinkStateCarrier)
+	*p = x
+	return p
+}
+
+func (x LinkStateCarrier) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (LinkStateCarrier) Descriptor() protoreflect.EnumDescriptor {
+	return file_postroad_directory_v1_directory_proto_enumTypes[8].Descriptor()
+}
+
+func (LinkStateCarrier) Type() protoreflect.EnumType {
+	return &file_postroad_directory_v1_directory_proto_enumTypes[8]
+}
+
+func (x LinkStateCarrier) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use LinkStateCarrier.Descriptor instead.
+func (LinkStateCarrier) EnumDescriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{8}
 }
 
 type Scope int32
@@ -213,11 +551,11 @@ func (x Scope) String() string {
 }
 
 func (Scope) Descriptor() protoreflect.EnumDescriptor {
-	return file_postroad_directory_v1_directory_proto_enumTypes[3].Descriptor()
+	return file_postroad_directory_v1_directory_proto_enumTypes[9].Descriptor()
 }
 
 func (Scope) Type() protoreflect.EnumType {
-	return &file_postroad_directory_v1_directory_proto_enumTypes[3]
+	return &file_postroad_directory_v1_directory_proto_enumTypes[9]
 }
 
 func (x Scope) Number() protoreflect.EnumNumber {
@@ -226,7 +564,7 @@ func (x Scope) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Scope.Descriptor instead.
 func (Scope) EnumDescriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{3}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{9}
 }
 
 type Fallback int32
@@ -260,11 +598,11 @@ func (x Fallback) String() string {
 }
 
 func (Fallback) Descriptor() protoreflect.EnumDescriptor {
-	return file_postroad_directory_v1_directory_proto_enumTypes[4].Descriptor()
+	return file_postroad_directory_v1_directory_proto_enumTypes[10].Descriptor()
 }
 
 func (Fallback) Type() protoreflect.EnumType {
-	return &file_postroad_directory_v1_directory_proto_enumTypes[4]
+	return &file_postroad_directory_v1_directory_proto_enumTypes[10]
 }
 
 func (x Fallback) Number() protoreflect.EnumNumber {
@@ -273,7 +611,220 @@ func (x Fallback) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Fallback.Descriptor instead.
 func (Fallback) EnumDescriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{4}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{10}
+}
+
+type SmartHostOrder int32
+
+const (
+	// As they are written: the others are spares.
+	SmartHostOrder_SMART_HOST_ORDER_UNSPECIFIED SmartHostOrder = 0
+	// Each connection begins with another one, in even shares or by weight.
+	SmartHostOrder_SMART_HOST_ORDER_EVEN SmartHostOrder = 1
+)
+
+// Enum value maps for SmartHostOrder.
+var (
+	SmartHostOrder_name = map[int32]string{
+		0: "SMART_HOST_ORDER_UNSPECIFIED",
+		1: "SMART_HOST_ORDER_EVEN",
+	}
+	SmartHostOrder_value = map[string]int32{
+		"SMART_HOST_ORDER_UNSPECIFIED": 0,
+		"SMART_HOST_ORDER_EVEN":        1,
+	}
+)
+
+func (x SmartHostOrder) Enum() *SmartHostOrder {
+	p := new(SmartHostOrder)
+	*p = x
+	return p
+}
+
+func (x SmartHostOrder) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (SmartHostOrder) Descriptor() protoreflect.EnumDescriptor {
+	return file_postroad_directory_v1_directory_proto_enumTypes[11].Descriptor()
+}
+
+func (SmartHostOrder) Type() protoreflect.EnumType {
+	return &file_postroad_directory_v1_directory_proto_enumTypes[11]
+}
+
+func (x SmartHostOrder) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use SmartHostOrder.Descriptor instead.
+func (SmartHostOrder) EnumDescriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{11}
+}
+
+type DequeueMethod int32
+
+const (
+	DequeueMethod_DEQUEUE_METHOD_UNSPECIFIED DequeueMethod = 0
+	// RFC 1985: the provider opens connections of its own.
+	DequeueMethod_DEQUEUE_METHOD_ETRN DequeueMethod = 1
+	// RFC 2645: the same connection changes direction, after AUTH.
+	DequeueMethod_DEQUEUE_METHOD_ATRN DequeueMethod = 2
+	// RFC 821, RFC 5321 appendix F.1: the same; sent only after AUTH.
+	DequeueMethod_DEQUEUE_METHOD_TURN DequeueMethod = 3
+)
+
+// Enum value maps for DequeueMethod.
+var (
+	DequeueMethod_name = map[int32]string{
+		0: "DEQUEUE_METHOD_UNSPECIFIED",
+		1: "DEQUEUE_METHOD_ETRN",
+		2: "DEQUEUE_METHOD_ATRN",
+		3: "DEQUEUE_METHOD_TURN",
+	}
+	DequeueMethod_value = map[string]int32{
+		"DEQUEUE_METHOD_UNSPECIFIED": 0,
+		"DEQUEUE_METHOD_ETRN":        1,
+		"DEQUEUE_METHOD_ATRN":        2,
+		"DEQUEUE_METHOD_TURN":        3,
+	}
+)
+
+func (x DequeueMethod) Enum() *DequeueMethod {
+	p := new(DequeueMethod)
+	*p = x
+	return p
+}
+
+func (x DequeueMethod) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DequeueMethod) Descriptor() protoreflect.EnumDescriptor {
+	return file_postroad_directory_v1_directory_proto_enumTypes[12].Descriptor()
+}
+
+func (DequeueMethod) Type() protoreflect.EnumType {
+	return &file_postroad_directory_v1_directory_proto_enumTypes[12]
+}
+
+func (x DequeueMethod) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DequeueMethod.Descriptor instead.
+func (DequeueMethod) EnumDescriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{12}
+}
+
+type FilterAction int32
+
+const (
+	// Reject.
+	FilterAction_FILTER_ACTION_UNSPECIFIED FilterAction = 0
+	// 554 5.1.0.
+	FilterAction_FILTER_ACTION_REJECT FilterAction = 1
+	// 554 5.1.0, and the connection is closed.
+	FilterAction_FILTER_ACTION_DISCONNECT FilterAction = 2
+	// Accepted and dropped: the sender does not learn of the filter.
+	FilterAction_FILTER_ACTION_SILENT FilterAction = 3
+)
+
+// Enum value maps for FilterAction.
+var (
+	FilterAction_name = map[int32]string{
+		0: "FILTER_ACTION_UNSPECIFIED",
+		1: "FILTER_ACTION_REJECT",
+		2: "FILTER_ACTION_DISCONNECT",
+		3: "FILTER_ACTION_SILENT",
+	}
+	FilterAction_value = map[string]int32{
+		"FILTER_ACTION_UNSPECIFIED": 0,
+		"FILTER_ACTION_REJECT":      1,
+		"FILTER_ACTION_DISCONNECT":  2,
+		"FILTER_ACTION_SILENT":      3,
+	}
+)
+
+func (x FilterAction) Enum() *FilterAction {
+	p := new(FilterAction)
+	*p = x
+	return p
+}
+
+func (x FilterAction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FilterAction) Descriptor() protoreflect.EnumDescriptor {
+	return file_postroad_directory_v1_directory_proto_enumTypes[13].Descriptor()
+}
+
+func (FilterAction) Type() protoreflect.EnumType {
+	return &file_postroad_directory_v1_directory_proto_enumTypes[13]
+}
+
+func (x FilterAction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FilterAction.Descriptor instead.
+func (FilterAction) EnumDescriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{13}
+}
+
+type MailRuleAction int32
+
+const (
+	MailRuleAction_MAIL_RULE_ACTION_UNSPECIFIED MailRuleAction = 0
+	// Wait until the rule ends. Messages do not expire meanwhile.
+	MailRuleAction_MAIL_RULE_ACTION_HOLD MailRuleAction = 1
+	// Return to the sender, with 5.7.1.
+	MailRuleAction_MAIL_RULE_ACTION_BOUNCE   MailRuleAction = 2
+	MailRuleAction_MAIL_RULE_ACTION_REDIRECT MailRuleAction = 3
+)
+
+// Enum value maps for MailRuleAction.
+var (
+	MailRuleAction_name = map[int32]string{
+		0: "MAIL_RULE_ACTION_UNSPECIFIED",
+		1: "MAIL_RULE_ACTION_HOLD",
+		2: "MAIL_RULE_ACTION_BOUNCE",
+		3: "MAIL_RULE_ACTION_REDIRECT",
+	}
+	MailRuleAction_value = map[string]int32{
+		"MAIL_RULE_ACTION_UNSPECIFIED": 0,
+		"MAIL_RULE_ACTION_HOLD":        1,
+		"MAIL_RULE_ACTION_BOUNCE":      2,
+		"MAIL_RULE_ACTION_REDIRECT":    3,
+	}
+)
+
+func (x MailRuleAction) Enum() *MailRuleAction {
+	p := new(MailRuleAction)
+	*p = x
+	return p
+}
+
+func (x MailRuleAction) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MailRuleAction) Descriptor() protoreflect.EnumDescriptor {
+	return file_postroad_directory_v1_directory_proto_enumTypes[14].Descriptor()
+}
+
+func (MailRuleAction) Type() protoreflect.EnumType {
+	return &file_postroad_directory_v1_directory_proto_enumTypes[14]
+}
+
+func (x MailRuleAction) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MailRuleAction.Descriptor instead.
+func (MailRuleAction) EnumDescriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{14}
 }
 
 // Metadata is what all objects have.
@@ -369,6 +920,7 @@ type Object struct {
 	//	*Object_MessageFormat
 	//	*Object_Account
 	//	*Object_Schedule
+	//	*Object_MailRule
 	Spec          isObject_Spec `protobuf_oneof:"spec"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -535,6 +1087,15 @@ func (x *Object) GetSchedule() *Schedule {
 	return nil
 }
 
+func (x *Object) GetMailRule() *MailRule {
+	if x != nil {
+		if x, ok := x.Spec.(*Object_MailRule); ok {
+			return x.MailRule
+		}
+	}
+	return nil
+}
+
 type isObject_Spec interface {
 	isObject_Spec()
 }
@@ -591,6 +1152,10 @@ type Object_Schedule struct {
 	Schedule *Schedule `protobuf:"bytes,22,opt,name=schedule,proto3,oneof"`
 }
 
+type Object_MailRule struct {
+	MailRule *MailRule `protobuf:"bytes,23,opt,name=mail_rule,json=mailRule,proto3,oneof"`
+}
+
 func (*Object_Organization) isObject_Spec() {}
 
 func (*Object_RoutingGroup) isObject_Spec() {}
@@ -617,6 +1182,8 @@ func (*Object_Account) isObject_Spec() {}
 
 func (*Object_Schedule) isObject_Spec() {}
 
+func (*Object_MailRule) isObject_Spec() {}
+
 // Organization: exactly one; the boundary of the map.
 type Organization struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -628,8 +1195,10 @@ type Organization struct {
 	// Largest message in octets; 0: no limit beyond the virtual server's.
 	MaxMessageSize int64             `protobuf:"varint,3,opt,name=max_message_size,json=maxMessageSize,proto3" json:"max_message_size,omitempty"`
 	LinkState      *LinkStateTimings `protobuf:"bytes,4,opt,name=link_state,json=linkState,proto3" json:"link_state,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// How many reports a node makes, against backscatter.
+	Reports       *ReportLimits `protobuf:"bytes,10,opt,name=reports,proto3" json:"reports,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Organization) Reset() {
@@ -690,6 +1259,78 @@ func (x *Organization) GetLinkState() *LinkStateTimings {
 	return nil
 }
 
+func (x *Organization) GetReports() *ReportLimits {
+	if x != nil {
+		return x.Reports
+	}
+	return nil
+}
+
+// ReportLimits: reports that one node makes in an hour. What is beyond is not sent:
+// the message that could not be delivered goes to the badmail folder.
+type ReportLimits struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// To one sender; 0: 200.
+	PerSender int32 `protobuf:"varint,1,opt,name=per_sender,json=perSender,proto3" json:"per_sender,omitempty"`
+	// About messages of one client address or account; 0: 2000.
+	PerSource int32 `protobuf:"varint,2,opt,name=per_source,json=perSource,proto3" json:"per_source,omitempty"`
+	// In all; 0: 20000.
+	Total         int32 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReportLimits) Reset() {
+	*x = ReportLimits{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReportLimits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReportLimits) ProtoMessage() {}
+
+func (x *ReportLimits) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReportLimits.ProtoReflect.Descriptor instead.
+func (*ReportLimits) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ReportLimits) GetPerSender() int32 {
+	if x != nil {
+		return x.PerSender
+	}
+	return 0
+}
+
+func (x *ReportLimits) GetPerSource() int32 {
+	if x != nil {
+		return x.PerSource
+	}
+	return 0
+}
+
+func (x *ReportLimits) GetTotal() int32 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
 // LinkStateTimings: how fast the death of a node is noticed.
 type LinkStateTimings struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -700,14 +1341,17 @@ type LinkStateTimings struct {
 	// Time a suspect has to refute before it is declared down; default 15s.
 	RefuteWithin *durationpb.Duration `protobuf:"bytes,3,opt,name=refute_within,json=refuteWithin,proto3" json:"refute_within,omitempty"`
 	// Anti-entropy with one random neighbour; default 60s.
-	AntiEntropy   *durationpb.Duration `protobuf:"bytes,4,opt,name=anti_entropy,json=antiEntropy,proto3" json:"anti_entropy,omitempty"`
+	AntiEntropy *durationpb.Duration `protobuf:"bytes,4,opt,name=anti_entropy,json=antiEntropy,proto3" json:"anti_entropy,omitempty"`
+	// A neighbour whose table differs in the same way for this long raises an
+	// alarm; default three times anti_entropy.
+	DivergedAfter *durationpb.Duration `protobuf:"bytes,10,opt,name=diverged_after,json=divergedAfter,proto3" json:"diverged_after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LinkStateTimings) Reset() {
 	*x = LinkStateTimings{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[3]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -719,7 +1363,7 @@ func (x *LinkStateTimings) String() string {
 func (*LinkStateTimings) ProtoMessage() {}
 
 func (x *LinkStateTimings) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[3]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -732,7 +1376,7 @@ func (x *LinkStateTimings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LinkStateTimings.ProtoReflect.Descriptor instead.
 func (*LinkStateTimings) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{3}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *LinkStateTimings) GetKeepalive() *durationpb.Duration {
@@ -763,6 +1407,13 @@ func (x *LinkStateTimings) GetAntiEntropy() *durationpb.Duration {
 	return nil
 }
 
+func (x *LinkStateTimings) GetDivergedAfter() *durationpb.Duration {
+	if x != nil {
+		return x.DivergedAfter
+	}
+	return nil
+}
+
 // RoutingGroup: servers that reach each other directly and always.
 type RoutingGroup struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -773,7 +1424,7 @@ type RoutingGroup struct {
 
 func (x *RoutingGroup) Reset() {
 	*x = RoutingGroup{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[4]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -785,7 +1436,7 @@ func (x *RoutingGroup) String() string {
 func (*RoutingGroup) ProtoMessage() {}
 
 func (x *RoutingGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[4]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -798,7 +1449,7 @@ func (x *RoutingGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoutingGroup.ProtoReflect.Descriptor instead.
 func (*RoutingGroup) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{4}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *RoutingGroup) GetDescription() string {
@@ -809,6 +1460,112 @@ func (x *RoutingGroup) GetDescription() string {
 }
 
 // Server: one node.
+// BackPressure says from where on a server slows new mail from outside (medium),
+// and refuses all new mail (high). 0: the defaults.
+type BackPressure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Free octets of the file system with the data folder: 2GiB and 512MiB.
+	DiskSizeMedium int64 `protobuf:"varint,1,opt,name=disk_size_medium,json=diskSizeMedium,proto3" json:"disk_size_medium,omitempty"`
+	DiskSizeHigh   int64 `protobuf:"varint,2,opt,name=disk_size_high,json=diskSizeHigh,proto3" json:"disk_size_high,omitempty"`
+	// Percent of its inodes that are free: 5 and 2.
+	InodesMedium int32 `protobuf:"varint,3,opt,name=inodes_medium,json=inodesMedium,proto3" json:"inodes_medium,omitempty"`
+	InodesHigh   int32 `protobuf:"varint,4,opt,name=inodes_high,json=inodesHigh,proto3" json:"inodes_high,omitempty"`
+	// Percent of the memory that the process may use: 75 and 85.
+	MemoryMedium int32 `protobuf:"varint,5,opt,name=memory_medium,json=memoryMedium,proto3" json:"memory_medium,omitempty"`
+	MemoryHigh   int32 `protobuf:"varint,6,opt,name=memory_high,json=memoryHigh,proto3" json:"memory_high,omitempty"`
+	// Messages in the spool: 750000 and 1000000.
+	MessagesMedium int64 `protobuf:"varint,7,opt,name=messages_medium,json=messagesMedium,proto3" json:"messages_medium,omitempty"`
+	MessagesHigh   int64 `protobuf:"varint,8,opt,name=messages_high,json=messagesHigh,proto3" json:"messages_high,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *BackPressure) Reset() {
+	*x = BackPressure{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BackPressure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BackPressure) ProtoMessage() {}
+
+func (x *BackPressure) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BackPressure.ProtoReflect.Descriptor instead.
+func (*BackPressure) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *BackPressure) GetDiskSizeMedium() int64 {
+	if x != nil {
+		return x.DiskSizeMedium
+	}
+	return 0
+}
+
+func (x *BackPressure) GetDiskSizeHigh() int64 {
+	if x != nil {
+		return x.DiskSizeHigh
+	}
+	return 0
+}
+
+func (x *BackPressure) GetInodesMedium() int32 {
+	if x != nil {
+		return x.InodesMedium
+	}
+	return 0
+}
+
+func (x *BackPressure) GetInodesHigh() int32 {
+	if x != nil {
+		return x.InodesHigh
+	}
+	return 0
+}
+
+func (x *BackPressure) GetMemoryMedium() int32 {
+	if x != nil {
+		return x.MemoryMedium
+	}
+	return 0
+}
+
+func (x *BackPressure) GetMemoryHigh() int32 {
+	if x != nil {
+		return x.MemoryHigh
+	}
+	return 0
+}
+
+func (x *BackPressure) GetMessagesMedium() int64 {
+	if x != nil {
+		return x.MessagesMedium
+	}
+	return 0
+}
+
+func (x *BackPressure) GetMessagesHigh() int64 {
+	if x != nil {
+		return x.MessagesHigh
+	}
+	return 0
+}
+
 type Server struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Required.
@@ -824,14 +1581,18 @@ type Server struct {
 	// node's data folder.
 	LocalDelivery *LocalDelivery `protobuf:"bytes,6,opt,name=local_delivery,json=localDelivery,proto3" json:"local_delivery,omitempty"`
 	// hard: no new mail is routed through it; soft: only if nothing else is left.
-	Drain         DrainMode `protobuf:"varint,7,opt,name=drain,proto3,enum=postroad.directory.v1.DrainMode" json:"drain,omitempty"`
+	// A server whose object says so starts drained.
+	Drain        DrainMode     `protobuf:"varint,7,opt,name=drain,proto3,enum=postroad.directory.v1.DrainMode" json:"drain,omitempty"`
+	BackPressure *BackPressure `protobuf:"bytes,40,opt,name=back_pressure,json=backPressure,proto3" json:"back_pressure,omitempty"`
+	// Who drained it, and why; no effect.
+	DrainNote     *DrainNote `protobuf:"bytes,60,opt,name=drain_note,json=drainNote,proto3" json:"drain_note,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Server) Reset() {
 	*x = Server{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[5]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -843,7 +1604,7 @@ func (x *Server) String() string {
 func (*Server) ProtoMessage() {}
 
 func (x *Server) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[5]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -856,7 +1617,7 @@ func (x *Server) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Server.ProtoReflect.Descriptor instead.
 func (*Server) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{5}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Server) GetRoutingGroup() string {
@@ -908,6 +1669,82 @@ func (x *Server) GetDrain() DrainMode {
 	return DrainMode_DRAIN_MODE_UNSPECIFIED
 }
 
+func (x *Server) GetBackPressure() *BackPressure {
+	if x != nil {
+		return x.BackPressure
+	}
+	return nil
+}
+
+func (x *Server) GetDrainNote() *DrainNote {
+	if x != nil {
+		return x.DrainNote
+	}
+	return nil
+}
+
+// DrainNote is written by the commands that drain, for those who ask later.
+type DrainNote struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	By     string                 `protobuf:"bytes,1,opt,name=by,proto3" json:"by,omitempty"`
+	Reason string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	// RFC 3339.
+	At            string `protobuf:"bytes,3,opt,name=at,proto3" json:"at,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainNote) Reset() {
+	*x = DrainNote{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainNote) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainNote) ProtoMessage() {}
+
+func (x *DrainNote) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainNote.ProtoReflect.Descriptor instead.
+func (*DrainNote) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *DrainNote) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *DrainNote) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DrainNote) GetAt() string {
+	if x != nil {
+		return x.At
+	}
+	return ""
+}
+
 // LocalDelivery names one mailbox store.
 type LocalDelivery struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -922,7 +1759,7 @@ type LocalDelivery struct {
 
 func (x *LocalDelivery) Reset() {
 	*x = LocalDelivery{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[6]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -934,7 +1771,7 @@ func (x *LocalDelivery) String() string {
 func (*LocalDelivery) ProtoMessage() {}
 
 func (x *LocalDelivery) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[6]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -947,7 +1784,7 @@ func (x *LocalDelivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocalDelivery.ProtoReflect.Descriptor instead.
 func (*LocalDelivery) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{6}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *LocalDelivery) GetStore() isLocalDelivery_Store {
@@ -1001,7 +1838,7 @@ type Maildir struct {
 
 func (x *Maildir) Reset() {
 	*x = Maildir{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[7]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1013,7 +1850,7 @@ func (x *Maildir) String() string {
 func (*Maildir) ProtoMessage() {}
 
 func (x *Maildir) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[7]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1026,7 +1863,7 @@ func (x *Maildir) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Maildir.ProtoReflect.Descriptor instead.
 func (*Maildir) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{7}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Maildir) GetRoot() string {
@@ -1046,7 +1883,7 @@ type LMTP struct {
 
 func (x *LMTP) Reset() {
 	*x = LMTP{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[8]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1058,7 +1895,7 @@ func (x *LMTP) String() string {
 func (*LMTP) ProtoMessage() {}
 
 func (x *LMTP) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[8]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1071,7 +1908,7 @@ func (x *LMTP) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LMTP.ProtoReflect.Descriptor instead.
 func (*LMTP) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{8}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *LMTP) GetAddress() string {
@@ -1102,19 +1939,49 @@ type VirtualServer struct {
 	HopCount int32 `protobuf:"varint,11,opt,name=hop_count,json=hopCount,proto3" json:"hop_count,omitempty"`
 	// VRFY answers 250 for known recipients; default: 252 for all.
 	VerifyRecipients bool `protobuf:"varint,12,opt,name=verify_recipients,json=verifyRecipients,proto3" json:"verify_recipients,omitempty"`
-	// Host that takes mail for external domains when no connector matches;
-	// "[1.2.3.4]" for addresses. Empty: DNS.
+	// Hosts that take mail for external domains when no connector matches, with commas
+	// between them, as in smart_hosts of connectors. Empty: DNS.
 	SmartHost string `protobuf:"bytes,13,opt,name=smart_host,json=smartHost,proto3" json:"smart_host,omitempty"`
 	// External mail without any matching connector is refused with 5.4.4
 	// instead of going out directly.
 	ConnectorsOnly bool `protobuf:"varint,14,opt,name=connectors_only,json=connectorsOnly,proto3" json:"connectors_only,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// What the virtual server is for: rules that are safe for it, which nothing
+	// below can weaken.
+	Preset Preset `protobuf:"varint,20,opt,name=preset,proto3,enum=postroad.directory.v1.Preset" json:"preset,omitempty"`
+	// Default: started.
+	State RunState `protobuf:"varint,21,opt,name=state,proto3,enum=postroad.directory.v1.RunState" json:"state,omitempty"`
+	// Default: every client may connect.
+	ConnectionControl *ConnectionControl `protobuf:"bytes,22,opt,name=connection_control,json=connectionControl,proto3" json:"connection_control,omitempty"`
+	Protocol          *ProtocolPolicy    `protobuf:"bytes,23,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	SenderPolicy      *SenderPolicy      `protobuf:"bytes,24,opt,name=sender_policy,json=senderPolicy,proto3" json:"sender_policy,omitempty"`
+	RecipientFilter   *RecipientFilter   `protobuf:"bytes,25,opt,name=recipient_filter,json=recipientFilter,proto3" json:"recipient_filter,omitempty"`
+	Filtering         *FilterUse         `protobuf:"bytes,26,opt,name=filtering,proto3" json:"filtering,omitempty"`
+	// Default: none are asked.
+	BlockLists *BlockLists `protobuf:"bytes,27,opt,name=block_lists,json=blockLists,proto3" json:"block_lists,omitempty"`
+	// Default: off.
+	ProtocolLog *ProtocolLog `protobuf:"bytes,28,opt,name=protocol_log,json=protocolLog,proto3" json:"protocol_log,omitempty"`
+	// Look up the host name of each client's address and write it into the
+	// Received field and the log; default: no.
+	ReverseLookup bool `protobuf:"varint,29,opt,name=reverse_lookup,json=reverseLookup,proto3" json:"reverse_lookup,omitempty"`
+	// Address that gets a copy of each non-delivery report that this server
+	// makes; empty: none. It counts for all mail of the server; of several virtual
+	// servers that say something the first by name does. So for the two fields below.
+	NdrCopyTo string `protobuf:"bytes,30,opt,name=ndr_copy_to,json=ndrCopyTo,proto3" json:"ndr_copy_to,omitempty"`
+	// Folder for messages that can be neither delivered nor returned; empty:
+	// "badmail" below the data folder.
+	BadmailDirectory string `protobuf:"bytes,31,opt,name=badmail_directory,json=badmailDirectory,proto3" json:"badmail_directory,omitempty"`
+	// Host that takes mail for unknown recipients of domains that are ours alone:
+	// "host", "host:port", "[1.2.3.4]" or "[1.2.3.4]:port". Empty: they are refused.
+	UnresolvedHost string `protobuf:"bytes,32,opt,name=unresolved_host,json=unresolvedHost,proto3" json:"unresolved_host,omitempty"`
+	// Default: header fields stay as they were sent.
+	DisplayNames  *DisplayNames `protobuf:"bytes,33,opt,name=display_names,json=displayNames,proto3" json:"display_names,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VirtualServer) Reset() {
 	*x = VirtualServer{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[9]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1126,7 +1993,7 @@ func (x *VirtualServer) String() string {
 func (*VirtualServer) ProtoMessage() {}
 
 func (x *VirtualServer) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[9]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1139,7 +2006,7 @@ func (x *VirtualServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VirtualServer.ProtoReflect.Descriptor instead.
 func (*VirtualServer) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{9}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *VirtualServer) GetServer() string {
@@ -1240,6 +2107,811 @@ func (x *VirtualServer) GetConnectorsOnly() bool {
 	return false
 }
 
+func (x *VirtualServer) GetPreset() Preset {
+	if x != nil {
+		return x.Preset
+	}
+	return Preset_PRESET_UNSPECIFIED
+}
+
+func (x *VirtualServer) GetState() RunState {
+	if x != nil {
+		return x.State
+	}
+	return RunState_RUN_STATE_UNSPECIFIED
+}
+
+func (x *VirtualServer) GetConnectionControl() *ConnectionControl {
+	if x != nil {
+		return x.ConnectionControl
+	}
+	return nil
+}
+
+func (x *VirtualServer) GetProtocol() *ProtocolPolicy {
+	if x != nil {
+		return x.Protocol
+	}
+	return nil
+}
+
+func (x *VirtualServer) GetSenderPolicy() *SenderPolicy {
+	if x != nil {
+		return x.SenderPolicy
+	}
+	return nil
+}
+
+func (x *VirtualServer) GetRecipientFilter() *RecipientFilter {
+	if x != nil {
+		return x.RecipientFilter
+	}
+	return nil
+}
+
+func (x *VirtualServer) GetFiltering() *FilterUse {
+	if x != nil {
+		return x.Filtering
+	}
+	return nil
+}
+
+func (x *VirtualServer) GetBlockLists() *BlockLists {
+	if x != nil {
+		return x.BlockLists
+	}
+	return nil
+}
+
+func (x *VirtualServer) GetProtocolLog() *ProtocolLog {
+	if x != nil {
+		return x.ProtocolLog
+	}
+	return nil
+}
+
+func (x *VirtualServer) GetReverseLookup() bool {
+	if x != nil {
+		return x.ReverseLookup
+	}
+	return false
+}
+
+func (x *VirtualServer) GetNdrCopyTo() string {
+	if x != nil {
+		return x.NdrCopyTo
+	}
+	return ""
+}
+
+func (x *VirtualServer) GetBadmailDirectory() string {
+	if x != nil {
+		return x.BadmailDirectory
+	}
+	return ""
+}
+
+func (x *VirtualServer) GetUnresolvedHost() string {
+	if x != nil {
+		return x.UnresolvedHost
+	}
+	return ""
+}
+
+func (x *VirtualServer) GetDisplayNames() *DisplayNames {
+	if x != nil {
+		return x.DisplayNames
+	}
+	return nil
+}
+
+// ConnectionControl: which clients may connect (the book, chapter 5, "Connection
+// control"). It is decided by the address alone, so nodes that deliver here
+// must be among those who may.
+type ConnectionControl struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only the clients below; default: all except them.
+	Only bool `protobuf:"varint,1,opt,name=only,proto3" json:"only,omitempty"`
+	// Addresses and networks: "192.0.2.1", "192.0.2.0/24", "2001:db8::/32".
+	Networks []string `protobuf:"bytes,2,rep,name=networks,proto3" json:"networks,omitempty"`
+	// "example.com" stands for it and all names below it. A client is of a
+	// domain if the name of its address leads back to the address.
+	Domains       []string `protobuf:"bytes,3,rep,name=domains,proto3" json:"domains,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ConnectionControl) Reset() {
+	*x = ConnectionControl{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ConnectionControl) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ConnectionControl) ProtoMessage() {}
+
+func (x *ConnectionControl) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ConnectionControl.ProtoReflect.Descriptor instead.
+func (*ConnectionControl) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ConnectionControl) GetOnly() bool {
+	if x != nil {
+		return x.Only
+	}
+	return false
+}
+
+func (x *ConnectionControl) GetNetworks() []string {
+	if x != nil {
+		return x.Networks
+	}
+	return nil
+}
+
+func (x *ConnectionControl) GetDomains() []string {
+	if x != nil {
+		return x.Domains
+	}
+	return nil
+}
+
+// ProtocolPolicy: how strict the protocol is spoken.
+type ProtocolPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Paths without angle brackets and blanks after "FROM:" and "TO:" are errors
+	// (RFC 5321 section 3.3); default: they are understood.
+	StrictPaths bool `protobuf:"varint,1,opt,name=strict_paths,json=strictPaths,proto3" json:"strict_paths,omitempty"`
+	// EHLO keywords that are not offered, such as "CHUNKING".
+	Without []string `protobuf:"bytes,2,rep,name=without,proto3" json:"without,omitempty"`
+	// What becomes of content with a bare CR or a bare LF; default: refused.
+	LineEnds LinePolicy `protobuf:"varint,3,opt,name=line_ends,json=lineEnds,proto3,enum=postroad.directory.v1.LinePolicy" json:"line_ends,omitempty"`
+	// What becomes of content with a NUL; default: refused.
+	Nuls LinePolicy `protobuf:"varint,4,opt,name=nuls,proto3,enum=postroad.directory.v1.LinePolicy" json:"nuls,omitempty"`
+	// Speak LMTP (RFC 2033) instead of SMTP.
+	Lmtp bool `protobuf:"varint,5,opt,name=lmtp,proto3" json:"lmtp,omitempty"`
+	// Networks whose connections begin with a PROXY header, version 1 or 2.
+	ProxyNetworks []string `protobuf:"bytes,6,rep,name=proxy_networks,json=proxyNetworks,proto3" json:"proxy_networks,omitempty"`
+	// Networks that may send XCLIENT.
+	XclientNetworks []string `protobuf:"bytes,7,rep,name=xclient_networks,json=xclientNetworks,proto3" json:"xclient_networks,omitempty"`
+	// How long authenticated users may have a message held back (RFC 4865); 0:
+	// not offered.
+	MaxHold *durationpb.Duration `protobuf:"bytes,8,opt,name=max_hold,json=maxHold,proto3" json:"max_hold,omitempty"`
+	// Offer that to everybody.
+	HoldForAnyone bool `protobuf:"varint,9,opt,name=hold_for_anyone,json=holdForAnyone,proto3" json:"hold_for_anyone,omitempty"`
+	// Shortest time that DELIVERBY with return may ask for (RFC 2852); 0: any.
+	MinDeliverBy  *durationpb.Duration `protobuf:"bytes,10,opt,name=min_deliver_by,json=minDeliverBy,proto3" json:"min_deliver_by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProtocolPolicy) Reset() {
+	*x = ProtocolPolicy{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProtocolPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProtocolPolicy) ProtoMessage() {}
+
+func (x *ProtocolPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProtocolPolicy.ProtoReflect.Descriptor instead.
+func (*ProtocolPolicy) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ProtocolPolicy) GetStrictPaths() bool {
+	if x != nil {
+		return x.StrictPaths
+	}
+	return false
+}
+
+func (x *ProtocolPolicy) GetWithout() []string {
+	if x != nil {
+		return x.Without
+	}
+	return nil
+}
+
+func (x *ProtocolPolicy) GetLineEnds() LinePolicy {
+	if x != nil {
+		return x.LineEnds
+	}
+	return LinePolicy_LINE_POLICY_UNSPECIFIED
+}
+
+func (x *ProtocolPolicy) GetNuls() LinePolicy {
+	if x != nil {
+		return x.Nuls
+	}
+	return LinePolicy_LINE_POLICY_UNSPECIFIED
+}
+
+func (x *ProtocolPolicy) GetLmtp() bool {
+	if x != nil {
+		return x.Lmtp
+	}
+	return false
+}
+
+func (x *ProtocolPolicy) GetProxyNetworks() []string {
+	if x != nil {
+		return x.ProxyNetworks
+	}
+	return nil
+}
+
+func (x *ProtocolPolicy) GetXclientNetworks() []string {
+	if x != nil {
+		return x.XclientNetworks
+	}
+	return nil
+}
+
+func (x *ProtocolPolicy) GetMaxHold() *durationpb.Duration {
+	if x != nil {
+		return x.MaxHold
+	}
+	return nil
+}
+
+func (x *ProtocolPolicy) GetHoldForAnyone() bool {
+	if x != nil {
+		return x.HoldForAnyone
+	}
+	return false
+}
+
+func (x *ProtocolPolicy) GetMinDeliverBy() *durationpb.Duration {
+	if x != nil {
+		return x.MinDeliverBy
+	}
+	return nil
+}
+
+// SenderPolicy: under whose address mail may be sent.
+type SenderPolicy struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Mail from strangers with a sender in a domain that is ours alone is refused
+	// (the book, chapter 6, "Implementing Sender Filtering"); default: accepted.
+	RefuseOwnDomains bool `protobuf:"varint,1,opt,name=refuse_own_domains,json=refuseOwnDomains,proto3" json:"refuse_own_domains,omitempty"`
+	// Networks of strangers that may use own domains all the same; those of
+	// relay.networks may in any case.
+	OwnDomainsFrom []string `protobuf:"bytes,2,rep,name=own_domains_from,json=ownDomainsFrom,proto3" json:"own_domains_from,omitempty"`
+	// Accounts without sendAs may use only the addresses of their recipient;
+	// default: any address.
+	OwnAddressesOnly bool `protobuf:"varint,3,opt,name=own_addresses_only,json=ownAddressesOnly,proto3" json:"own_addresses_only,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *SenderPolicy) Reset() {
+	*x = SenderPolicy{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SenderPolicy) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SenderPolicy) ProtoMessage() {}
+
+func (x *SenderPolicy) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SenderPolicy.ProtoReflect.Descriptor instead.
+func (*SenderPolicy) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *SenderPolicy) GetRefuseOwnDomains() bool {
+	if x != nil {
+		return x.RefuseOwnDomains
+	}
+	return false
+}
+
+func (x *SenderPolicy) GetOwnDomainsFrom() []string {
+	if x != nil {
+		return x.OwnDomainsFrom
+	}
+	return nil
+}
+
+func (x *SenderPolicy) GetOwnAddressesOnly() bool {
+	if x != nil {
+		return x.OwnAddressesOnly
+	}
+	return false
+}
+
+// RecipientFilter: what is refused at RCPT.
+type RecipientFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unknown recipients of domains that are ours alone are accepted and
+	// returned with a report later; default: refused with 550 5.1.1.
+	AcceptUnknown bool `protobuf:"varint,1,opt,name=accept_unknown,json=acceptUnknown,proto3" json:"accept_unknown,omitempty"`
+	// Addresses and "@domain" that get no mail from strangers.
+	Refused []string `protobuf:"bytes,2,rep,name=refused,proto3" json:"refused,omitempty"`
+	// How long a refusal of a stranger's recipient waits, to make guessing
+	// dear; default 0: not at all. At most 60s.
+	Tarpit        *durationpb.Duration `protobuf:"bytes,3,opt,name=tarpit,proto3" json:"tarpit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecipientFilter) Reset() {
+	*x = RecipientFilter{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecipientFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecipientFilter) ProtoMessage() {}
+
+func (x *RecipientFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecipientFilter.ProtoReflect.Descriptor instead.
+func (*RecipientFilter) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RecipientFilter) GetAcceptUnknown() bool {
+	if x != nil {
+		return x.AcceptUnknown
+	}
+	return false
+}
+
+func (x *RecipientFilter) GetRefused() []string {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+func (x *RecipientFilter) GetTarpit() *durationpb.Duration {
+	if x != nil {
+		return x.Tarpit
+	}
+	return nil
+}
+
+// FilterUse: which MessageFilters apply.
+type FilterUse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// None applies.
+	Disabled bool `protobuf:"varint,1,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	// Their names; empty: all.
+	Filters []string `protobuf:"bytes,2,rep,name=filters,proto3" json:"filters,omitempty"`
+	// Bindings of this virtual server at which they do not apply.
+	UnfilteredBindings []string `protobuf:"bytes,3,rep,name=unfiltered_bindings,json=unfilteredBindings,proto3" json:"unfiltered_bindings,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *FilterUse) Reset() {
+	*x = FilterUse{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FilterUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FilterUse) ProtoMessage() {}
+
+func (x *FilterUse) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FilterUse.ProtoReflect.Descriptor instead.
+func (*FilterUse) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *FilterUse) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
+func (x *FilterUse) GetFilters() []string {
+	if x != nil {
+		return x.Filters
+	}
+	return nil
+}
+
+func (x *FilterUse) GetUnfilteredBindings() []string {
+	if x != nil {
+		return x.UnfilteredBindings
+	}
+	return nil
+}
+
+// BlockLists: lists of addresses in DNS (RFC 5782) of clients that are refused.
+// Nodes, authenticated users and networks that may relay are not looked up. A
+// list that does not answer blocks nobody.
+type BlockLists struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Lists []*BlockList           `protobuf:"bytes,1,rep,name=lists,proto3" json:"lists,omitempty"`
+	// Networks that are never looked up.
+	ExemptNetworks []string `protobuf:"bytes,2,rep,name=exempt_networks,json=exemptNetworks,proto3" json:"exempt_networks,omitempty"`
+	// Addresses and "@domain" that get mail from listed clients too; postmaster
+	// always does.
+	ExemptRecipients []string `protobuf:"bytes,3,rep,name=exempt_recipients,json=exemptRecipients,proto3" json:"exempt_recipients,omitempty"`
+	// How long all lists together may take; default 5s.
+	Timeout       *durationpb.Duration `protobuf:"bytes,4,opt,name=timeout,proto3" json:"timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlockLists) Reset() {
+	*x = BlockLists{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlockLists) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlockLists) ProtoMessage() {}
+
+func (x *BlockLists) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlockLists.ProtoReflect.Descriptor instead.
+func (*BlockLists) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *BlockLists) GetLists() []*BlockList {
+	if x != nil {
+		return x.Lists
+	}
+	return nil
+}
+
+func (x *BlockLists) GetExemptNetworks() []string {
+	if x != nil {
+		return x.ExemptNetworks
+	}
+	return nil
+}
+
+func (x *BlockLists) GetExemptRecipients() []string {
+	if x != nil {
+		return x.ExemptRecipients
+	}
+	return nil
+}
+
+func (x *BlockLists) GetTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.Timeout
+	}
+	return nil
+}
+
+type BlockList struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "zen.example.org". Required.
+	Zone string `protobuf:"bytes,1,opt,name=zone,proto3" json:"zone,omitempty"`
+	// Answers that mean "listed": "127.0.0.2", "127.0.0.0/28". Empty: 127.0.0.0/8
+	// but 127.255.255.0/24, which lists use to report errors.
+	Codes []string `protobuf:"bytes,2,rep,name=codes,proto3" json:"codes,omitempty"`
+	// Text of the refusal; "{address}" and "{zone}" are replaced. Default:
+	// "{address} is listed by {zone}".
+	Reply string `protobuf:"bytes,3,opt,name=reply,proto3" json:"reply,omitempty"`
+	// Only log and count.
+	DryRun        bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlockList) Reset() {
+	*x = BlockList{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlockList) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlockList) ProtoMessage() {}
+
+func (x *BlockList) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlockList.ProtoReflect.Descriptor instead.
+func (*BlockList) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *BlockList) GetZone() string {
+	if x != nil {
+		return x.Zone
+	}
+	return ""
+}
+
+func (x *BlockList) GetCodes() []string {
+	if x != nil {
+		return x.Codes
+	}
+	return nil
+}
+
+func (x *BlockList) GetReply() string {
+	if x != nil {
+		return x.Reply
+	}
+	return ""
+}
+
+func (x *BlockList) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// ProtocolLog: every command and its reply, as W3C extended log.
+type ProtocolLog struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Enabled bool                   `protobuf:"varint,1,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	// Fields of a record in their order; empty: date, time, c-ip, cs-username,
+	// s-port, cs-method, cs-uri-query, sc-status, sc-bytes, cs-bytes, time-taken.
+	Fields   []string    `protobuf:"bytes,2,rep,name=fields,proto3" json:"fields,omitempty"`
+	Rotation LogRotation `protobuf:"varint,3,opt,name=rotation,proto3,enum=postroad.directory.v1.LogRotation" json:"rotation,omitempty"`
+	// Size at which a file is ended; 0: 20 MiB with rotation size, else no limit.
+	MaxSize int64 `protobuf:"varint,4,opt,name=max_size,json=maxSize,proto3" json:"max_size,omitempty"`
+	// Empty: "protocol/NAME OF THE VIRTUAL SERVER" below the data folder.
+	Directory string `protobuf:"bytes,5,opt,name=directory,proto3" json:"directory,omitempty"`
+	// Files kept; 0: 30.
+	Keep          int32 `protobuf:"varint,6,opt,name=keep,proto3" json:"keep,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProtocolLog) Reset() {
+	*x = ProtocolLog{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProtocolLog) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProtocolLog) ProtoMessage() {}
+
+func (x *ProtocolLog) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProtocolLog.ProtoReflect.Descriptor instead.
+func (*ProtocolLog) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ProtocolLog) GetEnabled() bool {
+	if x != nil {
+		return x.Enabled
+	}
+	return false
+}
+
+func (x *ProtocolLog) GetFields() []string {
+	if x != nil {
+		return x.Fields
+	}
+	return nil
+}
+
+func (x *ProtocolLog) GetRotation() LogRotation {
+	if x != nil {
+		return x.Rotation
+	}
+	return LogRotation_LOG_ROTATION_UNSPECIFIED
+}
+
+func (x *ProtocolLog) GetMaxSize() int64 {
+	if x != nil {
+		return x.MaxSize
+	}
+	return 0
+}
+
+func (x *ProtocolLog) GetDirectory() string {
+	if x != nil {
+		return x.Directory
+	}
+	return ""
+}
+
+func (x *ProtocolLog) GetKeep() int32 {
+	if x != nil {
+		return x.Keep
+	}
+	return 0
+}
+
+// DisplayNames: addresses of the directory's recipients in the header of messages of
+// own clients get their display names (the book, chapter 6, ResolveP2).
+type DisplayNames struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In From and Sender.
+	From bool `protobuf:"varint,1,opt,name=from,proto3" json:"from,omitempty"`
+	// In To and Cc.
+	Recipients bool `protobuf:"varint,2,opt,name=recipients,proto3" json:"recipients,omitempty"`
+	// In Reply-To.
+	ReplyTo bool `protobuf:"varint,3,opt,name=reply_to,json=replyTo,proto3" json:"reply_to,omitempty"`
+	// Also in From, Sender and Reply-To of messages of strangers, who may have
+	// forged them.
+	Anonymous     bool `protobuf:"varint,4,opt,name=anonymous,proto3" json:"anonymous,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisplayNames) Reset() {
+	*x = DisplayNames{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisplayNames) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisplayNames) ProtoMessage() {}
+
+func (x *DisplayNames) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisplayNames.ProtoReflect.Descriptor instead.
+func (*DisplayNames) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *DisplayNames) GetFrom() bool {
+	if x != nil {
+		return x.From
+	}
+	return false
+}
+
+func (x *DisplayNames) GetRecipients() bool {
+	if x != nil {
+		return x.Recipients
+	}
+	return false
+}
+
+func (x *DisplayNames) GetReplyTo() bool {
+	if x != nil {
+		return x.ReplyTo
+	}
+	return false
+}
+
+func (x *DisplayNames) GetAnonymous() bool {
+	if x != nil {
+		return x.Anonymous
+	}
+	return false
+}
+
 type ServerTLS struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// PEM files. Default: the node's cluster certificate.
@@ -1248,14 +2920,17 @@ type ServerTLS struct {
 	// Refuse MAIL before STARTTLS.
 	Required bool `protobuf:"varint,3,opt,name=required,proto3" json:"required,omitempty"`
 	// Speak TLS from the first octet (port 465).
-	Implicit      bool `protobuf:"varint,4,opt,name=implicit,proto3" json:"implicit,omitempty"`
+	Implicit bool `protobuf:"varint,4,opt,name=implicit,proto3" json:"implicit,omitempty"`
+	// More certificates; a client that names a host (SNI) gets the one for it,
+	// others the one above. All files are read again when they change.
+	Certificates  []*CertificateFiles `protobuf:"bytes,10,rep,name=certificates,proto3" json:"certificates,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ServerTLS) Reset() {
 	*x = ServerTLS{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[10]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1267,7 +2942,7 @@ func (x *ServerTLS) String() string {
 func (*ServerTLS) ProtoMessage() {}
 
 func (x *ServerTLS) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[10]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1280,7 +2955,7 @@ func (x *ServerTLS) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerTLS.ProtoReflect.Descriptor instead.
 func (*ServerTLS) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{10}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ServerTLS) GetCertificateFile() string {
@@ -1311,19 +2986,87 @@ func (x *ServerTLS) GetImplicit() bool {
 	return false
 }
 
+func (x *ServerTLS) GetCertificates() []*CertificateFiles {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
+// CertificateFiles: PEM files; the certificate's names say for which hosts it is.
+type CertificateFiles struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	CertificateFile string                 `protobuf:"bytes,1,opt,name=certificate_file,json=certificateFile,proto3" json:"certificate_file,omitempty"`
+	KeyFile         string                 `protobuf:"bytes,2,opt,name=key_file,json=keyFile,proto3" json:"key_file,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *CertificateFiles) Reset() {
+	*x = CertificateFiles{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CertificateFiles) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CertificateFiles) ProtoMessage() {}
+
+func (x *CertificateFiles) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CertificateFiles.ProtoReflect.Descriptor instead.
+func (*CertificateFiles) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *CertificateFiles) GetCertificateFile() string {
+	if x != nil {
+		return x.CertificateFile
+	}
+	return ""
+}
+
+func (x *CertificateFiles) GetKeyFile() string {
+	if x != nil {
+		return x.KeyFile
+	}
+	return ""
+}
+
 type ServerAuthentication struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Refuse MAIL from clients that did not authenticate.
 	Required bool `protobuf:"varint,1,opt,name=required,proto3" json:"required,omitempty"`
-	// Do not offer PLAIN and LOGIN.
-	NoBasic       bool `protobuf:"varint,2,opt,name=no_basic,json=noBasic,proto3" json:"no_basic,omitempty"`
+	// No passwords: neither PLAIN and LOGIN nor SCRAM are offered.
+	NoBasic bool `protobuf:"varint,2,opt,name=no_basic,json=noBasic,proto3" json:"no_basic,omitempty"`
+	// Nodes of the organisation are strangers here: no AUTH EXTERNAL.
+	NoIntegrated bool `protobuf:"varint,10,opt,name=no_integrated,json=noIntegrated,proto3" json:"no_integrated,omitempty"`
+	// Offer PLAIN, LOGIN and SCRAM without TLS too: passwords cross the network in
+	// clear, or can be guessed by who listens.
+	BasicInClear bool `protobuf:"varint,11,opt,name=basic_in_clear,json=basicInClear,proto3" json:"basic_in_clear,omitempty"`
+	// Path of a Dovecot auth socket (auth-client) that is asked about users for
+	// whom there is no Account.
+	DovecotSocket string `protobuf:"bytes,12,opt,name=dovecot_socket,json=dovecotSocket,proto3" json:"dovecot_socket,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ServerAuthentication) Reset() {
 	*x = ServerAuthentication{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[11]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +3078,7 @@ func (x *ServerAuthentication) String() string {
 func (*ServerAuthentication) ProtoMessage() {}
 
 func (x *ServerAuthentication) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[11]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +3091,7 @@ func (x *ServerAuthentication) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerAuthentication.ProtoReflect.Descriptor instead.
 func (*ServerAuthentication) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{11}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ServerAuthentication) GetRequired() bool {
@@ -1365,6 +3108,27 @@ func (x *ServerAuthentication) GetNoBasic() bool {
 	return false
 }
 
+func (x *ServerAuthentication) GetNoIntegrated() bool {
+	if x != nil {
+		return x.NoIntegrated
+	}
+	return false
+}
+
+func (x *ServerAuthentication) GetBasicInClear() bool {
+	if x != nil {
+		return x.BasicInClear
+	}
+	return false
+}
+
+func (x *ServerAuthentication) GetDovecotSocket() string {
+	if x != nil {
+		return x.DovecotSocket
+	}
+	return ""
+}
+
 type RelayPolicy struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Networks ("192.0.2.0/24", "2001:db8::/32") that may relay to domains that
@@ -1376,13 +3140,15 @@ type RelayPolicy struct {
 	Force     bool `protobuf:"varint,3,opt,name=force,proto3" json:"force,omitempty"`
 	// Authenticated users may not relay either.
 	AuthenticatedMayNot bool `protobuf:"varint,4,opt,name=authenticated_may_not,json=authenticatedMayNot,proto3" json:"authenticated_may_not,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// Domains of clients, like networks; see ConnectionControl.domains.
+	Domains       []string `protobuf:"bytes,10,rep,name=domains,proto3" json:"domains,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RelayPolicy) Reset() {
 	*x = RelayPolicy{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[12]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1394,7 +3160,7 @@ func (x *RelayPolicy) String() string {
 func (*RelayPolicy) ProtoMessage() {}
 
 func (x *RelayPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[12]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1407,7 +3173,7 @@ func (x *RelayPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayPolicy.ProtoReflect.Descriptor instead.
 func (*RelayPolicy) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{12}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *RelayPolicy) GetNetworks() []string {
@@ -1438,6 +3204,13 @@ func (x *RelayPolicy) GetAuthenticatedMayNot() bool {
 	return false
 }
 
+func (x *RelayPolicy) GetDomains() []string {
+	if x != nil {
+		return x.Domains
+	}
+	return nil
+}
+
 type InboundLimits struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Octets; 0: no limit.
@@ -1453,14 +3226,40 @@ type InboundLimits struct {
 	// Idle time before 421; default 10m, at least 5m by RFC 5321 except in tests.
 	Timeout *durationpb.Duration `protobuf:"bytes,7,opt,name=timeout,proto3" json:"timeout,omitempty"`
 	// Errors before 421; 0: 20.
-	MaxErrors     int32 `protobuf:"varint,8,opt,name=max_errors,json=maxErrors,proto3" json:"max_errors,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MaxErrors int32 `protobuf:"varint,8,opt,name=max_errors,json=maxErrors,proto3" json:"max_errors,omitempty"`
+	// Header section of a message, in octets; 0: 1 MiB.
+	MaxHeaderSize int64 `protobuf:"varint,10,opt,name=max_header_size,json=maxHeaderSize,proto3" json:"max_header_size,omitempty"`
+	// Its lines, those of folded fields included; 0: 10000.
+	MaxHeaderLines int32 `protobuf:"varint,11,opt,name=max_header_lines,json=maxHeaderLines,proto3" json:"max_header_lines,omitempty"`
+	// Domains that the recipients of one message may have; 0: no limit.
+	MaxRecipientDomains int32 `protobuf:"varint,12,opt,name=max_recipient_domains,json=maxRecipientDomains,proto3" json:"max_recipient_domains,omitempty"`
+	// TLS handshakes under way at once; 0: 1000.
+	MaxHandshakes int32 `protobuf:"varint,13,opt,name=max_handshakes,json=maxHandshakes,proto3" json:"max_handshakes,omitempty"`
+	// Commands in a row that serve no message before 421; 0: 100.
+	MaxIdleCommands int32 `protobuf:"varint,14,opt,name=max_idle_commands,json=maxIdleCommands,proto3" json:"max_idle_commands,omitempty"`
+	// Failed AUTH before 421; 0: 5.
+	MaxAuthFailures int32 `protobuf:"varint,15,opt,name=max_auth_failures,json=maxAuthFailures,proto3" json:"max_auth_failures,omitempty"`
+	// Failed AUTH of one address (IPv6: of a /64) within auth_failure_window
+	// after which AUTH answers 454 until it is over; 0: 20.
+	MaxAuthFailuresPerAddress int32 `protobuf:"varint,16,opt,name=max_auth_failures_per_address,json=maxAuthFailuresPerAddress,proto3" json:"max_auth_failures_per_address,omitempty"`
+	// Default 10m.
+	AuthFailureWindow *durationpb.Duration `protobuf:"bytes,17,opt,name=auth_failure_window,json=authFailureWindow,proto3" json:"auth_failure_window,omitempty"`
+	// How long the answer to the second failed AUTH of an address is held back,
+	// doubled by each further one; default 1s.
+	AuthFailureDelay *durationpb.Duration `protobuf:"bytes,18,opt,name=auth_failure_delay,json=authFailureDelay,proto3" json:"auth_failure_delay,omitempty"`
+	// For the whole content of a message; default 2h.
+	MessageTimeout *durationpb.Duration `protobuf:"bytes,19,opt,name=message_timeout,json=messageTimeout,proto3" json:"message_timeout,omitempty"`
+	// For a TLS handshake; default 1m.
+	HandshakeTimeout *durationpb.Duration `protobuf:"bytes,20,opt,name=handshake_timeout,json=handshakeTimeout,proto3" json:"handshake_timeout,omitempty"`
+	// Recipients refused in a row before 421; 0: 100.
+	MaxRefusedRecipients int32 `protobuf:"varint,21,opt,name=max_refused_recipients,json=maxRefusedRecipients,proto3" json:"max_refused_recipients,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *InboundLimits) Reset() {
 	*x = InboundLimits{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[13]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1472,7 +3271,7 @@ func (x *InboundLimits) String() string {
 func (*InboundLimits) ProtoMessage() {}
 
 func (x *InboundLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[13]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1485,7 +3284,7 @@ func (x *InboundLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InboundLimits.ProtoReflect.Descriptor instead.
 func (*InboundLimits) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{13}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *InboundLimits) GetMaxMessageSize() int64 {
@@ -1544,23 +3343,113 @@ func (x *InboundLimits) GetMaxErrors() int32 {
 	return 0
 }
 
+func (x *InboundLimits) GetMaxHeaderSize() int64 {
+	if x != nil {
+		return x.MaxHeaderSize
+	}
+	return 0
+}
+
+func (x *InboundLimits) GetMaxHeaderLines() int32 {
+	if x != nil {
+		return x.MaxHeaderLines
+	}
+	return 0
+}
+
+func (x *InboundLimits) GetMaxRecipientDomains() int32 {
+	if x != nil {
+		return x.MaxRecipientDomains
+	}
+	return 0
+}
+
+func (x *InboundLimits) GetMaxHandshakes() int32 {
+	if x != nil {
+		return x.MaxHandshakes
+	}
+	return 0
+}
+
+func (x *InboundLimits) GetMaxIdleCommands() int32 {
+	if x != nil {
+		return x.MaxIdleCommands
+	}
+	return 0
+}
+
+func (x *InboundLimits) GetMaxAuthFailures() int32 {
+	if x != nil {
+		return x.MaxAuthFailures
+	}
+	return 0
+}
+
+func (x *InboundLimits) GetMaxAuthFailuresPerAddress() int32 {
+	if x != nil {
+		return x.MaxAuthFailuresPerAddress
+	}
+	return 0
+}
+
+func (x *InboundLimits) GetAuthFailureWindow() *durationpb.Duration {
+	if x != nil {
+		return x.AuthFailureWindow
+	}
+	return nil
+}
+
+func (x *InboundLimits) GetAuthFailureDelay() *durationpb.Duration {
+	if x != nil {
+		return x.AuthFailureDelay
+	}
+	return nil
+}
+
+func (x *InboundLimits) GetMessageTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.MessageTimeout
+	}
+	return nil
+}
+
+func (x *InboundLimits) GetHandshakeTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.HandshakeTimeout
+	}
+	return nil
+}
+
+func (x *InboundLimits) GetMaxRefusedRecipients() int32 {
+	if x != nil {
+		return x.MaxRefusedRecipients
+	}
+	return 0
+}
+
 // RetryClock: when a link that failed is tried again, and when a message is
 // given up. Defaults 10m, 10m, 10m, 15m, 12h, 48h.
 type RetryClock struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	First         *durationpb.Duration   `protobuf:"bytes,1,opt,name=first,proto3" json:"first,omitempty"`
-	Second        *durationpb.Duration   `protobuf:"bytes,2,opt,name=second,proto3" json:"second,omitempty"`
-	Third         *durationpb.Duration   `protobuf:"bytes,3,opt,name=third,proto3" json:"third,omitempty"`
-	Subsequent    *durationpb.Duration   `protobuf:"bytes,4,opt,name=subsequent,proto3" json:"subsequent,omitempty"`
-	DelayNotice   *durationpb.Duration   `protobuf:"bytes,5,opt,name=delay_notice,json=delayNotice,proto3" json:"delay_notice,omitempty"`
-	Expiration    *durationpb.Duration   `protobuf:"bytes,6,opt,name=expiration,proto3" json:"expiration,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	First       *durationpb.Duration   `protobuf:"bytes,1,opt,name=first,proto3" json:"first,omitempty"`
+	Second      *durationpb.Duration   `protobuf:"bytes,2,opt,name=second,proto3" json:"second,omitempty"`
+	Third       *durationpb.Duration   `protobuf:"bytes,3,opt,name=third,proto3" json:"third,omitempty"`
+	Subsequent  *durationpb.Duration   `protobuf:"bytes,4,opt,name=subsequent,proto3" json:"subsequent,omitempty"`
+	DelayNotice *durationpb.Duration   `protobuf:"bytes,5,opt,name=delay_notice,json=delayNotice,proto3" json:"delay_notice,omitempty"`
+	Expiration  *durationpb.Duration   `protobuf:"bytes,6,opt,name=expiration,proto3" json:"expiration,omitempty"`
+	// For mailboxes of this server; default: delay_notice and expiration.
+	LocalDelayNotice *durationpb.Duration `protobuf:"bytes,10,opt,name=local_delay_notice,json=localDelayNotice,proto3" json:"local_delay_notice,omitempty"`
+	LocalExpiration  *durationpb.Duration `protobuf:"bytes,11,opt,name=local_expiration,json=localExpiration,proto3" json:"local_expiration,omitempty"`
+	// How long mail that waits for nothing may stand still before the watchdog
+	// restarts its link; default 5m, at least 1m.
+	StalledAfter  *durationpb.Duration `protobuf:"bytes,12,opt,name=stalled_after,json=stalledAfter,proto3" json:"stalled_after,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RetryClock) Reset() {
 	*x = RetryClock{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[14]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1572,7 +3461,7 @@ func (x *RetryClock) String() string {
 func (*RetryClock) ProtoMessage() {}
 
 func (x *RetryClock) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[14]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1585,7 +3474,7 @@ func (x *RetryClock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryClock.ProtoReflect.Descriptor instead.
 func (*RetryClock) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{14}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RetryClock) GetFirst() *durationpb.Duration {
@@ -1630,26 +3519,65 @@ func (x *RetryClock) GetExpiration() *durationpb.Duration {
 	return nil
 }
 
+func (x *RetryClock) GetLocalDelayNotice() *durationpb.Duration {
+	if x != nil {
+		return x.LocalDelayNotice
+	}
+	return nil
+}
+
+func (x *RetryClock) GetLocalExpiration() *durationpb.Duration {
+	if x != nil {
+		return x.LocalExpiration
+	}
+	return nil
+}
+
+func (x *RetryClock) GetStalledAfter() *durationpb.Duration {
+	if x != nil {
+		return x.StalledAfter
+	}
+	return nil
+}
+
+// Outbound: how a server sends. A change holds for the next connection, of
+// limits at once. The first virtual server of a server, by name, speaks for it.
 type Outbound struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// 0: 1000 in all, 8 for one link; read when the node starts.
+	// 0: 1000 in all, 8 for one link.
 	MaxConnections        int32 `protobuf:"varint,1,opt,name=max_connections,json=maxConnections,proto3" json:"max_connections,omitempty"`
 	MaxConnectionsPerLink int32 `protobuf:"varint,2,opt,name=max_connections_per_link,json=maxConnectionsPerLink,proto3" json:"max_connections_per_link,omitempty"`
 	// Port for external hosts; 0: 25.
 	Port int32 `protobuf:"varint,3,opt,name=port,proto3" json:"port,omitempty"`
 	// "host:port" of the name servers for external domains; empty: the system's.
 	DnsServers []string `protobuf:"bytes,4,rep,name=dns_servers,json=dnsServers,proto3" json:"dns_servers,omitempty"`
-	// How long a connection to a next hop stays open without mail; default 30s,
-	// read when the node starts.
-	IdleTimeout   *durationpb.Duration `protobuf:"bytes,5,opt,name=idle_timeout,json=idleTimeout,proto3" json:"idle_timeout,omitempty"`
-	Tls           TLSPolicy            `protobuf:"varint,6,opt,name=tls,proto3,enum=postroad.directory.v1.TLSPolicy" json:"tls,omitempty"`
+	// How long a connection to a next hop stays open without mail; default 30s.
+	IdleTimeout *durationpb.Duration `protobuf:"bytes,5,opt,name=idle_timeout,json=idleTimeout,proto3" json:"idle_timeout,omitempty"`
+	Tls         TLSPolicy            `protobuf:"varint,6,opt,name=tls,proto3,enum=postroad.directory.v1.TLSPolicy" json:"tls,omitempty"`
+	Timeouts    *OutboundTimeouts    `protobuf:"bytes,10,opt,name=timeouts,proto3" json:"timeouts,omitempty"`
+	// To the hosts of one domain, over however many connectors; 0: 100.
+	MaxConnectionsPerDomain int32 `protobuf:"varint,11,opt,name=max_connections_per_domain,json=maxConnectionsPerDomain,proto3" json:"max_connections_per_domain,omitempty"`
+	// Addresses to connect from, at most one IPv4 and one IPv6; empty: the
+	// system chooses. A family without one is not used then.
+	SourceAddresses []string `protobuf:"bytes,12,rep,name=source_addresses,json=sourceAddresses,proto3" json:"source_addresses,omitempty"`
+	// Replaces the domains that are ours in MAIL FROM and in the From field of mail
+	// that leaves the organisation (the book, chapter 5).
+	MasqueradeDomain string `protobuf:"bytes,13,opt,name=masquerade_domain,json=masqueradeDomain,proto3" json:"masquerade_domain,omitempty"`
+	// Name in EHLO and HELO; default: the virtual server's fqdn, then the server's.
+	HeloName string `protobuf:"bytes,14,opt,name=helo_name,json=heloName,proto3" json:"helo_name,omitempty"`
+	// With a smart host: the hosts that DNS names are tried first.
+	DirectFirst bool `protobuf:"varint,15,opt,name=direct_first,json=directFirst,proto3" json:"direct_first,omitempty"`
+	// Proof of identity to the virtual server's smart host.
+	Credentials *OutboundCredentials `protobuf:"bytes,16,opt,name=credentials,proto3" json:"credentials,omitempty"`
+	// IPv4 addresses of a host are tried before its IPv6 addresses; default: after them.
+	PreferIpv4    bool `protobuf:"varint,17,opt,name=prefer_ipv4,json=preferIpv4,proto3" json:"prefer_ipv4,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Outbound) Reset() {
 	*x = Outbound{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[15]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +3589,7 @@ func (x *Outbound) String() string {
 func (*Outbound) ProtoMessage() {}
 
 func (x *Outbound) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[15]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1674,7 +3602,7 @@ func (x *Outbound) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outbound.ProtoReflect.Descriptor instead.
 func (*Outbound) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{15}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Outbound) GetMaxConnections() int32 {
@@ -1719,6 +3647,163 @@ func (x *Outbound) GetTls() TLSPolicy {
 	return TLSPolicy_TLS_POLICY_UNSPECIFIED
 }
 
+func (x *Outbound) GetTimeouts() *OutboundTimeouts {
+	if x != nil {
+		return x.Timeouts
+	}
+	return nil
+}
+
+func (x *Outbound) GetMaxConnectionsPerDomain() int32 {
+	if x != nil {
+		return x.MaxConnectionsPerDomain
+	}
+	return 0
+}
+
+func (x *Outbound) GetSourceAddresses() []string {
+	if x != nil {
+		return x.SourceAddresses
+	}
+	return nil
+}
+
+func (x *Outbound) GetMasqueradeDomain() string {
+	if x != nil {
+		return x.MasqueradeDomain
+	}
+	return ""
+}
+
+func (x *Outbound) GetHeloName() string {
+	if x != nil {
+		return x.HeloName
+	}
+	return ""
+}
+
+func (x *Outbound) GetDirectFirst() bool {
+	if x != nil {
+		return x.DirectFirst
+	}
+	return false
+}
+
+func (x *Outbound) GetCredentials() *OutboundCredentials {
+	if x != nil {
+		return x.Credentials
+	}
+	return nil
+}
+
+func (x *Outbound) GetPreferIpv4() bool {
+	if x != nil {
+		return x.PreferIpv4
+	}
+	return false
+}
+
+// OutboundTimeouts: how long a host outside may take. Defaults are those of RFC
+// 5321 section 4.5.3.2 but for connect, and for the greeting of a smart host.
+type OutboundTimeouts struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// TCP, for one address; default 30s.
+	Connect *durationpb.Duration `protobuf:"bytes,1,opt,name=connect,proto3" json:"connect,omitempty"`
+	// The greeting, and each answer up to MAIL; default 5m, from a smart host 1m.
+	Greeting *durationpb.Duration `protobuf:"bytes,2,opt,name=greeting,proto3" json:"greeting,omitempty"`
+	// Default 5m.
+	Mail *durationpb.Duration `protobuf:"bytes,3,opt,name=mail,proto3" json:"mail,omitempty"`
+	// Default 5m.
+	Recipient *durationpb.Duration `protobuf:"bytes,4,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	// The answer to DATA; default 2m.
+	Data *durationpb.Duration `protobuf:"bytes,5,opt,name=data,proto3" json:"data,omitempty"`
+	// One block of content; default 3m.
+	Block *durationpb.Duration `protobuf:"bytes,6,opt,name=block,proto3" json:"block,omitempty"`
+	// The answer to the end of the content; default 10m.
+	End           *durationpb.Duration `protobuf:"bytes,7,opt,name=end,proto3" json:"end,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutboundTimeouts) Reset() {
+	*x = OutboundTimeouts{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutboundTimeouts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutboundTimeouts) ProtoMessage() {}
+
+func (x *OutboundTimeouts) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutboundTimeouts.ProtoReflect.Descriptor instead.
+func (*OutboundTimeouts) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *OutboundTimeouts) GetConnect() *durationpb.Duration {
+	if x != nil {
+		return x.Connect
+	}
+	return nil
+}
+
+func (x *OutboundTimeouts) GetGreeting() *durationpb.Duration {
+	if x != nil {
+		return x.Greeting
+	}
+	return nil
+}
+
+func (x *OutboundTimeouts) GetMail() *durationpb.Duration {
+	if x != nil {
+		return x.Mail
+	}
+	return nil
+}
+
+func (x *OutboundTimeouts) GetRecipient() *durationpb.Duration {
+	if x != nil {
+		return x.Recipient
+	}
+	return nil
+}
+
+func (x *OutboundTimeouts) GetData() *durationpb.Duration {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+func (x *OutboundTimeouts) GetBlock() *durationpb.Duration {
+	if x != nil {
+		return x.Block
+	}
+	return nil
+}
+
+func (x *OutboundTimeouts) GetEnd() *durationpb.Duration {
+	if x != nil {
+		return x.End
+	}
+	return nil
+}
+
 // Detection: how a bridgehead finds out whether a connector works.
 type Detection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1731,13 +3816,17 @@ type Detection struct {
 	// Never report the link as down: routing by cost alone.
 	SuppressStateChanges bool     `protobuf:"varint,4,opt,name=suppress_state_changes,json=suppressStateChanges,proto3" json:"suppress_state_changes,omitempty"`
 	Damping              *Damping `protobuf:"bytes,5,opt,name=damping,proto3" json:"damping,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// A link that is up and over which nothing has gone for this long is probed;
+	// default: never, mail finds out. A connector that is closed by its schedule is
+	// probed only if this is set.
+	IdleProbeInterval *durationpb.Duration `protobuf:"bytes,10,opt,name=idle_probe_interval,json=idleProbeInterval,proto3" json:"idle_probe_interval,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Detection) Reset() {
 	*x = Detection{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[16]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1749,7 +3838,7 @@ func (x *Detection) String() string {
 func (*Detection) ProtoMessage() {}
 
 func (x *Detection) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[16]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1762,7 +3851,7 @@ func (x *Detection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Detection.ProtoReflect.Descriptor instead.
 func (*Detection) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{16}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Detection) GetGlitchRetries() int32 {
@@ -1800,6 +3889,13 @@ func (x *Detection) GetDamping() *Damping {
 	return nil
 }
 
+func (x *Detection) GetIdleProbeInterval() *durationpb.Duration {
+	if x != nil {
+		return x.IdleProbeInterval
+	}
+	return nil
+}
+
 // Damping keeps a link down that goes up and down again and again. Each change
 // to down adds a penalty, which halves every half-life. From suppress on the link
 // stays down until the penalty has decayed to reuse.
@@ -1822,7 +3918,7 @@ type Damping struct {
 
 func (x *Damping) Reset() {
 	*x = Damping{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[17]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1834,7 +3930,7 @@ func (x *Damping) String() string {
 func (*Damping) ProtoMessage() {}
 
 func (x *Damping) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[17]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1847,7 +3943,7 @@ func (x *Damping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Damping.ProtoReflect.Descriptor instead.
 func (*Damping) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{17}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Damping) GetDisabled() bool {
@@ -1901,13 +3997,22 @@ type Restrictions struct {
 	Priorities       []string `protobuf:"bytes,2,rep,name=priorities,proto3" json:"priorities,omitempty"`
 	NoSystemMessages bool     `protobuf:"varint,3,opt,name=no_system_messages,json=noSystemMessages,proto3" json:"no_system_messages,omitempty"`
 	NoUserMessages   bool     `protobuf:"varint,4,opt,name=no_user_messages,json=noUserMessages,proto3" json:"no_user_messages,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Senders whose messages the connector takes; empty: everyone's. An entry is
+	// "x@example.com", "@example.com" (a domain), "@*.example.com" (what is below
+	// it), "<>" (the null reverse path), or the name of a Recipient; one that is a
+	// distribution group stands for its members, nested groups' among them. The
+	// null reverse path needs no entry: reports pass unless reject_from has "<>".
+	AcceptFrom []string `protobuf:"bytes,10,rep,name=accept_from,json=acceptFrom,proto3" json:"accept_from,omitempty"`
+	// Senders whose messages it does not take, even if accept_from names them.
+	// Default: none.
+	RejectFrom    []string `protobuf:"bytes,11,rep,name=reject_from,json=rejectFrom,proto3" json:"reject_from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Restrictions) Reset() {
 	*x = Restrictions{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[18]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1919,7 +4024,7 @@ func (x *Restrictions) String() string {
 func (*Restrictions) ProtoMessage() {}
 
 func (x *Restrictions) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[18]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1932,7 +4037,7 @@ func (x *Restrictions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Restrictions.ProtoReflect.Descriptor instead.
 func (*Restrictions) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{18}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Restrictions) GetMaxMessageSize() int64 {
@@ -1963,6 +4068,75 @@ func (x *Restrictions) GetNoUserMessages() bool {
 	return false
 }
 
+func (x *Restrictions) GetAcceptFrom() []string {
+	if x != nil {
+		return x.AcceptFrom
+	}
+	return nil
+}
+
+func (x *Restrictions) GetRejectFrom() []string {
+	if x != nil {
+		return x.RejectFrom
+	}
+	return nil
+}
+
+// BridgeheadWeight gives a bridgehead a larger share of a connector's mail.
+type BridgeheadWeight struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One of the connector's local or remote bridgeheads.
+	Server string `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
+	// 1 to 100; default 1. Twice the weight gets twice the mail.
+	Weight        int32 `protobuf:"varint,2,opt,name=weight,proto3" json:"weight,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BridgeheadWeight) Reset() {
+	*x = BridgeheadWeight{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BridgeheadWeight) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BridgeheadWeight) ProtoMessage() {}
+
+func (x *BridgeheadWeight) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BridgeheadWeight.ProtoReflect.Descriptor instead.
+func (*BridgeheadWeight) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *BridgeheadWeight) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+func (x *BridgeheadWeight) GetWeight() int32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
 // RoutingGroupConnector: a one-way edge from group to group.
 type RoutingGroupConnector struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -1978,13 +4152,31 @@ type RoutingGroupConnector struct {
 	Detection         *Detection    `protobuf:"bytes,7,opt,name=detection,proto3" json:"detection,omitempty"`
 	OnLinkDown        OnLinkDown    `protobuf:"varint,8,opt,name=on_link_down,json=onLinkDown,proto3,enum=postroad.directory.v1.OnLinkDown" json:"on_link_down,omitempty"`
 	Disabled          bool          `protobuf:"varint,9,opt,name=disabled,proto3" json:"disabled,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// hard: no new mail is routed over it; soft: only if nothing else is left.
+	Drain DrainMode `protobuf:"varint,20,opt,name=drain,proto3,enum=postroad.directory.v1.DrainMode" json:"drain,omitempty"`
+	// Who drained it, and why; no effect.
+	DrainNote *DrainNote `protobuf:"bytes,60,opt,name=drain_note,json=drainNote,proto3" json:"drain_note,omitempty"`
+	// Default per-server.
+	Spread Spread `protobuf:"varint,21,opt,name=spread,proto3,enum=postroad.directory.v1.Spread" json:"spread,omitempty"`
+	// Share among connectors of equal cost, 1 to 100; default 1.
+	Weight int32 `protobuf:"varint,22,opt,name=weight,proto3" json:"weight,omitempty"`
+	// Shares of bridgeheads that are not 1.
+	BridgeheadWeights []*BridgeheadWeight `protobuf:"bytes,23,rep,name=bridgehead_weights,json=bridgeheadWeights,proto3" json:"bridgehead_weights,omitempty"`
+	// When it may be used: "always" (default), "never", or the name of a Schedule.
+	Schedule string `protobuf:"bytes,30,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	// For messages above oversize_threshold; default: schedule.
+	OversizeSchedule string `protobuf:"bytes,31,opt,name=oversize_schedule,json=oversizeSchedule,proto3" json:"oversize_schedule,omitempty"`
+	// Octets; 0: 2000000. Counts only with oversize_schedule.
+	OversizeThreshold int64 `protobuf:"varint,32,opt,name=oversize_threshold,json=oversizeThreshold,proto3" json:"oversize_threshold,omitempty"`
+	// Default auto.
+	LinkStateCarrier LinkStateCarrier `protobuf:"varint,50,opt,name=link_state_carrier,json=linkStateCarrier,proto3,enum=postroad.directory.v1.LinkStateCarrier" json:"link_state_carrier,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *RoutingGroupConnector) Reset() {
 	*x = RoutingGroupConnector{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[19]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1996,7 +4188,7 @@ func (x *RoutingGroupConnector) String() string {
 func (*RoutingGroupConnector) ProtoMessage() {}
 
 func (x *RoutingGroupConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[19]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2009,7 +4201,7 @@ func (x *RoutingGroupConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoutingGroupConnector.ProtoReflect.Descriptor instead.
 func (*RoutingGroupConnector) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{19}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RoutingGroupConnector) GetSourceGroup() string {
@@ -2075,6 +4267,69 @@ func (x *RoutingGroupConnector) GetDisabled() bool {
 	return false
 }
 
+func (x *RoutingGroupConnector) GetDrain() DrainMode {
+	if x != nil {
+		return x.Drain
+	}
+	return DrainMode_DRAIN_MODE_UNSPECIFIED
+}
+
+func (x *RoutingGroupConnector) GetDrainNote() *DrainNote {
+	if x != nil {
+		return x.DrainNote
+	}
+	return nil
+}
+
+func (x *RoutingGroupConnector) GetSpread() Spread {
+	if x != nil {
+		return x.Spread
+	}
+	return Spread_SPREAD_UNSPECIFIED
+}
+
+func (x *RoutingGroupConnector) GetWeight() int32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *RoutingGroupConnector) GetBridgeheadWeights() []*BridgeheadWeight {
+	if x != nil {
+		return x.BridgeheadWeights
+	}
+	return nil
+}
+
+func (x *RoutingGroupConnector) GetSchedule() string {
+	if x != nil {
+		return x.Schedule
+	}
+	return ""
+}
+
+func (x *RoutingGroupConnector) GetOversizeSchedule() string {
+	if x != nil {
+		return x.OversizeSchedule
+	}
+	return ""
+}
+
+func (x *RoutingGroupConnector) GetOversizeThreshold() int64 {
+	if x != nil {
+		return x.OversizeThreshold
+	}
+	return 0
+}
+
+func (x *RoutingGroupConnector) GetLinkStateCarrier() LinkStateCarrier {
+	if x != nil {
+		return x.LinkStateCarrier
+	}
+	return LinkStateCarrier_LINK_STATE_CARRIER_UNSPECIFIED
+}
+
 // AddressSpace: which addresses a connector serves. The written form is
 // "SMTP:*.net;10"; type and cost may be left out.
 type AddressSpace struct {
@@ -2090,7 +4345,7 @@ type AddressSpace struct {
 
 func (x *AddressSpace) Reset() {
 	*x = AddressSpace{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[20]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2102,7 +4357,7 @@ func (x *AddressSpace) String() string {
 func (*AddressSpace) ProtoMessage() {}
 
 func (x *AddressSpace) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[20]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2115,7 +4370,7 @@ func (x *AddressSpace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddressSpace.ProtoReflect.Descriptor instead.
 func (*AddressSpace) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{20}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *AddressSpace) GetType() string {
@@ -2144,7 +4399,8 @@ type SMTPConnector struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
 	RoutingGroup     string                 `protobuf:"bytes,1,opt,name=routing_group,json=routingGroup,proto3" json:"routing_group,omitempty"`
 	LocalBridgeheads []string               `protobuf:"bytes,2,rep,name=local_bridgeheads,json=localBridgeheads,proto3" json:"local_bridgeheads,omitempty"`
-	// "host", "host:port", "[1.2.3.4]", "[1.2.3.4]:port"; empty: DNS.
+	// "host": its MX hosts, or itself; "[host]", "host:port": that host alone;
+	// "[1.2.3.4]", "[1.2.3.4]:port"; empty: DNS.
 	SmartHosts    []string        `protobuf:"bytes,3,rep,name=smart_hosts,json=smartHosts,proto3" json:"smart_hosts,omitempty"`
 	AddressSpaces []*AddressSpace `protobuf:"bytes,4,rep,name=address_spaces,json=addressSpaces,proto3" json:"address_spaces,omitempty"`
 	Scope         Scope           `protobuf:"varint,5,opt,name=scope,proto3,enum=postroad.directory.v1.Scope" json:"scope,omitempty"`
@@ -2162,13 +4418,43 @@ type SMTPConnector struct {
 	Tls            TLSPolicy            `protobuf:"varint,14,opt,name=tls,proto3,enum=postroad.directory.v1.TLSPolicy" json:"tls,omitempty"`
 	UseHelo        bool                 `protobuf:"varint,15,opt,name=use_helo,json=useHelo,proto3" json:"use_helo,omitempty"`
 	Credentials    *OutboundCredentials `protobuf:"bytes,16,opt,name=credentials,proto3" json:"credentials,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// hard: no new mail is routed over it; soft: only if nothing else is left.
+	Drain DrainMode `protobuf:"varint,20,opt,name=drain,proto3,enum=postroad.directory.v1.DrainMode" json:"drain,omitempty"`
+	// Who drained it, and why; no effect.
+	DrainNote *DrainNote `protobuf:"bytes,60,opt,name=drain_note,json=drainNote,proto3" json:"drain_note,omitempty"`
+	// Default per-server.
+	Spread Spread `protobuf:"varint,21,opt,name=spread,proto3,enum=postroad.directory.v1.Spread" json:"spread,omitempty"`
+	// Share among connectors of equal cost, 1 to 100; default 1.
+	Weight int32 `protobuf:"varint,22,opt,name=weight,proto3" json:"weight,omitempty"`
+	// Shares of bridgeheads that are not 1.
+	BridgeheadWeights []*BridgeheadWeight `protobuf:"bytes,23,rep,name=bridgehead_weights,json=bridgeheadWeights,proto3" json:"bridgehead_weights,omitempty"`
+	// When it may be used: "always" (default), "never", or the name of a Schedule.
+	Schedule string `protobuf:"bytes,30,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	// For messages above oversize_threshold; default: schedule.
+	OversizeSchedule string `protobuf:"bytes,31,opt,name=oversize_schedule,json=oversizeSchedule,proto3" json:"oversize_schedule,omitempty"`
+	// Octets; 0: 2000000. Counts only with oversize_schedule.
+	OversizeThreshold int64 `protobuf:"varint,32,opt,name=oversize_threshold,json=oversizeThreshold,proto3" json:"oversize_threshold,omitempty"`
+	// Mail waits until somebody asks for it with ETRN, ATRN or TURN (RFC 1985, RFC
+	// 2645, RFC 821), or an administrator starts the queue.
+	RemoteTriggered bool `protobuf:"varint,33,opt,name=remote_triggered,json=remoteTriggered,proto3" json:"remote_triggered,omitempty"`
+	// Accounts that may ask; the account need not be that of the remote host.
+	TriggerAccounts []string `protobuf:"bytes,34,rep,name=trigger_accounts,json=triggerAccounts,proto3" json:"trigger_accounts,omitempty"`
+	// Networks from which ETRN may be sent without an account; ETRN only starts a
+	// delivery to where it goes anyway.
+	EtrnNetworks []string `protobuf:"bytes,35,rep,name=etrn_networks,json=etrnNetworks,proto3" json:"etrn_networks,omitempty"`
+	// Mail that a provider holds for us is fetched from it.
+	Dequeue *Dequeue `protobuf:"bytes,40,opt,name=dequeue,proto3" json:"dequeue,omitempty"`
+	// In which order smart hosts are tried; those that failed lately come last.
+	SmartHostOrder SmartHostOrder `protobuf:"varint,41,opt,name=smart_host_order,json=smartHostOrder,proto3,enum=postroad.directory.v1.SmartHostOrder" json:"smart_host_order,omitempty"`
+	// Shares of smart hosts that are not 1; counts with even order.
+	SmartHostWeights []*SmartHostWeight `protobuf:"bytes,42,rep,name=smart_host_weights,json=smartHostWeights,proto3" json:"smart_host_weights,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *SMTPConnector) Reset() {
 	*x = SMTPConnector{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[21]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2180,7 +4466,7 @@ func (x *SMTPConnector) String() string {
 func (*SMTPConnector) ProtoMessage() {}
 
 func (x *SMTPConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[21]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2193,7 +4479,7 @@ func (x *SMTPConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SMTPConnector.ProtoReflect.Descriptor instead.
 func (*SMTPConnector) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{21}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *SMTPConnector) GetRoutingGroup() string {
@@ -2308,6 +4594,272 @@ func (x *SMTPConnector) GetCredentials() *OutboundCredentials {
 	return nil
 }
 
+func (x *SMTPConnector) GetDrain() DrainMode {
+	if x != nil {
+		return x.Drain
+	}
+	return DrainMode_DRAIN_MODE_UNSPECIFIED
+}
+
+func (x *SMTPConnector) GetDrainNote() *DrainNote {
+	if x != nil {
+		return x.DrainNote
+	}
+	return nil
+}
+
+func (x *SMTPConnector) GetSpread() Spread {
+	if x != nil {
+		return x.Spread
+	}
+	return Spread_SPREAD_UNSPECIFIED
+}
+
+func (x *SMTPConnector) GetWeight() int32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *SMTPConnector) GetBridgeheadWeights() []*BridgeheadWeight {
+	if x != nil {
+		return x.BridgeheadWeights
+	}
+	return nil
+}
+
+func (x *SMTPConnector) GetSchedule() string {
+	if x != nil {
+		return x.Schedule
+	}
+	return ""
+}
+
+func (x *SMTPConnector) GetOversizeSchedule() string {
+	if x != nil {
+		return x.OversizeSchedule
+	}
+	return ""
+}
+
+func (x *SMTPConnector) GetOversizeThreshold() int64 {
+	if x != nil {
+		return x.OversizeThreshold
+	}
+	return 0
+}
+
+func (x *SMTPConnector) GetRemoteTriggered() bool {
+	if x != nil {
+		return x.RemoteTriggered
+	}
+	return false
+}
+
+func (x *SMTPConnector) GetTriggerAccounts() []string {
+	if x != nil {
+		return x.TriggerAccounts
+	}
+	return nil
+}
+
+func (x *SMTPConnector) GetEtrnNetworks() []string {
+	if x != nil {
+		return x.EtrnNetworks
+	}
+	return nil
+}
+
+func (x *SMTPConnector) GetDequeue() *Dequeue {
+	if x != nil {
+		return x.Dequeue
+	}
+	return nil
+}
+
+func (x *SMTPConnector) GetSmartHostOrder() SmartHostOrder {
+	if x != nil {
+		return x.SmartHostOrder
+	}
+	return SmartHostOrder_SMART_HOST_ORDER_UNSPECIFIED
+}
+
+func (x *SMTPConnector) GetSmartHostWeights() []*SmartHostWeight {
+	if x != nil {
+		return x.SmartHostWeights
+	}
+	return nil
+}
+
+type SmartHostWeight struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in smart_hosts.
+	Host string `protobuf:"bytes,1,opt,name=host,proto3" json:"host,omitempty"`
+	// 1 to 100.
+	Weight        int32 `protobuf:"varint,2,opt,name=weight,proto3" json:"weight,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SmartHostWeight) Reset() {
+	*x = SmartHostWeight{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SmartHostWeight) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SmartHostWeight) ProtoMessage() {}
+
+func (x *SmartHostWeight) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SmartHostWeight.ProtoReflect.Descriptor instead.
+func (*SmartHostWeight) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *SmartHostWeight) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *SmartHostWeight) GetWeight() int32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+// Dequeue: asks a provider for the mail that it holds, on schedule, with each
+// delivery over the connector, or when an administrator says so. One bridgehead
+// asks: the first one that lives.
+type Dequeue struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Method DequeueMethod          `protobuf:"varint,1,opt,name=method,proto3,enum=postroad.directory.v1.DequeueMethod" json:"method,omitempty"`
+	// "host", "host:port", "[1.2.3.4]:port" of the provider; empty: the first smart
+	// host. Without a port: 25, for ATRN 366.
+	Host string `protobuf:"bytes,2,opt,name=host,proto3" json:"host,omitempty"`
+	// ETRN: "domain", "@domain" with all below it, or "#queue"; at least one. ATRN:
+	// domains; empty: all that the account may have. TURN: none.
+	Domains []string `protobuf:"bytes,3,rep,name=domains,proto3" json:"domains,omitempty"`
+	// Default: those of the connector, where the host is its smart host.
+	Credentials *OutboundCredentials `protobuf:"bytes,4,opt,name=credentials,proto3" json:"credentials,omitempty"`
+	// "always", "never", or the name of a Schedule: asks only while it is open.
+	// Default: always with an interval, else never.
+	Schedule string `protobuf:"bytes,5,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	// Whole minutes, 1m to 24h; default 15m with a schedule.
+	Interval *durationpb.Duration `protobuf:"bytes,6,opt,name=interval,proto3" json:"interval,omitempty"`
+	// Asks after each delivery over the connector too, at most once a minute.
+	WithDelivery bool `protobuf:"varint,7,opt,name=with_delivery,json=withDelivery,proto3" json:"with_delivery,omitempty"`
+	// ATRN, TURN: whose rules hold for the mail that comes; default: the server's
+	// first virtual server.
+	VirtualServer string `protobuf:"bytes,8,opt,name=virtual_server,json=virtualServer,proto3" json:"virtual_server,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Dequeue) Reset() {
+	*x = Dequeue{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Dequeue) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Dequeue) ProtoMessage() {}
+
+func (x *Dequeue) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Dequeue.ProtoReflect.Descriptor instead.
+func (*Dequeue) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *Dequeue) GetMethod() DequeueMethod {
+	if x != nil {
+		return x.Method
+	}
+	return DequeueMethod_DEQUEUE_METHOD_UNSPECIFIED
+}
+
+func (x *Dequeue) GetHost() string {
+	if x != nil {
+		return x.Host
+	}
+	return ""
+}
+
+func (x *Dequeue) GetDomains() []string {
+	if x != nil {
+		return x.Domains
+	}
+	return nil
+}
+
+func (x *Dequeue) GetCredentials() *OutboundCredentials {
+	if x != nil {
+		return x.Credentials
+	}
+	return nil
+}
+
+func (x *Dequeue) GetSchedule() string {
+	if x != nil {
+		return x.Schedule
+	}
+	return ""
+}
+
+func (x *Dequeue) GetInterval() *durationpb.Duration {
+	if x != nil {
+		return x.Interval
+	}
+	return nil
+}
+
+func (x *Dequeue) GetWithDelivery() bool {
+	if x != nil {
+		return x.WithDelivery
+	}
+	return false
+}
+
+func (x *Dequeue) GetVirtualServer() string {
+	if x != nil {
+		return x.VirtualServer
+	}
+	return ""
+}
+
 type ConnectedGroup struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Group         string                 `protobuf:"bytes,1,opt,name=group,proto3" json:"group,omitempty"`
@@ -2318,7 +4870,7 @@ type ConnectedGroup struct {
 
 func (x *ConnectedGroup) Reset() {
 	*x = ConnectedGroup{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[22]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2330,7 +4882,7 @@ func (x *ConnectedGroup) String() string {
 func (*ConnectedGroup) ProtoMessage() {}
 
 func (x *ConnectedGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[22]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2343,7 +4895,7 @@ func (x *ConnectedGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectedGroup.ProtoReflect.Descriptor instead.
 func (*ConnectedGroup) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{22}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ConnectedGroup) GetGroup() string {
@@ -2371,7 +4923,7 @@ type OutboundCredentials struct {
 
 func (x *OutboundCredentials) Reset() {
 	*x = OutboundCredentials{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[23]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2383,7 +4935,7 @@ func (x *OutboundCredentials) String() string {
 func (*OutboundCredentials) ProtoMessage() {}
 
 func (x *OutboundCredentials) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[23]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2396,7 +4948,7 @@ func (x *OutboundCredentials) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboundCredentials.ProtoReflect.Descriptor instead.
 func (*OutboundCredentials) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{23}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *OutboundCredentials) GetUser() string {
@@ -2424,17 +4976,36 @@ type ForeignConnector struct {
 	//
 	//	*ForeignConnector_DropDirectory
 	//	*ForeignConnector_Lmtp
-	Gateway       isForeignConnector_Gateway `protobuf_oneof:"gateway"`
-	Restrictions  *Restrictions              `protobuf:"bytes,7,opt,name=restrictions,proto3" json:"restrictions,omitempty"`
-	Detection     *Detection                 `protobuf:"bytes,8,opt,name=detection,proto3" json:"detection,omitempty"`
-	Disabled      bool                       `protobuf:"varint,9,opt,name=disabled,proto3" json:"disabled,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Gateway      isForeignConnector_Gateway `protobuf_oneof:"gateway"`
+	Restrictions *Restrictions              `protobuf:"bytes,7,opt,name=restrictions,proto3" json:"restrictions,omitempty"`
+	Detection    *Detection                 `protobuf:"bytes,8,opt,name=detection,proto3" json:"detection,omitempty"`
+	Disabled     bool                       `protobuf:"varint,9,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	// hard: no new mail is routed over it; soft: only if nothing else is left.
+	Drain DrainMode `protobuf:"varint,20,opt,name=drain,proto3,enum=postroad.directory.v1.DrainMode" json:"drain,omitempty"`
+	// Who drained it, and why; no effect.
+	DrainNote *DrainNote `protobuf:"bytes,60,opt,name=drain_note,json=drainNote,proto3" json:"drain_note,omitempty"`
+	// Default per-server.
+	Spread Spread `protobuf:"varint,21,opt,name=spread,proto3,enum=postroad.directory.v1.Spread" json:"spread,omitempty"`
+	// Share among connectors of equal cost, 1 to 100; default 1.
+	Weight int32 `protobuf:"varint,22,opt,name=weight,proto3" json:"weight,omitempty"`
+	// Shares of bridgeheads that are not 1.
+	BridgeheadWeights []*BridgeheadWeight `protobuf:"bytes,23,rep,name=bridgehead_weights,json=bridgeheadWeights,proto3" json:"bridgehead_weights,omitempty"`
+	// Default reroute.
+	OnLinkDown OnLinkDown `protobuf:"varint,24,opt,name=on_link_down,json=onLinkDown,proto3,enum=postroad.directory.v1.OnLinkDown" json:"on_link_down,omitempty"`
+	Fallback   Fallback   `protobuf:"varint,25,opt,name=fallback,proto3,enum=postroad.directory.v1.Fallback" json:"fallback,omitempty"`
+	// When it may be used: "always" (default), "never", or the name of a Schedule.
+	Schedule string `protobuf:"bytes,30,opt,name=schedule,proto3" json:"schedule,omitempty"`
+	// For messages above oversize_threshold; default: schedule.
+	OversizeSchedule string `protobuf:"bytes,31,opt,name=oversize_schedule,json=oversizeSchedule,proto3" json:"oversize_schedule,omitempty"`
+	// Octets; 0: 2000000. Counts only with oversize_schedule.
+	OversizeThreshold int64 `protobuf:"varint,32,opt,name=oversize_threshold,json=oversizeThreshold,proto3" json:"oversize_threshold,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *ForeignConnector) Reset() {
 	*x = ForeignConnector{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[24]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2446,7 +5017,7 @@ func (x *ForeignConnector) String() string {
 func (*ForeignConnector) ProtoMessage() {}
 
 func (x *ForeignConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[24]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2459,7 +5030,7 @@ func (x *ForeignConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignConnector.ProtoReflect.Descriptor instead.
 func (*ForeignConnector) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{24}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ForeignConnector) GetRoutingGroup() string {
@@ -2536,6 +5107,76 @@ func (x *ForeignConnector) GetDisabled() bool {
 	return false
 }
 
+func (x *ForeignConnector) GetDrain() DrainMode {
+	if x != nil {
+		return x.Drain
+	}
+	return DrainMode_DRAIN_MODE_UNSPECIFIED
+}
+
+func (x *ForeignConnector) GetDrainNote() *DrainNote {
+	if x != nil {
+		return x.DrainNote
+	}
+	return nil
+}
+
+func (x *ForeignConnector) GetSpread() Spread {
+	if x != nil {
+		return x.Spread
+	}
+	return Spread_SPREAD_UNSPECIFIED
+}
+
+func (x *ForeignConnector) GetWeight() int32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *ForeignConnector) GetBridgeheadWeights() []*BridgeheadWeight {
+	if x != nil {
+		return x.BridgeheadWeights
+	}
+	return nil
+}
+
+func (x *ForeignConnector) GetOnLinkDown() OnLinkDown {
+	if x != nil {
+		return x.OnLinkDown
+	}
+	return OnLinkDown_ON_LINK_DOWN_UNSPECIFIED
+}
+
+func (x *ForeignConnector) GetFallback() Fallback {
+	if x != nil {
+		return x.Fallback
+	}
+	return Fallback_FALLBACK_UNSPECIFIED
+}
+
+func (x *ForeignConnector) GetSchedule() string {
+	if x != nil {
+		return x.Schedule
+	}
+	return ""
+}
+
+func (x *ForeignConnector) GetOversizeSchedule() string {
+	if x != nil {
+		return x.OversizeSchedule
+	}
+	return ""
+}
+
+func (x *ForeignConnector) GetOversizeThreshold() int64 {
+	if x != nil {
+		return x.OversizeThreshold
+	}
+	return 0
+}
+
 type isForeignConnector_Gateway interface {
 	isForeignConnector_Gateway()
 }
@@ -2563,7 +5204,7 @@ type RecipientPolicy struct {
 
 func (x *RecipientPolicy) Reset() {
 	*x = RecipientPolicy{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[25]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2575,7 +5216,7 @@ func (x *RecipientPolicy) String() string {
 func (*RecipientPolicy) ProtoMessage() {}
 
 func (x *RecipientPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[25]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2588,7 +5229,7 @@ func (x *RecipientPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecipientPolicy.ProtoReflect.Descriptor instead.
 func (*RecipientPolicy) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{25}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *RecipientPolicy) GetDomains() []*PolicyDomain {
@@ -2611,7 +5252,7 @@ type PolicyDomain struct {
 
 func (x *PolicyDomain) Reset() {
 	*x = PolicyDomain{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[26]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2623,7 +5264,7 @@ func (x *PolicyDomain) String() string {
 func (*PolicyDomain) ProtoMessage() {}
 
 func (x *PolicyDomain) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[26]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2636,7 +5277,7 @@ func (x *PolicyDomain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyDomain.ProtoReflect.Descriptor instead.
 func (*PolicyDomain) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{26}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *PolicyDomain) GetDomain() string {
@@ -2672,7 +5313,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[27]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2684,7 +5325,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[27]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2697,7 +5338,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{27}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Recipient) GetAddresses() []string {
@@ -2777,13 +5418,16 @@ type Mailbox struct {
 	// Another address that gets the mail instead, or also.
 	ForwardTo         string `protobuf:"bytes,2,opt,name=forward_to,json=forwardTo,proto3" json:"forward_to,omitempty"`
 	DeliverAndForward bool   `protobuf:"varint,3,opt,name=deliver_and_forward,json=deliverAndForward,proto3" json:"deliver_and_forward,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Bounds of the mailbox where its home server delivers into a maildir; a store
+	// behind LMTP has its own. Default: those in the maildir's maildirsize, if any.
+	Quota         *Quota `protobuf:"bytes,10,opt,name=quota,proto3" json:"quota,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Mailbox) Reset() {
 	*x = Mailbox{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[28]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2795,7 +5439,7 @@ func (x *Mailbox) String() string {
 func (*Mailbox) ProtoMessage() {}
 
 func (x *Mailbox) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[28]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2808,7 +5452,7 @@ func (x *Mailbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mailbox.ProtoReflect.Descriptor instead.
 func (*Mailbox) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{28}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Mailbox) GetHomeServer() string {
@@ -2832,6 +5476,69 @@ func (x *Mailbox) GetDeliverAndForward() bool {
 	return false
 }
 
+func (x *Mailbox) GetQuota() *Quota {
+	if x != nil {
+		return x.Quota
+	}
+	return nil
+}
+
+// Quota: what a mailbox may hold. Mail beyond it is returned with 5.2.2, a
+// message that is larger than the whole quota with 5.2.3.
+type Quota struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Octets; 0: any.
+	Size int64 `protobuf:"varint,1,opt,name=size,proto3" json:"size,omitempty"`
+	// Messages; 0: any.
+	Count         int32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Quota) Reset() {
+	*x = Quota{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Quota) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Quota) ProtoMessage() {}
+
+func (x *Quota) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Quota.ProtoReflect.Descriptor instead.
+func (*Quota) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *Quota) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Quota) GetCount() int32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
 type Contact struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Address outside, "x@example.com" or "X400:...".
@@ -2842,7 +5549,7 @@ type Contact struct {
 
 func (x *Contact) Reset() {
 	*x = Contact{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[29]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2854,7 +5561,7 @@ func (x *Contact) String() string {
 func (*Contact) ProtoMessage() {}
 
 func (x *Contact) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[29]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2867,7 +5574,7 @@ func (x *Contact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Contact.ProtoReflect.Descriptor instead.
 func (*Contact) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{29}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Contact) GetTargetAddress() string {
@@ -2887,7 +5594,7 @@ type DistributionGroup struct {
 
 func (x *DistributionGroup) Reset() {
 	*x = DistributionGroup{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[30]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2899,7 +5606,7 @@ func (x *DistributionGroup) String() string {
 func (*DistributionGroup) ProtoMessage() {}
 
 func (x *DistributionGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[30]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2912,7 +5619,7 @@ func (x *DistributionGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DistributionGroup.ProtoReflect.Descriptor instead.
 func (*DistributionGroup) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{30}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *DistributionGroup) GetMembers() []string {
@@ -2926,14 +5633,21 @@ func (x *DistributionGroup) GetMembers() []string {
 type MessageFilter struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Addresses or "@domain".
-	Senders       []string `protobuf:"bytes,1,rep,name=senders,proto3" json:"senders,omitempty"`
+	Senders []string `protobuf:"bytes,1,rep,name=senders,proto3" json:"senders,omitempty"`
+	// Also the null reverse path. Reports to own users have it (RFC 5321 section
+	// 4.5.5): they do not arrive any more.
+	BlankSenders bool         `protobuf:"varint,10,opt,name=blank_senders,json=blankSenders,proto3" json:"blank_senders,omitempty"`
+	Action       FilterAction `protobuf:"varint,11,opt,name=action,proto3,enum=postroad.directory.v1.FilterAction" json:"action,omitempty"`
+	// Keep the messages in "filtered" below the data folder; they are then taken
+	// to their end before they are refused.
+	Archive       bool `protobuf:"varint,12,opt,name=archive,proto3" json:"archive,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MessageFilter) Reset() {
 	*x = MessageFilter{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[31]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2945,7 +5659,7 @@ func (x *MessageFilter) String() string {
 func (*MessageFilter) ProtoMessage() {}
 
 func (x *MessageFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[31]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2958,7 +5672,7 @@ func (x *MessageFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageFilter.ProtoReflect.Descriptor instead.
 func (*MessageFilter) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{31}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *MessageFilter) GetSenders() []string {
@@ -2966,6 +5680,27 @@ func (x *MessageFilter) GetSenders() []string {
 		return x.Senders
 	}
 	return nil
+}
+
+func (x *MessageFilter) GetBlankSenders() bool {
+	if x != nil {
+		return x.BlankSenders
+	}
+	return false
+}
+
+func (x *MessageFilter) GetAction() FilterAction {
+	if x != nil {
+		return x.Action
+	}
+	return FilterAction_FILTER_ACTION_UNSPECIFIED
+}
+
+func (x *MessageFilter) GetArchive() bool {
+	if x != nil {
+		return x.Archive
+	}
+	return false
 }
 
 // MessageFormat: how mail to a domain is written.
@@ -2979,7 +5714,7 @@ type MessageFormat struct {
 
 func (x *MessageFormat) Reset() {
 	*x = MessageFormat{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[32]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2991,7 +5726,7 @@ func (x *MessageFormat) String() string {
 func (*MessageFormat) ProtoMessage() {}
 
 func (x *MessageFormat) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[32]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3004,7 +5739,7 @@ func (x *MessageFormat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageFormat.ProtoReflect.Descriptor instead.
 func (*MessageFormat) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{32}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *MessageFormat) GetDomain() string {
@@ -3027,15 +5762,21 @@ type Account struct {
 	// Write only: turned into keys and dropped before anything is stored.
 	Password string     `protobuf:"bytes,1,opt,name=password,proto3" json:"password,omitempty"`
 	Keys     *ScramKeys `protobuf:"bytes,2,opt,name=keys,proto3" json:"keys,omitempty"`
-	// Addresses the account may use as sender; empty: any.
-	SendAs        []string `protobuf:"bytes,3,rep,name=send_as,json=sendAs,proto3" json:"send_as,omitempty"`
+	// Addresses the account may use as sender; empty: any, or those of its
+	// recipient where SenderPolicy.own_addresses_only says so.
+	SendAs []string `protobuf:"bytes,3,rep,name=send_as,json=sendAs,proto3" json:"send_as,omitempty"`
+	// Name of the Recipient whose account it is. Default: the recipient that has
+	// the account's name, as its name or as one of its addresses.
+	Recipient string `protobuf:"bytes,10,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	// Nobody may authenticate with it.
+	Disabled      bool `protobuf:"varint,11,opt,name=disabled,proto3" json:"disabled,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[33]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3047,7 +5788,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[33]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3060,7 +5801,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{33}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Account) GetPassword() string {
@@ -3084,6 +5825,20 @@ func (x *Account) GetSendAs() []string {
 	return nil
 }
 
+func (x *Account) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+func (x *Account) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
 // ScramKeys: RFC 5803 values for SCRAM-SHA-256, which also check PLAIN and LOGIN.
 type ScramKeys struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3097,7 +5852,7 @@ type ScramKeys struct {
 
 func (x *ScramKeys) Reset() {
 	*x = ScramKeys{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[34]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3109,7 +5864,7 @@ func (x *ScramKeys) String() string {
 func (*ScramKeys) ProtoMessage() {}
 
 func (x *ScramKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[34]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3122,7 +5877,7 @@ func (x *ScramKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScramKeys.ProtoReflect.Descriptor instead.
 func (*ScramKeys) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{34}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ScramKeys) GetSalt() []byte {
@@ -3153,7 +5908,8 @@ func (x *ScramKeys) GetServerKey() []byte {
 	return nil
 }
 
-// Schedule: a weekly grid of quarters of an hour.
+// Schedule: a weekly grid of quarters of an hour. Without anything open it is
+// never open.
 type Schedule struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// IANA name; empty: UTC.
@@ -3166,7 +5922,7 @@ type Schedule struct {
 
 func (x *Schedule) Reset() {
 	*x = Schedule{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[35]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3178,7 +5934,7 @@ func (x *Schedule) String() string {
 func (*Schedule) ProtoMessage() {}
 
 func (x *Schedule) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[35]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3191,7 +5947,7 @@ func (x *Schedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schedule.ProtoReflect.Descriptor instead.
 func (*Schedule) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{35}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Schedule) GetTimeZone() string {
@@ -3208,6 +5964,99 @@ func (x *Schedule) GetOpen() []string {
 	return nil
 }
 
+// MailRule: a standing order for messages. It holds for those that come into the
+// queues, and for those that wait there when the rule comes. Of several that mean
+// a recipient the first by name counts.
+type MailRule struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A filter of messages, as of `queue messages --filter`. It is asked for each
+	// recipient by itself.
+	Match  string         `protobuf:"bytes,1,opt,name=match,proto3" json:"match,omitempty"`
+	Action MailRuleAction `protobuf:"varint,2,opt,name=action,proto3,enum=postroad.directory.v1.MailRuleAction" json:"action,omitempty"`
+	// Redirect: "connector:NAME" or "host:port".
+	To string `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	// Why: for logs, lists and the report to the sender. At most 200 octets.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// When the rule ends, as "2026-05-04T12:30:00Z"; empty: when it is deleted.
+	Expires string `protobuf:"bytes,5,opt,name=expires,proto3" json:"expires,omitempty"`
+	// On these servers; empty: on all.
+	Servers       []string `protobuf:"bytes,6,rep,name=servers,proto3" json:"servers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MailRule) Reset() {
+	*x = MailRule{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MailRule) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MailRule) ProtoMessage() {}
+
+func (x *MailRule) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MailRule.ProtoReflect.Descriptor instead.
+func (*MailRule) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *MailRule) GetMatch() string {
+	if x != nil {
+		return x.Match
+	}
+	return ""
+}
+
+func (x *MailRule) GetAction() MailRuleAction {
+	if x != nil {
+		return x.Action
+	}
+	return MailRuleAction_MAIL_RULE_ACTION_UNSPECIFIED
+}
+
+func (x *MailRule) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *MailRule) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *MailRule) GetExpires() string {
+	if x != nil {
+		return x.Expires
+	}
+	return ""
+}
+
+func (x *MailRule) GetServers() []string {
+	if x != nil {
+		return x.Servers
+	}
+	return nil
+}
+
 var File_postroad_directory_v1_directory_proto protoreflect.FileDescriptor
 
 const file_postroad_directory_v1_directory_proto_rawDesc = "" +
@@ -3217,7 +6066,7 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
 	"\x04guid\x18\x03 \x01(\tR\x04guid\x12\x1a\n" +
-	"\brevision\x18\x04 \x01(\x03R\brevision\"\xab\b\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision\"\xeb\b\n" +
 	"\x06Object\x12;\n" +
 	"\bmetadata\x18\x01 \x01(\v2\x1f.postroad.directory.v1.MetadataR\bmetadata\x12I\n" +
 	"\forganization\x18\n" +
@@ -3233,8 +6082,9 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\x0emessage_filter\x18\x13 \x01(\v2$.postroad.directory.v1.MessageFilterH\x00R\rmessageFilter\x12M\n" +
 	"\x0emessage_format\x18\x14 \x01(\v2$.postroad.directory.v1.MessageFormatH\x00R\rmessageFormat\x12:\n" +
 	"\aaccount\x18\x15 \x01(\v2\x1e.postroad.directory.v1.AccountH\x00R\aaccount\x12=\n" +
-	"\bschedule\x18\x16 \x01(\v2\x1f.postroad.directory.v1.ScheduleH\x00R\bscheduleB\x06\n" +
-	"\x04spec\"\xc7\x01\n" +
+	"\bschedule\x18\x16 \x01(\v2\x1f.postroad.directory.v1.ScheduleH\x00R\bschedule\x12>\n" +
+	"\tmail_rule\x18\x17 \x01(\v2\x1f.postroad.directory.v1.MailRuleH\x00R\bmailRuleB\x06\n" +
+	"\x04spec\"\x86\x02\n" +
 	"\fOrganization\x12\x1e\n" +
 	"\n" +
 	"postmaster\x18\x01 \x01(\tR\n" +
@@ -3242,14 +6092,35 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\x0emax_recipients\x18\x02 \x01(\x05R\rmaxRecipients\x12(\n" +
 	"\x10max_message_size\x18\x03 \x01(\x03R\x0emaxMessageSize\x12F\n" +
 	"\n" +
-	"link_state\x18\x04 \x01(\v2'.postroad.directory.v1.LinkStateTimingsR\tlinkState\"\x89\x02\n" +
+	"link_state\x18\x04 \x01(\v2'.postroad.directory.v1.LinkStateTimingsR\tlinkState\x12=\n" +
+	"\areports\x18\n" +
+	" \x01(\v2#.postroad.directory.v1.ReportLimitsR\areports\"b\n" +
+	"\fReportLimits\x12\x1d\n" +
+	"\n" +
+	"per_sender\x18\x01 \x01(\x05R\tperSender\x12\x1d\n" +
+	"\n" +
+	"per_source\x18\x02 \x01(\x05R\tperSource\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x05R\x05total\"\xcb\x02\n" +
 	"\x10LinkStateTimings\x127\n" +
 	"\tkeepalive\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\tkeepalive\x12>\n" +
 	"\rsuspect_after\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\fsuspectAfter\x12>\n" +
 	"\rrefute_within\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\frefuteWithin\x12<\n" +
-	"\fanti_entropy\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\vantiEntropy\"0\n" +
+	"\fanti_entropy\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\vantiEntropy\x12@\n" +
+	"\x0ediverged_after\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\rdivergedAfter\"0\n" +
 	"\fRoutingGroup\x12 \n" +
-	"\vdescription\x18\x01 \x01(\tR\vdescription\"\xb5\x02\n" +
+	"\vdescription\x18\x01 \x01(\tR\vdescription\"\xb8\x02\n" +
+	"\fBackPressure\x12(\n" +
+	"\x10disk_size_medium\x18\x01 \x01(\x03R\x0ediskSizeMedium\x12$\n" +
+	"\x0edisk_size_high\x18\x02 \x01(\x03R\fdiskSizeHigh\x12#\n" +
+	"\rinodes_medium\x18\x03 \x01(\x05R\finodesMedium\x12\x1f\n" +
+	"\vinodes_high\x18\x04 \x01(\x05R\n" +
+	"inodesHigh\x12#\n" +
+	"\rmemory_medium\x18\x05 \x01(\x05R\fmemoryMedium\x12\x1f\n" +
+	"\vmemory_high\x18\x06 \x01(\x05R\n" +
+	"memoryHigh\x12'\n" +
+	"\x0fmessages_medium\x18\a \x01(\x03R\x0emessagesMedium\x12#\n" +
+	"\rmessages_high\x18\b \x01(\x03R\fmessagesHigh\"\xc0\x03\n" +
 	"\x06Server\x12#\n" +
 	"\rrouting_group\x18\x01 \x01(\tR\froutingGroup\x12\x12\n" +
 	"\x04fqdn\x18\x02 \x01(\tR\x04fqdn\x12!\n" +
@@ -3257,7 +6128,14 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\x0egossip_address\x18\x04 \x01(\tR\rgossipAddress\x12#\n" +
 	"\radmin_address\x18\x05 \x01(\tR\fadminAddress\x12K\n" +
 	"\x0elocal_delivery\x18\x06 \x01(\v2$.postroad.directory.v1.LocalDeliveryR\rlocalDelivery\x126\n" +
-	"\x05drain\x18\a \x01(\x0e2 .postroad.directory.v1.DrainModeR\x05drain\"\x87\x01\n" +
+	"\x05drain\x18\a \x01(\x0e2 .postroad.directory.v1.DrainModeR\x05drain\x12H\n" +
+	"\rback_pressure\x18( \x01(\v2#.postroad.directory.v1.BackPressureR\fbackPressure\x12?\n" +
+	"\n" +
+	"drain_note\x18< \x01(\v2 .postroad.directory.v1.DrainNoteR\tdrainNote\"C\n" +
+	"\tDrainNote\x12\x0e\n" +
+	"\x02by\x18\x01 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x0e\n" +
+	"\x02at\x18\x03 \x01(\tR\x02at\"\x87\x01\n" +
 	"\rLocalDelivery\x12:\n" +
 	"\amaildir\x18\x01 \x01(\v2\x1e.postroad.directory.v1.MaildirH\x00R\amaildir\x121\n" +
 	"\x04lmtp\x18\x02 \x01(\v2\x1b.postroad.directory.v1.LMTPH\x00R\x04lmtpB\a\n" +
@@ -3265,7 +6143,7 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\aMaildir\x12\x12\n" +
 	"\x04root\x18\x01 \x01(\tR\x04root\" \n" +
 	"\x04LMTP\x12\x18\n" +
-	"\aaddress\x18\x01 \x01(\tR\aaddress\"\xfc\x04\n" +
+	"\aaddress\x18\x01 \x01(\tR\aaddress\"\xd5\v\n" +
 	"\rVirtualServer\x12\x16\n" +
 	"\x06server\x18\x01 \x01(\tR\x06server\x12\x1a\n" +
 	"\bbindings\x18\x02 \x03(\tR\bbindings\x12\x12\n" +
@@ -3282,21 +6160,100 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\x11verify_recipients\x18\f \x01(\bR\x10verifyRecipients\x12\x1d\n" +
 	"\n" +
 	"smart_host\x18\r \x01(\tR\tsmartHost\x12'\n" +
-	"\x0fconnectors_only\x18\x0e \x01(\bR\x0econnectorsOnly\"\x89\x01\n" +
+	"\x0fconnectors_only\x18\x0e \x01(\bR\x0econnectorsOnly\x125\n" +
+	"\x06preset\x18\x14 \x01(\x0e2\x1d.postroad.directory.v1.PresetR\x06preset\x125\n" +
+	"\x05state\x18\x15 \x01(\x0e2\x1f.postroad.directory.v1.RunStateR\x05state\x12W\n" +
+	"\x12connection_control\x18\x16 \x01(\v2(.postroad.directory.v1.ConnectionControlR\x11connectionControl\x12A\n" +
+	"\bprotocol\x18\x17 \x01(\v2%.postroad.directory.v1.ProtocolPolicyR\bprotocol\x12H\n" +
+	"\rsender_policy\x18\x18 \x01(\v2#.postroad.directory.v1.SenderPolicyR\fsenderPolicy\x12Q\n" +
+	"\x10recipient_filter\x18\x19 \x01(\v2&.postroad.directory.v1.RecipientFilterR\x0frecipientFilter\x12>\n" +
+	"\tfiltering\x18\x1a \x01(\v2 .postroad.directory.v1.FilterUseR\tfiltering\x12B\n" +
+	"\vblock_lists\x18\x1b \x01(\v2!.postroad.directory.v1.BlockListsR\n" +
+	"blockLists\x12E\n" +
+	"\fprotocol_log\x18\x1c \x01(\v2\".postroad.directory.v1.ProtocolLogR\vprotocolLog\x12%\n" +
+	"\x0ereverse_lookup\x18\x1d \x01(\bR\rreverseLookup\x12\x1e\n" +
+	"\vndr_copy_to\x18\x1e \x01(\tR\tndrCopyTo\x12+\n" +
+	"\x11badmail_directory\x18\x1f \x01(\tR\x10badmailDirectory\x12'\n" +
+	"\x0funresolved_host\x18  \x01(\tR\x0eunresolvedHost\x12H\n" +
+	"\rdisplay_names\x18! \x01(\v2#.postroad.directory.v1.DisplayNamesR\fdisplayNames\"]\n" +
+	"\x11ConnectionControl\x12\x12\n" +
+	"\x04only\x18\x01 \x01(\bR\x04only\x12\x1a\n" +
+	"\bnetworks\x18\x02 \x03(\tR\bnetworks\x12\x18\n" +
+	"\adomains\x18\x03 \x03(\tR\adomains\"\xc9\x03\n" +
+	"\x0eProtocolPolicy\x12!\n" +
+	"\fstrict_paths\x18\x01 \x01(\bR\vstrictPaths\x12\x18\n" +
+	"\awithout\x18\x02 \x03(\tR\awithout\x12>\n" +
+	"\tline_ends\x18\x03 \x01(\x0e2!.postroad.directory.v1.LinePolicyR\blineEnds\x125\n" +
+	"\x04nuls\x18\x04 \x01(\x0e2!.postroad.directory.v1.LinePolicyR\x04nuls\x12\x12\n" +
+	"\x04lmtp\x18\x05 \x01(\bR\x04lmtp\x12%\n" +
+	"\x0eproxy_networks\x18\x06 \x03(\tR\rproxyNetworks\x12)\n" +
+	"\x10xclient_networks\x18\a \x03(\tR\x0fxclientNetworks\x124\n" +
+	"\bmax_hold\x18\b \x01(\v2\x19.google.protobuf.DurationR\amaxHold\x12&\n" +
+	"\x0fhold_for_anyone\x18\t \x01(\bR\rholdForAnyone\x12?\n" +
+	"\x0emin_deliver_by\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\fminDeliverBy\"\x94\x01\n" +
+	"\fSenderPolicy\x12,\n" +
+	"\x12refuse_own_domains\x18\x01 \x01(\bR\x10refuseOwnDomains\x12(\n" +
+	"\x10own_domains_from\x18\x02 \x03(\tR\x0eownDomainsFrom\x12,\n" +
+	"\x12own_addresses_only\x18\x03 \x01(\bR\x10ownAddressesOnly\"\x85\x01\n" +
+	"\x0fRecipientFilter\x12%\n" +
+	"\x0eaccept_unknown\x18\x01 \x01(\bR\racceptUnknown\x12\x18\n" +
+	"\arefused\x18\x02 \x03(\tR\arefused\x121\n" +
+	"\x06tarpit\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x06tarpit\"r\n" +
+	"\tFilterUse\x12\x1a\n" +
+	"\bdisabled\x18\x01 \x01(\bR\bdisabled\x12\x18\n" +
+	"\afilters\x18\x02 \x03(\tR\afilters\x12/\n" +
+	"\x13unfiltered_bindings\x18\x03 \x03(\tR\x12unfilteredBindings\"\xcf\x01\n" +
+	"\n" +
+	"BlockLists\x126\n" +
+	"\x05lists\x18\x01 \x03(\v2 .postroad.directory.v1.BlockListR\x05lists\x12'\n" +
+	"\x0fexempt_networks\x18\x02 \x03(\tR\x0eexemptNetworks\x12+\n" +
+	"\x11exempt_recipients\x18\x03 \x03(\tR\x10exemptRecipients\x123\n" +
+	"\atimeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\atimeout\"d\n" +
+	"\tBlockList\x12\x12\n" +
+	"\x04zone\x18\x01 \x01(\tR\x04zone\x12\x14\n" +
+	"\x05codes\x18\x02 \x03(\tR\x05codes\x12\x14\n" +
+	"\x05reply\x18\x03 \x01(\tR\x05reply\x12\x17\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\"\xcc\x01\n" +
+	"\vProtocolLog\x12\x18\n" +
+	"\aenabled\x18\x01 \x01(\bR\aenabled\x12\x16\n" +
+	"\x06fields\x18\x02 \x03(\tR\x06fields\x12>\n" +
+	"\brotation\x18\x03 \x01(\x0e2\".postroad.directory.v1.LogRotationR\brotation\x12\x19\n" +
+	"\bmax_size\x18\x04 \x01(\x03R\amaxSize\x12\x1c\n" +
+	"\tdirectory\x18\x05 \x01(\tR\tdirectory\x12\x12\n" +
+	"\x04keep\x18\x06 \x01(\x05R\x04keep\"{\n" +
+	"\fDisplayNames\x12\x12\n" +
+	"\x04from\x18\x01 \x01(\bR\x04from\x12\x1e\n" +
+	"\n" +
+	"recipients\x18\x02 \x01(\bR\n" +
+	"recipients\x12\x19\n" +
+	"\breply_to\x18\x03 \x01(\bR\areplyTo\x12\x1c\n" +
+	"\tanonymous\x18\x04 \x01(\bR\tanonymous\"\xd6\x01\n" +
 	"\tServerTLS\x12)\n" +
 	"\x10certificate_file\x18\x01 \x01(\tR\x0fcertificateFile\x12\x19\n" +
 	"\bkey_file\x18\x02 \x01(\tR\akeyFile\x12\x1a\n" +
 	"\brequired\x18\x03 \x01(\bR\brequired\x12\x1a\n" +
-	"\bimplicit\x18\x04 \x01(\bR\bimplicit\"M\n" +
+	"\bimplicit\x18\x04 \x01(\bR\bimplicit\x12K\n" +
+	"\fcertificates\x18\n" +
+	" \x03(\v2'.postroad.directory.v1.CertificateFilesR\fcertificates\"X\n" +
+	"\x10CertificateFiles\x12)\n" +
+	"\x10certificate_file\x18\x01 \x01(\tR\x0fcertificateFile\x12\x19\n" +
+	"\bkey_file\x18\x02 \x01(\tR\akeyFile\"\xbf\x01\n" +
 	"\x14ServerAuthentication\x12\x1a\n" +
 	"\brequired\x18\x01 \x01(\bR\brequired\x12\x19\n" +
-	"\bno_basic\x18\x02 \x01(\bR\anoBasic\"\x92\x01\n" +
+	"\bno_basic\x18\x02 \x01(\bR\anoBasic\x12#\n" +
+	"\rno_integrated\x18\n" +
+	" \x01(\bR\fnoIntegrated\x12$\n" +
+	"\x0ebasic_in_clear\x18\v \x01(\bR\fbasicInClear\x12%\n" +
+	"\x0edovecot_socket\x18\f \x01(\tR\rdovecotSocket\"\xac\x01\n" +
 	"\vRelayPolicy\x12\x1a\n" +
 	"\bnetworks\x18\x01 \x03(\tR\bnetworks\x12\x1d\n" +
 	"\n" +
 	"all_except\x18\x02 \x01(\bR\tallExcept\x12\x14\n" +
 	"\x05force\x18\x03 \x01(\bR\x05force\x122\n" +
-	"\x15authenticated_may_not\x18\x04 \x01(\bR\x13authenticatedMayNot\"\x85\x03\n" +
+	"\x15authenticated_may_not\x18\x04 \x01(\bR\x13authenticatedMayNot\x12\x18\n" +
+	"\adomains\x18\n" +
+	" \x03(\tR\adomains\"\xa2\b\n" +
 	"\rInboundLimits\x12(\n" +
 	"\x10max_message_size\x18\x01 \x01(\x03R\x0emaxMessageSize\x12(\n" +
 	"\x10max_session_size\x18\x02 \x01(\x03R\x0emaxSessionSize\x12=\n" +
@@ -3306,7 +6263,20 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\x1bmax_connections_per_address\x18\x06 \x01(\x05R\x18maxConnectionsPerAddress\x123\n" +
 	"\atimeout\x18\a \x01(\v2\x19.google.protobuf.DurationR\atimeout\x12\x1d\n" +
 	"\n" +
-	"max_errors\x18\b \x01(\x05R\tmaxErrors\"\xd5\x02\n" +
+	"max_errors\x18\b \x01(\x05R\tmaxErrors\x12&\n" +
+	"\x0fmax_header_size\x18\n" +
+	" \x01(\x03R\rmaxHeaderSize\x12(\n" +
+	"\x10max_header_lines\x18\v \x01(\x05R\x0emaxHeaderLines\x122\n" +
+	"\x15max_recipient_domains\x18\f \x01(\x05R\x13maxRecipientDomains\x12%\n" +
+	"\x0emax_handshakes\x18\r \x01(\x05R\rmaxHandshakes\x12*\n" +
+	"\x11max_idle_commands\x18\x0e \x01(\x05R\x0fmaxIdleCommands\x12*\n" +
+	"\x11max_auth_failures\x18\x0f \x01(\x05R\x0fmaxAuthFailures\x12@\n" +
+	"\x1dmax_auth_failures_per_address\x18\x10 \x01(\x05R\x19maxAuthFailuresPerAddress\x12I\n" +
+	"\x13auth_failure_window\x18\x11 \x01(\v2\x19.google.protobuf.DurationR\x11authFailureWindow\x12G\n" +
+	"\x12auth_failure_delay\x18\x12 \x01(\v2\x19.google.protobuf.DurationR\x10authFailureDelay\x12B\n" +
+	"\x0fmessage_timeout\x18\x13 \x01(\v2\x19.google.protobuf.DurationR\x0emessageTimeout\x12F\n" +
+	"\x11handshake_timeout\x18\x14 \x01(\v2\x19.google.protobuf.DurationR\x10handshakeTimeout\x124\n" +
+	"\x16max_refused_recipients\x18\x15 \x01(\x05R\x14maxRefusedRecipients\"\xa4\x04\n" +
 	"\n" +
 	"RetryClock\x12/\n" +
 	"\x05first\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05first\x121\n" +
@@ -3318,7 +6288,11 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\fdelay_notice\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\vdelayNotice\x129\n" +
 	"\n" +
 	"expiration\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"expiration\"\x93\x02\n" +
+	"expiration\x12G\n" +
+	"\x12local_delay_notice\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\x10localDelayNotice\x12D\n" +
+	"\x10local_expiration\x18\v \x01(\v2\x19.google.protobuf.DurationR\x0flocalExpiration\x12>\n" +
+	"\rstalled_after\x18\f \x01(\v2\x19.google.protobuf.DurationR\fstalledAfter\"\x9c\x05\n" +
 	"\bOutbound\x12'\n" +
 	"\x0fmax_connections\x18\x01 \x01(\x05R\x0emaxConnections\x127\n" +
 	"\x18max_connections_per_link\x18\x02 \x01(\x05R\x15maxConnectionsPerLink\x12\x12\n" +
@@ -3326,13 +6300,33 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\vdns_servers\x18\x04 \x03(\tR\n" +
 	"dnsServers\x12<\n" +
 	"\fidle_timeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\vidleTimeout\x122\n" +
-	"\x03tls\x18\x06 \x01(\x0e2 .postroad.directory.v1.TLSPolicyR\x03tls\"\xc0\x02\n" +
+	"\x03tls\x18\x06 \x01(\x0e2 .postroad.directory.v1.TLSPolicyR\x03tls\x12C\n" +
+	"\btimeouts\x18\n" +
+	" \x01(\v2'.postroad.directory.v1.OutboundTimeoutsR\btimeouts\x12;\n" +
+	"\x1amax_connections_per_domain\x18\v \x01(\x05R\x17maxConnectionsPerDomain\x12)\n" +
+	"\x10source_addresses\x18\f \x03(\tR\x0fsourceAddresses\x12+\n" +
+	"\x11masquerade_domain\x18\r \x01(\tR\x10masqueradeDomain\x12\x1b\n" +
+	"\thelo_name\x18\x0e \x01(\tR\bheloName\x12!\n" +
+	"\fdirect_first\x18\x0f \x01(\bR\vdirectFirst\x12L\n" +
+	"\vcredentials\x18\x10 \x01(\v2*.postroad.directory.v1.OutboundCredentialsR\vcredentials\x12\x1f\n" +
+	"\vprefer_ipv4\x18\x11 \x01(\bR\n" +
+	"preferIpv4\"\xf3\x02\n" +
+	"\x10OutboundTimeouts\x123\n" +
+	"\aconnect\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\aconnect\x125\n" +
+	"\bgreeting\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bgreeting\x12-\n" +
+	"\x04mail\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\x04mail\x127\n" +
+	"\trecipient\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\trecipient\x12-\n" +
+	"\x04data\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04data\x12/\n" +
+	"\x05block\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x05block\x12+\n" +
+	"\x03end\x18\a \x01(\v2\x19.google.protobuf.DurationR\x03end\"\x8b\x03\n" +
 	"\tDetection\x12*\n" +
 	"\x0eglitch_retries\x18\x01 \x01(\x05H\x00R\rglitchRetries\x88\x01\x01\x12B\n" +
 	"\x0fglitch_interval\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x0eglitchInterval\x12@\n" +
 	"\x0eprobe_interval\x18\x03 \x01(\v2\x19.google.protobuf.DurationR\rprobeInterval\x124\n" +
 	"\x16suppress_state_changes\x18\x04 \x01(\bR\x14suppressStateChanges\x128\n" +
-	"\adamping\x18\x05 \x01(\v2\x1e.postroad.directory.v1.DampingR\adampingB\x11\n" +
+	"\adamping\x18\x05 \x01(\v2\x1e.postroad.directory.v1.DampingR\adamping\x12I\n" +
+	"\x13idle_probe_interval\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\x11idleProbeIntervalB\x11\n" +
 	"\x0f_glitch_retries\"\xde\x01\n" +
 	"\aDamping\x12\x1a\n" +
 	"\bdisabled\x18\x01 \x01(\bR\bdisabled\x12\x18\n" +
@@ -3340,14 +6334,22 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\bsuppress\x18\x03 \x01(\x05R\bsuppress\x12\x14\n" +
 	"\x05reuse\x18\x04 \x01(\x05R\x05reuse\x126\n" +
 	"\thalf_life\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\bhalfLife\x123\n" +
-	"\amaximum\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\amaximum\"\xb0\x01\n" +
+	"\amaximum\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\amaximum\"\xf2\x01\n" +
 	"\fRestrictions\x12(\n" +
 	"\x10max_message_size\x18\x01 \x01(\x03R\x0emaxMessageSize\x12\x1e\n" +
 	"\n" +
 	"priorities\x18\x02 \x03(\tR\n" +
 	"priorities\x12,\n" +
 	"\x12no_system_messages\x18\x03 \x01(\bR\x10noSystemMessages\x12(\n" +
-	"\x10no_user_messages\x18\x04 \x01(\bR\x0enoUserMessages\"\xb7\x03\n" +
+	"\x10no_user_messages\x18\x04 \x01(\bR\x0enoUserMessages\x12\x1f\n" +
+	"\vaccept_from\x18\n" +
+	" \x03(\tR\n" +
+	"acceptFrom\x12\x1f\n" +
+	"\vreject_from\x18\v \x03(\tR\n" +
+	"rejectFrom\"B\n" +
+	"\x10BridgeheadWeight\x12\x16\n" +
+	"\x06server\x18\x01 \x01(\tR\x06server\x12\x16\n" +
+	"\x06weight\x18\x02 \x01(\x05R\x06weight\"\xa6\a\n" +
 	"\x15RoutingGroupConnector\x12!\n" +
 	"\fsource_group\x18\x01 \x01(\tR\vsourceGroup\x12!\n" +
 	"\ftarget_group\x18\x02 \x01(\tR\vtargetGroup\x12\x12\n" +
@@ -3358,11 +6360,21 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\tdetection\x18\a \x01(\v2 .postroad.directory.v1.DetectionR\tdetection\x12C\n" +
 	"\fon_link_down\x18\b \x01(\x0e2!.postroad.directory.v1.OnLinkDownR\n" +
 	"onLinkDown\x12\x1a\n" +
-	"\bdisabled\x18\t \x01(\bR\bdisabled\"P\n" +
+	"\bdisabled\x18\t \x01(\bR\bdisabled\x126\n" +
+	"\x05drain\x18\x14 \x01(\x0e2 .postroad.directory.v1.DrainModeR\x05drain\x12?\n" +
+	"\n" +
+	"drain_note\x18< \x01(\v2 .postroad.directory.v1.DrainNoteR\tdrainNote\x125\n" +
+	"\x06spread\x18\x15 \x01(\x0e2\x1d.postroad.directory.v1.SpreadR\x06spread\x12\x16\n" +
+	"\x06weight\x18\x16 \x01(\x05R\x06weight\x12V\n" +
+	"\x12bridgehead_weights\x18\x17 \x03(\v2'.postroad.directory.v1.BridgeheadWeightR\x11bridgeheadWeights\x12\x1a\n" +
+	"\bschedule\x18\x1e \x01(\tR\bschedule\x12+\n" +
+	"\x11oversize_schedule\x18\x1f \x01(\tR\x10oversizeSchedule\x12-\n" +
+	"\x12oversize_threshold\x18  \x01(\x03R\x11oversizeThreshold\x12U\n" +
+	"\x12link_state_carrier\x182 \x01(\x0e2'.postroad.directory.v1.LinkStateCarrierR\x10linkStateCarrier\"P\n" +
 	"\fAddressSpace\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\apattern\x18\x02 \x01(\tR\apattern\x12\x12\n" +
-	"\x04cost\x18\x03 \x01(\x05R\x04cost\"\xe3\x06\n" +
+	"\x04cost\x18\x03 \x01(\x05R\x04cost\"\xd7\f\n" +
 	"\rSMTPConnector\x12#\n" +
 	"\rrouting_group\x18\x01 \x01(\tR\froutingGroup\x12+\n" +
 	"\x11local_bridgeheads\x18\x02 \x03(\tR\x10localBridgeheads\x12\x1f\n" +
@@ -3383,13 +6395,40 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\x10force_open_relay\x18\r \x01(\bR\x0eforceOpenRelay\x122\n" +
 	"\x03tls\x18\x0e \x01(\x0e2 .postroad.directory.v1.TLSPolicyR\x03tls\x12\x19\n" +
 	"\buse_helo\x18\x0f \x01(\bR\auseHelo\x12L\n" +
-	"\vcredentials\x18\x10 \x01(\v2*.postroad.directory.v1.OutboundCredentialsR\vcredentials\":\n" +
+	"\vcredentials\x18\x10 \x01(\v2*.postroad.directory.v1.OutboundCredentialsR\vcredentials\x126\n" +
+	"\x05drain\x18\x14 \x01(\x0e2 .postroad.directory.v1.DrainModeR\x05drain\x12?\n" +
+	"\n" +
+	"drain_note\x18< \x01(\v2 .postroad.directory.v1.DrainNoteR\tdrainNote\x125\n" +
+	"\x06spread\x18\x15 \x01(\x0e2\x1d.postroad.directory.v1.SpreadR\x06spread\x12\x16\n" +
+	"\x06weight\x18\x16 \x01(\x05R\x06weight\x12V\n" +
+	"\x12bridgehead_weights\x18\x17 \x03(\v2'.postroad.directory.v1.BridgeheadWeightR\x11bridgeheadWeights\x12\x1a\n" +
+	"\bschedule\x18\x1e \x01(\tR\bschedule\x12+\n" +
+	"\x11oversize_schedule\x18\x1f \x01(\tR\x10oversizeSchedule\x12-\n" +
+	"\x12oversize_threshold\x18  \x01(\x03R\x11oversizeThreshold\x12)\n" +
+	"\x10remote_triggered\x18! \x01(\bR\x0fremoteTriggered\x12)\n" +
+	"\x10trigger_accounts\x18\" \x03(\tR\x0ftriggerAccounts\x12#\n" +
+	"\retrn_networks\x18# \x03(\tR\fetrnNetworks\x128\n" +
+	"\adequeue\x18( \x01(\v2\x1e.postroad.directory.v1.DequeueR\adequeue\x12O\n" +
+	"\x10smart_host_order\x18) \x01(\x0e2%.postroad.directory.v1.SmartHostOrderR\x0esmartHostOrder\x12T\n" +
+	"\x12smart_host_weights\x18* \x03(\v2&.postroad.directory.v1.SmartHostWeightR\x10smartHostWeights\"=\n" +
+	"\x0fSmartHostWeight\x12\x12\n" +
+	"\x04host\x18\x01 \x01(\tR\x04host\x12\x16\n" +
+	"\x06weight\x18\x02 \x01(\x05R\x06weight\"\xe2\x02\n" +
+	"\aDequeue\x12<\n" +
+	"\x06method\x18\x01 \x01(\x0e2$.postroad.directory.v1.DequeueMethodR\x06method\x12\x12\n" +
+	"\x04host\x18\x02 \x01(\tR\x04host\x12\x18\n" +
+	"\adomains\x18\x03 \x03(\tR\adomains\x12L\n" +
+	"\vcredentials\x18\x04 \x01(\v2*.postroad.directory.v1.OutboundCredentialsR\vcredentials\x12\x1a\n" +
+	"\bschedule\x18\x05 \x01(\tR\bschedule\x125\n" +
+	"\binterval\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\binterval\x12#\n" +
+	"\rwith_delivery\x18\a \x01(\bR\fwithDelivery\x12%\n" +
+	"\x0evirtual_server\x18\b \x01(\tR\rvirtualServer\":\n" +
 	"\x0eConnectedGroup\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x12\n" +
 	"\x04cost\x18\x02 \x01(\x05R\x04cost\"N\n" +
 	"\x13OutboundCredentials\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12#\n" +
-	"\rpassword_file\x18\x02 \x01(\tR\fpasswordFile\"\xf0\x03\n" +
+	"\rpassword_file\x18\x02 \x01(\tR\fpasswordFile\"\x8a\b\n" +
 	"\x10ForeignConnector\x12#\n" +
 	"\rrouting_group\x18\x01 \x01(\tR\froutingGroup\x12+\n" +
 	"\x11local_bridgeheads\x18\x02 \x03(\tR\x10localBridgeheads\x12J\n" +
@@ -3399,7 +6438,19 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\x04lmtp\x18\x06 \x01(\v2\x1b.postroad.directory.v1.LMTPH\x00R\x04lmtp\x12G\n" +
 	"\frestrictions\x18\a \x01(\v2#.postroad.directory.v1.RestrictionsR\frestrictions\x12>\n" +
 	"\tdetection\x18\b \x01(\v2 .postroad.directory.v1.DetectionR\tdetection\x12\x1a\n" +
-	"\bdisabled\x18\t \x01(\bR\bdisabledB\t\n" +
+	"\bdisabled\x18\t \x01(\bR\bdisabled\x126\n" +
+	"\x05drain\x18\x14 \x01(\x0e2 .postroad.directory.v1.DrainModeR\x05drain\x12?\n" +
+	"\n" +
+	"drain_note\x18< \x01(\v2 .postroad.directory.v1.DrainNoteR\tdrainNote\x125\n" +
+	"\x06spread\x18\x15 \x01(\x0e2\x1d.postroad.directory.v1.SpreadR\x06spread\x12\x16\n" +
+	"\x06weight\x18\x16 \x01(\x05R\x06weight\x12V\n" +
+	"\x12bridgehead_weights\x18\x17 \x03(\v2'.postroad.directory.v1.BridgeheadWeightR\x11bridgeheadWeights\x12C\n" +
+	"\fon_link_down\x18\x18 \x01(\x0e2!.postroad.directory.v1.OnLinkDownR\n" +
+	"onLinkDown\x12;\n" +
+	"\bfallback\x18\x19 \x01(\x0e2\x1f.postroad.directory.v1.FallbackR\bfallback\x12\x1a\n" +
+	"\bschedule\x18\x1e \x01(\tR\bschedule\x12+\n" +
+	"\x11oversize_schedule\x18\x1f \x01(\tR\x10oversizeSchedule\x12-\n" +
+	"\x12oversize_threshold\x18  \x01(\x03R\x11oversizeThresholdB\t\n" +
 	"\agateway\"P\n" +
 	"\x0fRecipientPolicy\x12=\n" +
 	"\adomains\x18\x01 \x03(\v2#.postroad.directory.v1.PolicyDomainR\adomains\">\n" +
@@ -3412,26 +6463,38 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\amailbox\x18\x03 \x01(\v2\x1e.postroad.directory.v1.MailboxH\x00R\amailbox\x12:\n" +
 	"\acontact\x18\x04 \x01(\v2\x1e.postroad.directory.v1.ContactH\x00R\acontact\x12@\n" +
 	"\x05group\x18\x05 \x01(\v2(.postroad.directory.v1.DistributionGroupH\x00R\x05groupB\x06\n" +
-	"\x04type\"y\n" +
+	"\x04type\"\xad\x01\n" +
 	"\aMailbox\x12\x1f\n" +
 	"\vhome_server\x18\x01 \x01(\tR\n" +
 	"homeServer\x12\x1d\n" +
 	"\n" +
 	"forward_to\x18\x02 \x01(\tR\tforwardTo\x12.\n" +
-	"\x13deliver_and_forward\x18\x03 \x01(\bR\x11deliverAndForward\"0\n" +
+	"\x13deliver_and_forward\x18\x03 \x01(\bR\x11deliverAndForward\x122\n" +
+	"\x05quota\x18\n" +
+	" \x01(\v2\x1c.postroad.directory.v1.QuotaR\x05quota\"1\n" +
+	"\x05Quota\x12\x12\n" +
+	"\x04size\x18\x01 \x01(\x03R\x04size\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\x05R\x05count\"0\n" +
 	"\aContact\x12%\n" +
 	"\x0etarget_address\x18\x01 \x01(\tR\rtargetAddress\"-\n" +
 	"\x11DistributionGroup\x12\x18\n" +
-	"\amembers\x18\x01 \x03(\tR\amembers\")\n" +
+	"\amembers\x18\x01 \x03(\tR\amembers\"\xa5\x01\n" +
 	"\rMessageFilter\x12\x18\n" +
-	"\asenders\x18\x01 \x03(\tR\asenders\"W\n" +
+	"\asenders\x18\x01 \x03(\tR\asenders\x12#\n" +
+	"\rblank_senders\x18\n" +
+	" \x01(\bR\fblankSenders\x12;\n" +
+	"\x06action\x18\v \x01(\x0e2#.postroad.directory.v1.FilterActionR\x06action\x12\x18\n" +
+	"\aarchive\x18\f \x01(\bR\aarchive\"W\n" +
 	"\rMessageFormat\x12\x16\n" +
 	"\x06domain\x18\x01 \x01(\tR\x06domain\x12.\n" +
-	"\x13no_delivery_reports\x18\x02 \x01(\bR\x11noDeliveryReports\"t\n" +
+	"\x13no_delivery_reports\x18\x02 \x01(\bR\x11noDeliveryReports\"\xae\x01\n" +
 	"\aAccount\x12\x1a\n" +
 	"\bpassword\x18\x01 \x01(\tR\bpassword\x124\n" +
 	"\x04keys\x18\x02 \x01(\v2 .postroad.directory.v1.ScramKeysR\x04keys\x12\x17\n" +
-	"\asend_as\x18\x03 \x03(\tR\x06sendAs\"}\n" +
+	"\asend_as\x18\x03 \x03(\tR\x06sendAs\x12\x1c\n" +
+	"\trecipient\x18\n" +
+	" \x01(\tR\trecipient\x12\x1a\n" +
+	"\bdisabled\x18\v \x01(\bR\bdisabled\"}\n" +
 	"\tScramKeys\x12\x12\n" +
 	"\x04salt\x18\x01 \x01(\fR\x04salt\x12\x1e\n" +
 	"\n" +
@@ -3443,28 +6506,83 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"server_key\x18\x04 \x01(\fR\tserverKey\";\n" +
 	"\bSchedule\x12\x1b\n" +
 	"\ttime_zone\x18\x01 \x01(\tR\btimeZone\x12\x12\n" +
-	"\x04open\x18\x02 \x03(\tR\x04open*Q\n" +
+	"\x04open\x18\x02 \x03(\tR\x04open\"\xbb\x01\n" +
+	"\bMailRule\x12\x14\n" +
+	"\x05match\x18\x01 \x01(\tR\x05match\x12=\n" +
+	"\x06action\x18\x02 \x01(\x0e2%.postroad.directory.v1.MailRuleActionR\x06action\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\tR\x02to\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x18\n" +
+	"\aexpires\x18\x05 \x01(\tR\aexpires\x12\x18\n" +
+	"\aservers\x18\x06 \x03(\tR\aservers*Q\n" +
 	"\tDrainMode\x12\x1a\n" +
 	"\x16DRAIN_MODE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fDRAIN_MODE_SOFT\x10\x01\x12\x13\n" +
-	"\x0fDRAIN_MODE_HARD\x10\x02*n\n" +
+	"\x0fDRAIN_MODE_HARD\x10\x02*a\n" +
+	"\x06Preset\x12\x16\n" +
+	"\x12PRESET_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11PRESET_SUBMISSION\x10\x01\x12\x16\n" +
+	"\x12PRESET_SUBMISSIONS\x10\x02\x12\x10\n" +
+	"\fPRESET_RELAY\x10\x03*i\n" +
+	"\bRunState\x12\x19\n" +
+	"\x15RUN_STATE_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11RUN_STATE_STARTED\x10\x01\x12\x14\n" +
+	"\x10RUN_STATE_PAUSED\x10\x02\x12\x15\n" +
+	"\x11RUN_STATE_STOPPED\x10\x03*Y\n" +
+	"\n" +
+	"LinePolicy\x12\x1b\n" +
+	"\x17LINE_POLICY_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12LINE_POLICY_REJECT\x10\x01\x12\x16\n" +
+	"\x12LINE_POLICY_REPAIR\x10\x02*s\n" +
+	"\vLogRotation\x12\x1c\n" +
+	"\x18LOG_ROTATION_UNSPECIFIED\x10\x00\x12\x16\n" +
+	"\x12LOG_ROTATION_DAILY\x10\x01\x12\x17\n" +
+	"\x13LOG_ROTATION_HOURLY\x10\x02\x12\x15\n" +
+	"\x11LOG_ROTATION_SIZE\x10\x03*\x8c\x01\n" +
 	"\tTLSPolicy\x12\x1a\n" +
 	"\x16TLS_POLICY_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fTLS_POLICY_NONE\x10\x01\x12\x17\n" +
 	"\x13TLS_POLICY_REQUIRED\x10\x02\x12\x17\n" +
-	"\x13TLS_POLICY_VERIFIED\x10\x03*[\n" +
+	"\x13TLS_POLICY_VERIFIED\x10\x03\x12\x1c\n" +
+	"\x18TLS_POLICY_OPPORTUNISTIC\x10\x04*O\n" +
+	"\x06Spread\x12\x16\n" +
+	"\x12SPREAD_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11SPREAD_PER_SERVER\x10\x01\x12\x16\n" +
+	"\x12SPREAD_PER_MESSAGE\x10\x02*[\n" +
 	"\n" +
 	"OnLinkDown\x12\x1c\n" +
 	"\x18ON_LINK_DOWN_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14ON_LINK_DOWN_REROUTE\x10\x01\x12\x15\n" +
-	"\x11ON_LINK_DOWN_HOLD\x10\x02*O\n" +
+	"\x11ON_LINK_DOWN_HOLD\x10\x02*\x8d\x01\n" +
+	"\x10LinkStateCarrier\x12\"\n" +
+	"\x1eLINK_STATE_CARRIER_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17LINK_STATE_CARRIER_AUTO\x10\x01\x12\x1b\n" +
+	"\x17LINK_STATE_CARRIER_GRPC\x10\x02\x12\x1b\n" +
+	"\x17LINK_STATE_CARRIER_SMTP\x10\x03*O\n" +
 	"\x05Scope\x12\x15\n" +
 	"\x11SCOPE_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12SCOPE_ORGANIZATION\x10\x01\x12\x17\n" +
 	"\x13SCOPE_ROUTING_GROUP\x10\x02*@\n" +
 	"\bFallback\x12\x18\n" +
 	"\x14FALLBACK_UNSPECIFIED\x10\x00\x12\x1a\n" +
-	"\x16FALLBACK_LESS_SPECIFIC\x10\x01BFZDgithub.com/postroad/postroad/proto/postroad/directory/v1;directoryv1b\x06proto3"
+	"\x16FALLBACK_LESS_SPECIFIC\x10\x01*M\n" +
+	"\x0eSmartHostOrder\x12 \n" +
+	"\x1cSMART_HOST_ORDER_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15SMART_HOST_ORDER_EVEN\x10\x01*z\n" +
+	"\rDequeueMethod\x12\x1e\n" +
+	"\x1aDEQUEUE_METHOD_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13DEQUEUE_METHOD_ETRN\x10\x01\x12\x17\n" +
+	"\x13DEQUEUE_METHOD_ATRN\x10\x02\x12\x17\n" +
+	"\x13DEQUEUE_METHOD_TURN\x10\x03*\x7f\n" +
+	"\fFilterAction\x12\x1d\n" +
+	"\x19FILTER_ACTION_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14FILTER_ACTION_REJECT\x10\x01\x12\x1c\n" +
+	"\x18FILTER_ACTION_DISCONNECT\x10\x02\x12\x18\n" +
+	"\x14FILTER_ACTION_SILENT\x10\x03*\x89\x01\n" +
+	"\x0eMailRuleAction\x12 \n" +
+	"\x1cMAIL_RULE_ACTION_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15MAIL_RULE_ACTION_HOLD\x10\x01\x12\x1b\n" +
+	"\x17MAIL_RULE_ACTION_BOUNCE\x10\x02\x12\x1d\n" +
+	"\x19MAIL_RULE_ACTION_REDIRECT\x10\x03BFZDgithub.com/postroad/postroad/proto/postroad/directory/v1;directoryv1b\x06proto3"
 
 var (
 	file_postroad_directory_v1_directory_proto_rawDescOnce sync.Once
@@ -3478,123 +6596,217 @@ func file_postroad_directory_v1_directory_proto_rawDescGZIP() []byte {
 	return file_postroad_directory_v1_directory_proto_rawDescData
 }
 
-var file_postroad_directory_v1_directory_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_postroad_directory_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 36)
+var file_postroad_directory_v1_directory_proto_enumTypes = make([]protoimpl.EnumInfo, 15)
+var file_postroad_directory_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
 var file_postroad_directory_v1_directory_proto_goTypes = []any{
 	(DrainMode)(0),                // 0: postroad.directory.v1.DrainMode
-	(TLSPolicy)(0),                // 1: postroad.directory.v1.TLSPolicy
-	(OnLinkDown)(0),               // 2: postroad.directory.v1.OnLinkDown
-	(Scope)(0),                    // 3: postroad.directory.v1.Scope
-	(Fallback)(0),                 // 4: postroad.directory.v1.Fallback
-	(*Metadata)(nil),              // 5: postroad.directory.v1.Metadata
-	(*Object)(nil),                // 6: postroad.directory.v1.Object
-	(*Organization)(nil),          // 7: postroad.directory.v1.Organization
-	(*LinkStateTimings)(nil),      // 8: postroad.directory.v1.LinkStateTimings
-	(*RoutingGroup)(nil),          // 9: postroad.directory.v1.RoutingGroup
-	(*Server)(nil),                // 10: postroad.directory.v1.Server
-	(*LocalDelivery)(nil),         // 11: postroad.directory.v1.LocalDelivery
-	(*Maildir)(nil),               // 12: postroad.directory.v1.Maildir
-	(*LMTP)(nil),                  // 13: postroad.directory.v1.LMTP
-	(*VirtualServer)(nil),         // 14: postroad.directory.v1.VirtualServer
-	(*ServerTLS)(nil),             // 15: postroad.directory.v1.ServerTLS
-	(*ServerAuthentication)(nil),  // 16: postroad.directory.v1.ServerAuthentication
-	(*RelayPolicy)(nil),           // 17: postroad.directory.v1.RelayPolicy
-	(*InboundLimits)(nil),         // 18: postroad.directory.v1.InboundLimits
-	(*RetryClock)(nil),            // 19: postroad.directory.v1.RetryClock
-	(*Outbound)(nil),              // 20: postroad.directory.v1.Outbound
-	(*Detection)(nil),             // 21: postroad.directory.v1.Detection
-	(*Damping)(nil),               // 22: postroad.directory.v1.Damping
-	(*Restrictions)(nil),          // 23: postroad.directory.v1.Restrictions
-	(*RoutingGroupConnector)(nil), // 24: postroad.directory.v1.RoutingGroupConnector
-	(*AddressSpace)(nil),          // 25: postroad.directory.v1.AddressSpace
-	(*SMTPConnector)(nil),         // 26: postroad.directory.v1.SMTPConnector
-	(*ConnectedGroup)(nil),        // 27: postroad.directory.v1.ConnectedGroup
-	(*OutboundCredentials)(nil),   // 28: postroad.directory.v1.OutboundCredentials
-	(*ForeignConnector)(nil),      // 29: postroad.directory.v1.ForeignConnector
-	(*RecipientPolicy)(nil),       // 30: postroad.directory.v1.RecipientPolicy
-	(*PolicyDomain)(nil),          // 31: postroad.directory.v1.PolicyDomain
-	(*Recipient)(nil),             // 32: postroad.directory.v1.Recipient
-	(*Mailbox)(nil),               // 33: postroad.directory.v1.Mailbox
-	(*Contact)(nil),               // 34: postroad.directory.v1.Contact
-	(*DistributionGroup)(nil),     // 35: postroad.directory.v1.DistributionGroup
-	(*MessageFilter)(nil),         // 36: postroad.directory.v1.MessageFilter
-	(*MessageFormat)(nil),         // 37: postroad.directory.v1.MessageFormat
-	(*Account)(nil),               // 38: postroad.directory.v1.Account
-	(*ScramKeys)(nil),             // 39: postroad.directory.v1.ScramKeys
-	(*Schedule)(nil),              // 40: postroad.directory.v1.Schedule
-	(*durationpb.Duration)(nil),   // 41: google.protobuf.Duration
+	(Preset)(0),                   // 1: postroad.directory.v1.Preset
+	(RunState)(0),                 // 2: postroad.directory.v1.RunState
+	(LinePolicy)(0),               // 3: postroad.directory.v1.LinePolicy
+	(LogRotation)(0),              // 4: postroad.directory.v1.LogRotation
+	(TLSPolicy)(0),                // 5: postroad.directory.v1.TLSPolicy
+	(Spread)(0),                   // 6: postroad.directory.v1.Spread
+	(OnLinkDown)(0),               // 7: postroad.directory.v1.OnLinkDown
+	(LinkStateCarrier)(0),         // 8: postroad.directory.v1.LinkStateCarrier
+	(Scope)(0),                    // 9: postroad.directory.v1.Scope
+	(Fallback)(0),                 // 10: postroad.directory.v1.Fallback
+	(SmartHostOrder)(0),           // 11: postroad.directory.v1.SmartHostOrder
+	(DequeueMethod)(0),            // 12: postroad.directory.v1.DequeueMethod
+	(FilterAction)(0),             // 13: postroad.directory.v1.FilterAction
+	(MailRuleAction)(0),           // 14: postroad.directory.v1.MailRuleAction
+	(*Metadata)(nil),              // 15: postroad.directory.v1.Metadata
+	(*Object)(nil),                // 16: postroad.directory.v1.Object
+	(*Organization)(nil),          // 17: postroad.directory.v1.Organization
+	(*ReportLimits)(nil),          // 18: postroad.directory.v1.ReportLimits
+	(*LinkStateTimings)(nil),      // 19: postroad.directory.v1.LinkStateTimings
+	(*RoutingGroup)(nil),          // 20: postroad.directory.v1.RoutingGroup
+	(*BackPressure)(nil),          // 21: postroad.directory.v1.BackPressure
+	(*Server)(nil),                // 22: postroad.directory.v1.Server
+	(*DrainNote)(nil),             // 23: postroad.directory.v1.DrainNote
+	(*LocalDelivery)(nil),         // 24: postroad.directory.v1.LocalDelivery
+	(*Maildir)(nil),               // 25: postroad.directory.v1.Maildir
+	(*LMTP)(nil),                  // 26: postroad.directory.v1.LMTP
+	(*VirtualServer)(nil),         // 27: postroad.directory.v1.VirtualServer
+	(*ConnectionControl)(nil),     // 28: postroad.directory.v1.ConnectionControl
+	(*ProtocolPolicy)(nil),        // 29: postroad.directory.v1.ProtocolPolicy
+	(*SenderPolicy)(nil),          // 30: postroad.directory.v1.SenderPolicy
+	(*RecipientFilter)(nil),       // 31: postroad.directory.v1.RecipientFilter
+	(*FilterUse)(nil),             // 32: postroad.directory.v1.FilterUse
+	(*BlockLists)(nil),            // 33: postroad.directory.v1.BlockLists
+	(*BlockList)(nil),             // 34: postroad.directory.v1.BlockList
+	(*ProtocolLog)(nil),           // 35: postroad.directory.v1.ProtocolLog
+	(*DisplayNames)(nil),          // 36: postroad.directory.v1.DisplayNames
+	(*ServerTLS)(nil),             // 37: postroad.directory.v1.ServerTLS
+	(*CertificateFiles)(nil),      // 38: postroad.directory.v1.CertificateFiles
+	(*ServerAuthentication)(nil),  // 39: postroad.directory.v1.ServerAuthentication
+	(*RelayPolicy)(nil),           // 40: postroad.directory.v1.RelayPolicy
+	(*InboundLimits)(nil),         // 41: postroad.directory.v1.InboundLimits
+	(*RetryClock)(nil),            // 42: postroad.directory.v1.RetryClock
+	(*Outbound)(nil),              // 43: postroad.directory.v1.Outbound
+	(*OutboundTimeouts)(nil),      // 44: postroad.directory.v1.OutboundTimeouts
+	(*Detection)(nil),             // 45: postroad.directory.v1.Detection
+	(*Damping)(nil),               // 46: postroad.directory.v1.Damping
+	(*Restrictions)(nil),          // 47: postroad.directory.v1.Restrictions
+	(*BridgeheadWeight)(nil),      // 48: postroad.directory.v1.BridgeheadWeight
+	(*RoutingGroupConnector)(nil), // 49: postroad.directory.v1.RoutingGroupConnector
+	(*AddressSpace)(nil),          // 50: postroad.directory.v1.AddressSpace
+	(*SMTPConnector)(nil),         // 51: postroad.directory.v1.SMTPConnector
+	(*SmartHostWeight)(nil),       // 52: postroad.directory.v1.SmartHostWeight
+	(*Dequeue)(nil),               // 53: postroad.directory.v1.Dequeue
+	(*ConnectedGroup)(nil),        // 54: postroad.directory.v1.ConnectedGroup
+	(*OutboundCredentials)(nil),   // 55: postroad.directory.v1.OutboundCredentials
+	(*ForeignConnector)(nil),      // 56: postroad.directory.v1.ForeignConnector
+	(*RecipientPolicy)(nil),       // 57: postroad.directory.v1.RecipientPolicy
+	(*PolicyDomain)(nil),          // 58: postroad.directory.v1.PolicyDomain
+	(*Recipient)(nil),             // 59: postroad.directory.v1.Recipient
+	(*Mailbox)(nil),               // 60: postroad.directory.v1.Mailbox
+	(*Quota)(nil),                 // 61: postroad.directory.v1.Quota
+	(*Contact)(nil),               // 62: postroad.directory.v1.Contact
+	(*DistributionGroup)(nil),     // 63: postroad.directory.v1.DistributionGroup
+	(*MessageFilter)(nil),         // 64: postroad.directory.v1.MessageFilter
+	(*MessageFormat)(nil),         // 65: postroad.directory.v1.MessageFormat
+	(*Account)(nil),               // 66: postroad.directory.v1.Account
+	(*ScramKeys)(nil),             // 67: postroad.directory.v1.ScramKeys
+	(*Schedule)(nil),              // 68: postroad.directory.v1.Schedule
+	(*MailRule)(nil),              // 69: postroad.directory.v1.MailRule
+	(*durationpb.Duration)(nil),   // 70: google.protobuf.Duration
 }
 var file_postroad_directory_v1_directory_proto_depIdxs = []int32{
-	5,  // 0: postroad.directory.v1.Object.metadata:type_name -> postroad.directory.v1.Metadata
-	7,  // 1: postroad.directory.v1.Object.organization:type_name -> postroad.directory.v1.Organization
-	9,  // 2: postroad.directory.v1.Object.routing_group:type_name -> postroad.directory.v1.RoutingGroup
-	10, // 3: postroad.directory.v1.Object.server:type_name -> postroad.directory.v1.Server
-	14, // 4: postroad.directory.v1.Object.virtual_server:type_name -> postroad.directory.v1.VirtualServer
-	24, // 5: postroad.directory.v1.Object.routing_group_connector:type_name -> postroad.directory.v1.RoutingGroupConnector
-	26, // 6: postroad.directory.v1.Object.smtp_connector:type_name -> postroad.directory.v1.SMTPConnector
-	29, // 7: postroad.directory.v1.Object.foreign_connector:type_name -> postroad.directory.v1.ForeignConnector
-	30, // 8: postroad.directory.v1.Object.recipient_policy:type_name -> postroad.directory.v1.RecipientPolicy
-	32, // 9: postroad.directory.v1.Object.recipient:type_name -> postroad.directory.v1.Recipient
-	36, // 10: postroad.directory.v1.Object.message_filter:type_name -> postroad.directory.v1.MessageFilter
-	37, // 11: postroad.directory.v1.Object.message_format:type_name -> postroad.directory.v1.MessageFormat
-	38, // 12: postroad.directory.v1.Object.account:type_name -> postroad.directory.v1.Account
-	40, // 13: postroad.directory.v1.Object.schedule:type_name -> postroad.directory.v1.Schedule
-	8,  // 14: postroad.directory.v1.Organization.link_state:type_name -> postroad.directory.v1.LinkStateTimings
-	41, // 15: postroad.directory.v1.LinkStateTimings.keepalive:type_name -> google.protobuf.Duration
-	41, // 16: postroad.directory.v1.LinkStateTimings.suspect_after:type_name -> google.protobuf.Duration
-	41, // 17: postroad.directory.v1.LinkStateTimings.refute_within:type_name -> google.protobuf.Duration
-	41, // 18: postroad.directory.v1.LinkStateTimings.anti_entropy:type_name -> google.protobuf.Duration
-	11, // 19: postroad.directory.v1.Server.local_delivery:type_name -> postroad.directory.v1.LocalDelivery
-	0,  // 20: postroad.directory.v1.Server.drain:type_name -> postroad.directory.v1.DrainMode
-	12, // 21: postroad.directory.v1.LocalDelivery.maildir:type_name -> postroad.directory.v1.Maildir
-	13, // 22: postroad.directory.v1.LocalDelivery.lmtp:type_name -> postroad.directory.v1.LMTP
-	15, // 23: postroad.directory.v1.VirtualServer.tls:type_name -> postroad.directory.v1.ServerTLS
-	16, // 24: postroad.directory.v1.VirtualServer.authentication:type_name -> postroad.directory.v1.ServerAuthentication
-	17, // 25: postroad.directory.v1.VirtualServer.relay:type_name -> postroad.directory.v1.RelayPolicy
-	18, // 26: postroad.directory.v1.VirtualServer.limits:type_name -> postroad.directory.v1.InboundLimits
-	19, // 27: postroad.directory.v1.VirtualServer.retry:type_name -> postroad.directory.v1.RetryClock
-	20, // 28: postroad.directory.v1.VirtualServer.outbound:type_name -> postroad.directory.v1.Outbound
-	41, // 29: postroad.directory.v1.InboundLimits.timeout:type_name -> google.protobuf.Duration
-	41, // 30: postroad.directory.v1.RetryClock.first:type_name -> google.protobuf.Duration
-	41, // 31: postroad.directory.v1.RetryClock.second:type_name -> google.protobuf.Duration
-	41, // 32: postroad.directory.v1.RetryClock.third:type_name -> google.protobuf.Duration
-	41, // 33: postroad.directory.v1.RetryClock.subsequent:type_name -> google.protobuf.Duration
-	41, // 34: postroad.directory.v1.RetryClock.delay_notice:type_name -> google.protobuf.Duration
-	41, // 35: postroad.directory.v1.RetryClock.expiration:type_name -> google.protobuf.Duration
-	41, // 36: postroad.directory.v1.Outbound.idle_timeout:type_name -> google.protobuf.Duration
-	1,  // 37: postroad.directory.v1.Outbound.tls:type_name -> postroad.directory.v1.TLSPolicy
-	41, // 38: postroad.directory.v1.Detection.glitch_interval:type_name -> google.protobuf.Duration
-	41, // 39: postroad.directory.v1.Detection.probe_interval:type_name -> google.protobuf.Duration
-	22, // 40: postroad.directory.v1.Detection.damping:type_name -> postroad.directory.v1.Damping
-	41, // 41: postroad.directory.v1.Damping.half_life:type_name -> google.protobuf.Duration
-	41, // 42: postroad.directory.v1.Damping.maximum:type_name -> google.protobuf.Duration
-	23, // 43: postroad.directory.v1.RoutingGroupConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
-	21, // 44: postroad.directory.v1.RoutingGroupConnector.detection:type_name -> postroad.directory.v1.Detection
-	2,  // 45: postroad.directory.v1.RoutingGroupConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
-	25, // 46: postroad.directory.v1.SMTPConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
-	3,  // 47: postroad.directory.v1.SMTPConnector.scope:type_name -> postroad.directory.v1.Scope
-	27, // 48: postroad.directory.v1.SMTPConnector.connected_groups:type_name -> postroad.directory.v1.ConnectedGroup
-	23, // 49: postroad.directory.v1.SMTPConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
-	21, // 50: postroad.directory.v1.SMTPConnector.detection:type_name -> postroad.directory.v1.Detection
-	2,  // 51: postroad.directory.v1.SMTPConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
-	4,  // 52: postroad.directory.v1.SMTPConnector.fallback:type_name -> postroad.directory.v1.Fallback
-	1,  // 53: postroad.directory.v1.SMTPConnector.tls:type_name -> postroad.directory.v1.TLSPolicy
-	28, // 54: postroad.directory.v1.SMTPConnector.credentials:type_name -> postroad.directory.v1.OutboundCredentials
-	25, // 55: postroad.directory.v1.ForeignConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
-	3,  // 56: postroad.directory.v1.ForeignConnector.scope:type_name -> postroad.directory.v1.Scope
-	13, // 57: postroad.directory.v1.ForeignConnector.lmtp:type_name -> postroad.directory.v1.LMTP
-	23, // 58: postroad.directory.v1.ForeignConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
-	21, // 59: postroad.directory.v1.ForeignConnector.detection:type_name -> postroad.directory.v1.Detection
-	31, // 60: postroad.directory.v1.RecipientPolicy.domains:type_name -> postroad.directory.v1.PolicyDomain
-	33, // 61: postroad.directory.v1.Recipient.mailbox:type_name -> postroad.directory.v1.Mailbox
-	34, // 62: postroad.directory.v1.Recipient.contact:type_name -> postroad.directory.v1.Contact
-	35, // 63: postroad.directory.v1.Recipient.group:type_name -> postroad.directory.v1.DistributionGroup
-	39, // 64: postroad.directory.v1.Account.keys:type_name -> postroad.directory.v1.ScramKeys
-	65, // [65:65] is the sub-list for method output_type
-	65, // [65:65] is the sub-list for method input_type
-	65, // [65:65] is the sub-list for extension type_name
-	65, // [65:65] is the sub-list for extension extendee
-	0,  // [0:65] is the sub-list for field type_name
+	15,  // 0: postroad.directory.v1.Object.metadata:type_name -> postroad.directory.v1.Metadata
+	17,  // 1: postroad.directory.v1.Object.organization:type_name -> postroad.directory.v1.Organization
+	20,  // 2: postroad.directory.v1.Object.routing_group:type_name -> postroad.directory.v1.RoutingGroup
+	22,  // 3: postroad.directory.v1.Object.server:type_name -> postroad.directory.v1.Server
+	27,  // 4: postroad.directory.v1.Object.virtual_server:type_name -> postroad.directory.v1.VirtualServer
+	49,  // 5: postroad.directory.v1.Object.routing_group_connector:type_name -> postroad.directory.v1.RoutingGroupConnector
+	51,  // 6: postroad.directory.v1.Object.smtp_connector:type_name -> postroad.directory.v1.SMTPConnector
+	56,  // 7: postroad.directory.v1.Object.foreign_connector:type_name -> postroad.directory.v1.ForeignConnector
+	57,  // 8: postroad.directory.v1.Object.recipient_policy:type_name -> postroad.directory.v1.RecipientPolicy
+	59,  // 9: postroad.directory.v1.Object.recipient:type_name -> postroad.directory.v1.Recipient
+	64,  // 10: postroad.directory.v1.Object.message_filter:type_name -> postroad.directory.v1.MessageFilter
+	65,  // 11: postroad.directory.v1.Object.message_format:type_name -> postroad.directory.v1.MessageFormat
+	66,  // 12: postroad.directory.v1.Object.account:type_name -> postroad.directory.v1.Account
+	68,  // 13: postroad.directory.v1.Object.schedule:type_name -> postroad.directory.v1.Schedule
+	69,  // 14: postroad.directory.v1.Object.mail_rule:type_name -> postroad.directory.v1.MailRule
+	19,  // 15: postroad.directory.v1.Organization.link_state:type_name -> postroad.directory.v1.LinkStateTimings
+	18,  // 16: postroad.directory.v1.Organization.reports:type_name -> postroad.directory.v1.ReportLimits
+	70,  // 17: postroad.directory.v1.LinkStateTimings.keepalive:type_name -> google.protobuf.Duration
+	70,  // 18: postroad.directory.v1.LinkStateTimings.suspect_after:type_name -> google.protobuf.Duration
+	70,  // 19: postroad.directory.v1.LinkStateTimings.refute_within:type_name -> google.protobuf.Duration
+	70,  // 20: postroad.directory.v1.LinkStateTimings.anti_entropy:type_name -> google.protobuf.Duration
+	70,  // 21: postroad.directory.v1.LinkStateTimings.diverged_after:type_name -> google.protobuf.Duration
+	24,  // 22: postroad.directory.v1.Server.local_delivery:type_name -> postroad.directory.v1.LocalDelivery
+	0,   // 23: postroad.directory.v1.Server.drain:type_name -> postroad.directory.v1.DrainMode
+	21,  // 24: postroad.directory.v1.Server.back_pressure:type_name -> postroad.directory.v1.BackPressure
+	23,  // 25: postroad.directory.v1.Server.drain_note:type_name -> postroad.directory.v1.DrainNote
+	25,  // 26: postroad.directory.v1.LocalDelivery.maildir:type_name -> postroad.directory.v1.Maildir
+	26,  // 27: postroad.directory.v1.LocalDelivery.lmtp:type_name -> postroad.directory.v1.LMTP
+	37,  // 28: postroad.directory.v1.VirtualServer.tls:type_name -> postroad.directory.v1.ServerTLS
+	39,  // 29: postroad.directory.v1.VirtualServer.authentication:type_name -> postroad.directory.v1.ServerAuthentication
+	40,  // 30: postroad.directory.v1.VirtualServer.relay:type_name -> postroad.directory.v1.RelayPolicy
+	41,  // 31: postroad.directory.v1.VirtualServer.limits:type_name -> postroad.directory.v1.InboundLimits
+	42,  // 32: postroad.directory.v1.VirtualServer.retry:type_name -> postroad.directory.v1.RetryClock
+	43,  // 33: postroad.directory.v1.VirtualServer.outbound:type_name -> postroad.directory.v1.Outbound
+	1,   // 34: postroad.directory.v1.VirtualServer.preset:type_name -> postroad.directory.v1.Preset
+	2,   // 35: postroad.directory.v1.VirtualServer.state:type_name -> postroad.directory.v1.RunState
+	28,  // 36: postroad.directory.v1.VirtualServer.connection_control:type_name -> postroad.directory.v1.ConnectionControl
+	29,  // 37: postroad.directory.v1.VirtualServer.protocol:type_name -> postroad.directory.v1.ProtocolPolicy
+	30,  // 38: postroad.directory.v1.VirtualServer.sender_policy:type_name -> postroad.directory.v1.SenderPolicy
+	31,  // 39: postroad.directory.v1.VirtualServer.recipient_filter:type_name -> postroad.directory.v1.RecipientFilter
+	32,  // 40: postroad.directory.v1.VirtualServer.filtering:type_name -> postroad.directory.v1.FilterUse
+	33,  // 41: postroad.directory.v1.VirtualServer.block_lists:type_name -> postroad.directory.v1.BlockLists
+	35,  // 42: postroad.directory.v1.VirtualServer.protocol_log:type_name -> postroad.directory.v1.ProtocolLog
+	36,  // 43: postroad.directory.v1.VirtualServer.display_names:type_name -> postroad.directory.v1.DisplayNames
+	3,   // 44: postroad.directory.v1.ProtocolPolicy.line_ends:type_name -> postroad.directory.v1.LinePolicy
+	3,   // 45: postroad.directory.v1.ProtocolPolicy.nuls:type_name -> postroad.directory.v1.LinePolicy
+	70,  // 46: postroad.directory.v1.ProtocolPolicy.max_hold:type_name -> google.protobuf.Duration
+	70,  // 47: postroad.directory.v1.ProtocolPolicy.min_deliver_by:type_name -> google.protobuf.Duration
+	70,  // 48: postroad.directory.v1.RecipientFilter.tarpit:type_name -> google.protobuf.Duration
+	34,  // 49: postroad.directory.v1.BlockLists.lists:type_name -> postroad.directory.v1.BlockList
+	70,  // 50: postroad.directory.v1.BlockLists.timeout:type_name -> google.protobuf.Duration
+	4,   // 51: postroad.directory.v1.ProtocolLog.rotation:type_name -> postroad.directory.v1.LogRotation
+	38,  // 52: postroad.directory.v1.ServerTLS.certificates:type_name -> postroad.directory.v1.CertificateFiles
+	70,  // 53: postroad.directory.v1.InboundLimits.timeout:type_name -> google.protobuf.Duration
+	70,  // 54: postroad.directory.v1.InboundLimits.auth_failure_window:type_name -> google.protobuf.Duration
+	70,  // 55: postroad.directory.v1.InboundLimits.auth_failure_delay:type_name -> google.protobuf.Duration
+	70,  // 56: postroad.directory.v1.InboundLimits.message_timeout:type_name -> google.protobuf.Duration
+	70,  // 57: postroad.directory.v1.InboundLimits.handshake_timeout:type_name -> google.protobuf.Duration
+	70,  // 58: postroad.directory.v1.RetryClock.first:type_name -> google.protobuf.Duration
+	70,  // 59: postroad.directory.v1.RetryClock.second:type_name -> google.protobuf.Duration
+	70,  // 60: postroad.directory.v1.RetryClock.third:type_name -> google.protobuf.Duration
+	70,  // 61: postroad.directory.v1.RetryClock.subsequent:type_name -> google.protobuf.Duration
+	70,  // 62: postroad.directory.v1.RetryClock.delay_notice:type_name -> google.protobuf.Duration
+	70,  // 63: postroad.directory.v1.RetryClock.expiration:type_name -> google.protobuf.Duration
+	70,  // 64: postroad.directory.v1.RetryClock.local_delay_notice:type_name -> google.protobuf.Duration
+	70,  // 65: postroad.directory.v1.RetryClock.local_expiration:type_name -> google.protobuf.Duration
+	70,  // 66: postroad.directory.v1.RetryClock.stalled_after:type_name -> google.protobuf.Duration
+	70,  // 67: postroad.directory.v1.Outbound.idle_timeout:type_name -> google.protobuf.Duration
+	5,   // 68: postroad.directory.v1.Outbound.tls:type_name -> postroad.directory.v1.TLSPolicy
+	44,  // 69: postroad.directory.v1.Outbound.timeouts:type_name -> postroad.directory.v1.OutboundTimeouts
+	55,  // 70: postroad.directory.v1.Outbound.credentials:type_name -> postroad.directory.v1.OutboundCredentials
+	70,  // 71: postroad.directory.v1.OutboundTimeouts.connect:type_name -> google.protobuf.Duration
+	70,  // 72: postroad.directory.v1.OutboundTimeouts.greeting:type_name -> google.protobuf.Duration
+	70,  // 73: postroad.directory.v1.OutboundTimeouts.mail:type_name -> google.protobuf.Duration
+	70,  // 74: postroad.directory.v1.OutboundTimeouts.recipient:type_name -> google.protobuf.Duration
+	70,  // 75: postroad.directory.v1.OutboundTimeouts.data:type_name -> google.protobuf.Duration
+	70,  // 76: postroad.directory.v1.OutboundTimeouts.block:type_name -> google.protobuf.Duration
+	70,  // 77: postroad.directory.v1.OutboundTimeouts.end:type_name -> google.protobuf.Duration
+	70,  // 78: postroad.directory.v1.Detection.glitch_interval:type_name -> google.protobuf.Duration
+	70,  // 79: postroad.directory.v1.Detection.probe_interval:type_name -> google.protobuf.Duration
+	46,  // 80: postroad.directory.v1.Detection.damping:type_name -> postroad.directory.v1.Damping
+	70,  // 81: postroad.directory.v1.Detection.idle_probe_interval:type_name -> google.protobuf.Duration
+	70,  // 82: postroad.directory.v1.Damping.half_life:type_name -> google.protobuf.Duration
+	70,  // 83: postroad.directory.v1.Damping.maximum:type_name -> google.protobuf.Duration
+	47,  // 84: postroad.directory.v1.RoutingGroupConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
+	45,  // 85: postroad.directory.v1.RoutingGroupConnector.detection:type_name -> postroad.directory.v1.Detection
+	7,   // 86: postroad.directory.v1.RoutingGroupConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
+	0,   // 87: postroad.directory.v1.RoutingGroupConnector.drain:type_name -> postroad.directory.v1.DrainMode
+	23,  // 88: postroad.directory.v1.RoutingGroupConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
+	6,   // 89: postroad.directory.v1.RoutingGroupConnector.spread:type_name -> postroad.directory.v1.Spread
+	48,  // 90: postroad.directory.v1.RoutingGroupConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
+	8,   // 91: postroad.directory.v1.RoutingGroupConnector.link_state_carrier:type_name -> postroad.directory.v1.LinkStateCarrier
+	50,  // 92: postroad.directory.v1.SMTPConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
+	9,   // 93: postroad.directory.v1.SMTPConnector.scope:type_name -> postroad.directory.v1.Scope
+	54,  // 94: postroad.directory.v1.SMTPConnector.connected_groups:type_name -> postroad.directory.v1.ConnectedGroup
+	47,  // 95: postroad.directory.v1.SMTPConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
+	45,  // 96: postroad.directory.v1.SMTPConnector.detection:type_name -> postroad.directory.v1.Detection
+	7,   // 97: postroad.directory.v1.SMTPConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
+	10,  // 98: postroad.directory.v1.SMTPConnector.fallback:type_name -> postroad.directory.v1.Fallback
+	5,   // 99: postroad.directory.v1.SMTPConnector.tls:type_name -> postroad.directory.v1.TLSPolicy
+	55,  // 100: postroad.directory.v1.SMTPConnector.credentials:type_name -> postroad.directory.v1.OutboundCredentials
+	0,   // 101: postroad.directory.v1.SMTPConnector.drain:type_name -> postroad.directory.v1.DrainMode
+	23,  // 102: postroad.directory.v1.SMTPConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
+	6,   // 103: postroad.directory.v1.SMTPConnector.spread:type_name -> postroad.directory.v1.Spread
+	48,  // 104: postroad.directory.v1.SMTPConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
+	53,  // 105: postroad.directory.v1.SMTPConnector.dequeue:type_name -> postroad.directory.v1.Dequeue
+	11,  // 106: postroad.directory.v1.SMTPConnector.smart_host_order:type_name -> postroad.directory.v1.SmartHostOrder
+	52,  // 107: postroad.directory.v1.SMTPConnector.smart_host_weights:type_name -> postroad.directory.v1.SmartHostWeight
+	12,  // 108: postroad.directory.v1.Dequeue.method:type_name -> postroad.directory.v1.DequeueMethod
+	55,  // 109: postroad.directory.v1.Dequeue.credentials:type_name -> postroad.directory.v1.OutboundCredentials
+	70,  // 110: postroad.directory.v1.Dequeue.interval:type_name -> google.protobuf.Duration
+	50,  // 111: postroad.directory.v1.ForeignConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
+	9,   // 112: postroad.directory.v1.ForeignConnector.scope:type_name -> postroad.directory.v1.Scope
+	26,  // 113: postroad.directory.v1.ForeignConnector.lmtp:type_name -> postroad.directory.v1.LMTP
+	47,  // 114: postroad.directory.v1.ForeignConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
+	45,  // 115: postroad.directory.v1.ForeignConnector.detection:type_name -> postroad.directory.v1.Detection
+	0,   // 116: postroad.directory.v1.ForeignConnector.drain:type_name -> postroad.directory.v1.DrainMode
+	23,  // 117: postroad.directory.v1.ForeignConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
+	6,   // 118: postroad.directory.v1.ForeignConnector.spread:type_name -> postroad.directory.v1.Spread
+	48,  // 119: postroad.directory.v1.ForeignConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
+	7,   // 120: postroad.directory.v1.ForeignConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
+	10,  // 121: postroad.directory.v1.ForeignConnector.fallback:type_name -> postroad.directory.v1.Fallback
+	58,  // 122: postroad.directory.v1.RecipientPolicy.domains:type_name -> postroad.directory.v1.PolicyDomain
+	60,  // 123: postroad.directory.v1.Recipient.mailbox:type_name -> postroad.directory.v1.Mailbox
+	62,  // 124: postroad.directory.v1.Recipient.contact:type_name -> postroad.directory.v1.Contact
+	63,  // 125: postroad.directory.v1.Recipient.group:type_name -> postroad.directory.v1.DistributionGroup
+	61,  // 126: postroad.directory.v1.Mailbox.quota:type_name -> postroad.directory.v1.Quota
+	13,  // 127: postroad.directory.v1.MessageFilter.action:type_name -> postroad.directory.v1.FilterAction
+	67,  // 128: postroad.directory.v1.Account.keys:type_name -> postroad.directory.v1.ScramKeys
+	14,  // 129: postroad.directory.v1.MailRule.action:type_name -> postroad.directory.v1.MailRuleAction
+	130, // [130:130] is the sub-list for method output_type
+	130, // [130:130] is the sub-list for method input_type
+	130, // [130:130] is the sub-list for extension type_name
+	130, // [130:130] is the sub-list for extension extendee
+	0,   // [0:130] is the sub-list for field type_name
 }
 
 func init() { file_postroad_directory_v1_directory_proto_init() }
@@ -3616,17 +6828,18 @@ func file_postroad_directory_v1_directory_proto_init() {
 		(*Object_MessageFormat)(nil),
 		(*Object_Account)(nil),
 		(*Object_Schedule)(nil),
+		(*Object_MailRule)(nil),
 	}
-	file_postroad_directory_v1_directory_proto_msgTypes[6].OneofWrappers = []any{
+	file_postroad_directory_v1_directory_proto_msgTypes[9].OneofWrappers = []any{
 		(*LocalDelivery_Maildir)(nil),
 		(*LocalDelivery_Lmtp)(nil),
 	}
-	file_postroad_directory_v1_directory_proto_msgTypes[16].OneofWrappers = []any{}
-	file_postroad_directory_v1_directory_proto_msgTypes[24].OneofWrappers = []any{
+	file_postroad_directory_v1_directory_proto_msgTypes[30].OneofWrappers = []any{}
+	file_postroad_directory_v1_directory_proto_msgTypes[41].OneofWrappers = []any{
 		(*ForeignConnector_DropDirectory)(nil),
 		(*ForeignConnector_Lmtp)(nil),
 	}
-	file_postroad_directory_v1_directory_proto_msgTypes[27].OneofWrappers = []any{
+	file_postroad_directory_v1_directory_proto_msgTypes[44].OneofWrappers = []any{
 		(*Recipient_Mailbox)(nil),
 		(*Recipient_Contact)(nil),
 		(*Recipient_Group)(nil),
@@ -3636,8 +6849,8 @@ func file_postroad_directory_v1_directory_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postroad_directory_v1_directory_proto_rawDesc), len(file_postroad_directory_v1_directory_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   36,
+			NumEnums:      15,
+			NumMessages:   55,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

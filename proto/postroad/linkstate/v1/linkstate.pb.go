@@ -498,10 +498,12 @@ func (*Frame_Want) isFrame_Kind() {}
 
 // Hello opens a stream.
 type Hello struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Organization  []byte                 `protobuf:"bytes,1,opt,name=organization,proto3" json:"organization,omitempty"`
-	Server        []byte                 `protobuf:"bytes,2,opt,name=server,proto3" json:"server,omitempty"`
-	Protocol      uint32                 `protobuf:"varint,3,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Organization []byte                 `protobuf:"bytes,1,opt,name=organization,proto3" json:"organization,omitempty"`
+	Server       []byte                 `protobuf:"bytes,2,opt,name=server,proto3" json:"server,omitempty"`
+	// Highest protocol that the sender speaks; the lower of two is spoken.
+	// 2 adds Patch.
+	Protocol      uint32 `protobuf:"varint,3,opt,name=protocol,proto3" json:"protocol,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -732,8 +734,10 @@ func (x *Want) GetServers() [][]byte {
 }
 
 type Records struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Records       []*Record              `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Records []*Record              `protobuf:"bytes,1,rep,name=records,proto3" json:"records,omitempty"`
+	// From protocol 2 on.
+	Patches       []*Patch `protobuf:"bytes,2,rep,name=patches,proto3" json:"patches,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -775,6 +779,214 @@ func (x *Records) GetRecords() []*Record {
 	return nil
 }
 
+func (x *Records) GetPatches() []*Patch {
+	if x != nil {
+		return x.Patches
+	}
+	return nil
+}
+
+// Patch says what a new record of a server has that is not as in the one before:
+// few octets, however many connectors the server has. It never adds or removes
+// connectors, and never changes the version or fields it has no place for; then
+// the whole record is sent.
+type Patch struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Server []byte                 `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
+	// Of the record it applies to: the first eight octets of its hash, big endian.
+	Base uint64 `protobuf:"fixed64,2,opt,name=base,proto3" json:"base,omitempty"`
+	// Of the record that comes of it; whoever finds another one asks for the whole.
+	Hash          []byte              `protobuf:"bytes,3,opt,name=hash,proto3" json:"hash,omitempty"`
+	Incarnation   uint64              `protobuf:"varint,4,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	Sequence      uint64              `protobuf:"varint,5,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	Status        Status              `protobuf:"varint,6,opt,name=status,proto3,enum=postroad.linkstate.v1.Status" json:"status,omitempty"`
+	Accuser       []byte              `protobuf:"bytes,7,opt,name=accuser,proto3" json:"accuser,omitempty"`
+	Drain         Drain               `protobuf:"varint,8,opt,name=drain,proto3,enum=postroad.linkstate.v1.Drain" json:"drain,omitempty"`
+	SinceUnixMs   int64               `protobuf:"varint,9,opt,name=since_unix_ms,json=sinceUnixMs,proto3" json:"since_unix_ms,omitempty"`
+	Connectors    []*PatchedConnector `protobuf:"bytes,10,rep,name=connectors,proto3" json:"connectors,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Patch) Reset() {
+	*x = Patch{}
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Patch) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Patch) ProtoMessage() {}
+
+func (x *Patch) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Patch.ProtoReflect.Descriptor instead.
+func (*Patch) Descriptor() ([]byte, []int) {
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *Patch) GetServer() []byte {
+	if x != nil {
+		return x.Server
+	}
+	return nil
+}
+
+func (x *Patch) GetBase() uint64 {
+	if x != nil {
+		return x.Base
+	}
+	return 0
+}
+
+func (x *Patch) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+func (x *Patch) GetIncarnation() uint64 {
+	if x != nil {
+		return x.Incarnation
+	}
+	return 0
+}
+
+func (x *Patch) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Patch) GetStatus() Status {
+	if x != nil {
+		return x.Status
+	}
+	return Status_STATUS_UNSPECIFIED
+}
+
+func (x *Patch) GetAccuser() []byte {
+	if x != nil {
+		return x.Accuser
+	}
+	return nil
+}
+
+func (x *Patch) GetDrain() Drain {
+	if x != nil {
+		return x.Drain
+	}
+	return Drain_DRAIN_UNSPECIFIED
+}
+
+func (x *Patch) GetSinceUnixMs() int64 {
+	if x != nil {
+		return x.SinceUnixMs
+	}
+	return 0
+}
+
+func (x *Patch) GetConnectors() []*PatchedConnector {
+	if x != nil {
+		return x.Connectors
+	}
+	return nil
+}
+
+// PatchedConnector replaces the state of one connector. Its fields have the
+// numbers of ConnectorState, so that those unknown here come through.
+type PatchedConnector struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Place in the list of the base record, from 0; stands for the connector's GUID.
+	Index                 uint32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	Down                  bool   `protobuf:"varint,2,opt,name=down,proto3" json:"down,omitempty"`
+	SinceUnixMs           int64  `protobuf:"varint,3,opt,name=since_unix_ms,json=sinceUnixMs,proto3" json:"since_unix_ms,omitempty"`
+	Reason                string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	SuppressedUntilUnixMs int64  `protobuf:"varint,5,opt,name=suppressed_until_unix_ms,json=suppressedUntilUnixMs,proto3" json:"suppressed_until_unix_ms,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
+}
+
+func (x *PatchedConnector) Reset() {
+	*x = PatchedConnector{}
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PatchedConnector) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PatchedConnector) ProtoMessage() {}
+
+func (x *PatchedConnector) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PatchedConnector.ProtoReflect.Descriptor instead.
+func (*PatchedConnector) Descriptor() ([]byte, []int) {
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *PatchedConnector) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *PatchedConnector) GetDown() bool {
+	if x != nil {
+		return x.Down
+	}
+	return false
+}
+
+func (x *PatchedConnector) GetSinceUnixMs() int64 {
+	if x != nil {
+		return x.SinceUnixMs
+	}
+	return 0
+}
+
+func (x *PatchedConnector) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *PatchedConnector) GetSuppressedUntilUnixMs() int64 {
+	if x != nil {
+		return x.SuppressedUntilUnixMs
+	}
+	return 0
+}
+
 // Keepalive carries what changes often; it goes to direct neighbours only.
 type Keepalive struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
@@ -787,7 +999,7 @@ type Keepalive struct {
 
 func (x *Keepalive) Reset() {
 	*x = Keepalive{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[8]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -799,7 +1011,7 @@ func (x *Keepalive) String() string {
 func (*Keepalive) ProtoMessage() {}
 
 func (x *Keepalive) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[8]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -812,7 +1024,7 @@ func (x *Keepalive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Keepalive.ProtoReflect.Descriptor instead.
 func (*Keepalive) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{8}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Keepalive) GetDirectoryRevision() int64 {
@@ -845,7 +1057,7 @@ type ExchangeRequest struct {
 
 func (x *ExchangeRequest) Reset() {
 	*x = ExchangeRequest{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[9]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -857,7 +1069,7 @@ func (x *ExchangeRequest) String() string {
 func (*ExchangeRequest) ProtoMessage() {}
 
 func (x *ExchangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[9]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -870,7 +1082,7 @@ func (x *ExchangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeRequest.ProtoReflect.Descriptor instead.
 func (*ExchangeRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{9}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ExchangeRequest) GetFrame() *Frame {
@@ -889,7 +1101,7 @@ type ExchangeResponse struct {
 
 func (x *ExchangeResponse) Reset() {
 	*x = ExchangeResponse{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[10]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -901,7 +1113,7 @@ func (x *ExchangeResponse) String() string {
 func (*ExchangeResponse) ProtoMessage() {}
 
 func (x *ExchangeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[10]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -914,7 +1126,7 @@ func (x *ExchangeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeResponse.ProtoReflect.Descriptor instead.
 func (*ExchangeResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{10}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ExchangeResponse) GetFrame() *Frame {
@@ -922,6 +1134,235 @@ func (x *ExchangeResponse) GetFrame() *Frame {
 		return x.Frame
 	}
 	return nil
+}
+
+type WatchRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only this server; only this connector. Empty: all.
+	Server        string `protobuf:"bytes,60,opt,name=server,proto3" json:"server,omitempty"`
+	Connector     string `protobuf:"bytes,61,opt,name=connector,proto3" json:"connector,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchRequest) Reset() {
+	*x = WatchRequest{}
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchRequest) ProtoMessage() {}
+
+func (x *WatchRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
+func (*WatchRequest) Descriptor() ([]byte, []int) {
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *WatchRequest) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+func (x *WatchRequest) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+// WatchResponse: the first one tells everything that holds when the watch begins.
+type WatchResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  string                 `protobuf:"bytes,60,opt,name=node,proto3" json:"node,omitempty"`
+	// Hex of the table's hash after the changes.
+	Digest        string        `protobuf:"bytes,61,opt,name=digest,proto3" json:"digest,omitempty"`
+	Snapshot      bool          `protobuf:"varint,62,opt,name=snapshot,proto3" json:"snapshot,omitempty"`
+	Changes       []*LinkChange `protobuf:"bytes,63,rep,name=changes,proto3" json:"changes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchResponse) Reset() {
+	*x = WatchResponse{}
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchResponse) ProtoMessage() {}
+
+func (x *WatchResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
+func (*WatchResponse) Descriptor() ([]byte, []int) {
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *WatchResponse) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *WatchResponse) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
+}
+
+func (x *WatchResponse) GetSnapshot() bool {
+	if x != nil {
+		return x.Snapshot
+	}
+	return false
+}
+
+func (x *WatchResponse) GetChanges() []*LinkChange {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+// LinkChange is one statement that another one has taken the place of.
+type LinkChange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When this node learned of it.
+	TimeUnixMs int64  `protobuf:"varint,60,opt,name=time_unix_ms,json=timeUnixMs,proto3" json:"time_unix_ms,omitempty"`
+	Server     string `protobuf:"bytes,61,opt,name=server,proto3" json:"server,omitempty"`
+	Group      string `protobuf:"bytes,62,opt,name=group,proto3" json:"group,omitempty"`
+	// Empty: the statement is about the server itself.
+	Connector string `protobuf:"bytes,63,opt,name=connector,proto3" json:"connector,omitempty"`
+	// "state", "drain", "version", "damping".
+	What string `protobuf:"bytes,64,opt,name=what,proto3" json:"what,omitempty"`
+	// Empty: there was, or is, none.
+	Was string `protobuf:"bytes,65,opt,name=was,proto3" json:"was,omitempty"`
+	Now string `protobuf:"bytes,66,opt,name=now,proto3" json:"now,omitempty"`
+	// Why, as its maker says; for an accusation by whom.
+	Reason        string `protobuf:"bytes,67,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LinkChange) Reset() {
+	*x = LinkChange{}
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LinkChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LinkChange) ProtoMessage() {}
+
+func (x *LinkChange) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LinkChange.ProtoReflect.Descriptor instead.
+func (*LinkChange) Descriptor() ([]byte, []int) {
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *LinkChange) GetTimeUnixMs() int64 {
+	if x != nil {
+		return x.TimeUnixMs
+	}
+	return 0
+}
+
+func (x *LinkChange) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+func (x *LinkChange) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *LinkChange) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *LinkChange) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *LinkChange) GetWas() string {
+	if x != nil {
+		return x.Was
+	}
+	return ""
+}
+
+func (x *LinkChange) GetNow() string {
+	if x != nil {
+		return x.Now
+	}
+	return ""
+}
+
+func (x *LinkChange) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
 }
 
 type GetRequest struct {
@@ -933,7 +1374,7 @@ type GetRequest struct {
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[11]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1386,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[11]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1399,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{11}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *GetRequest) GetServer() string {
@@ -980,7 +1421,7 @@ type GetResponse struct {
 
 func (x *GetResponse) Reset() {
 	*x = GetResponse{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[12]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -992,7 +1433,7 @@ func (x *GetResponse) String() string {
 func (*GetResponse) ProtoMessage() {}
 
 func (x *GetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[12]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1005,7 +1446,7 @@ func (x *GetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetResponse.ProtoReflect.Descriptor instead.
 func (*GetResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{12}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetResponse) GetNode() string {
@@ -1039,7 +1480,7 @@ type DiffRequest struct {
 
 func (x *DiffRequest) Reset() {
 	*x = DiffRequest{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[13]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1051,7 +1492,7 @@ func (x *DiffRequest) String() string {
 func (*DiffRequest) ProtoMessage() {}
 
 func (x *DiffRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[13]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1064,7 +1505,7 @@ func (x *DiffRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffRequest.ProtoReflect.Descriptor instead.
 func (*DiffRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{13}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DiffRequest) GetNodeA() string {
@@ -1095,7 +1536,7 @@ type DiffResponse struct {
 
 func (x *DiffResponse) Reset() {
 	*x = DiffResponse{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[14]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1107,7 +1548,7 @@ func (x *DiffResponse) String() string {
 func (*DiffResponse) ProtoMessage() {}
 
 func (x *DiffResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[14]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1120,7 +1561,7 @@ func (x *DiffResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DiffResponse.ProtoReflect.Descriptor instead.
 func (*DiffResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{14}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DiffResponse) GetNodeA() string {
@@ -1174,7 +1615,7 @@ type Difference struct {
 
 func (x *Difference) Reset() {
 	*x = Difference{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[15]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1186,7 +1627,7 @@ func (x *Difference) String() string {
 func (*Difference) ProtoMessage() {}
 
 func (x *Difference) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[15]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1199,7 +1640,7 @@ func (x *Difference) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Difference.ProtoReflect.Descriptor instead.
 func (*Difference) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{15}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Difference) GetServer() string {
@@ -1245,7 +1686,7 @@ type ValidateRequest struct {
 
 func (x *ValidateRequest) Reset() {
 	*x = ValidateRequest{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[16]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1257,7 +1698,7 @@ func (x *ValidateRequest) String() string {
 func (*ValidateRequest) ProtoMessage() {}
 
 func (x *ValidateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[16]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1270,7 +1711,7 @@ func (x *ValidateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateRequest.ProtoReflect.Descriptor instead.
 func (*ValidateRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{16}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{21}
 }
 
 type ValidateResponse struct {
@@ -1283,7 +1724,7 @@ type ValidateResponse struct {
 
 func (x *ValidateResponse) Reset() {
 	*x = ValidateResponse{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[17]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1295,7 +1736,7 @@ func (x *ValidateResponse) String() string {
 func (*ValidateResponse) ProtoMessage() {}
 
 func (x *ValidateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[17]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1308,7 +1749,7 @@ func (x *ValidateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ValidateResponse.ProtoReflect.Descriptor instead.
 func (*ValidateResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{17}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ValidateResponse) GetNode() string {
@@ -1337,7 +1778,7 @@ type Check struct {
 
 func (x *Check) Reset() {
 	*x = Check{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[18]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1349,7 +1790,7 @@ func (x *Check) String() string {
 func (*Check) ProtoMessage() {}
 
 func (x *Check) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[18]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1362,7 +1803,7 @@ func (x *Check) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Check.ProtoReflect.Descriptor instead.
 func (*Check) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{18}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Check) GetName() string {
@@ -1396,7 +1837,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[19]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1408,7 +1849,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[19]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1421,7 +1862,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{19}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListRequest) GetAllNodes() bool {
@@ -1446,7 +1887,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[20]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1458,7 +1899,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[20]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1471,7 +1912,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{20}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListResponse) GetNode() string {
@@ -1530,7 +1971,7 @@ type TableEntry struct {
 
 func (x *TableEntry) Reset() {
 	*x = TableEntry{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[21]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1542,7 +1983,7 @@ func (x *TableEntry) String() string {
 func (*TableEntry) ProtoMessage() {}
 
 func (x *TableEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[21]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1555,7 +1996,7 @@ func (x *TableEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TableEntry.ProtoReflect.Descriptor instead.
 func (*TableEntry) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{21}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *TableEntry) GetServer() string {
@@ -1607,7 +2048,7 @@ type ConnectorEntry struct {
 
 func (x *ConnectorEntry) Reset() {
 	*x = ConnectorEntry{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[22]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1619,7 +2060,7 @@ func (x *ConnectorEntry) String() string {
 func (*ConnectorEntry) ProtoMessage() {}
 
 func (x *ConnectorEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[22]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1632,7 +2073,7 @@ func (x *ConnectorEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectorEntry.ProtoReflect.Descriptor instead.
 func (*ConnectorEntry) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{22}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ConnectorEntry) GetConnector() string {
@@ -1677,14 +2118,16 @@ type NodeDigest struct {
 	DirectoryRevision int64                  `protobuf:"varint,3,opt,name=directory_revision,json=directoryRevision,proto3" json:"directory_revision,omitempty"`
 	CatalogAgeMs      int64                  `protobuf:"varint,4,opt,name=catalog_age_ms,json=catalogAgeMs,proto3" json:"catalog_age_ms,omitempty"`
 	// Empty if it answered.
-	Error         string `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Error string `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	// Why its ledger of mail does not balance; empty: it does.
+	LedgerImbalance string `protobuf:"bytes,30,opt,name=ledger_imbalance,json=ledgerImbalance,proto3" json:"ledger_imbalance,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *NodeDigest) Reset() {
 	*x = NodeDigest{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[23]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1696,7 +2139,7 @@ func (x *NodeDigest) String() string {
 func (*NodeDigest) ProtoMessage() {}
 
 func (x *NodeDigest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[23]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1709,7 +2152,7 @@ func (x *NodeDigest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeDigest.ProtoReflect.Descriptor instead.
 func (*NodeDigest) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{23}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *NodeDigest) GetNode() string {
@@ -1747,19 +2190,33 @@ func (x *NodeDigest) GetError() string {
 	return ""
 }
 
+func (x *NodeDigest) GetLedgerImbalance() string {
+	if x != nil {
+		return x.LedgerImbalance
+	}
+	return ""
+}
+
 type Neighbour struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Server        string                 `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
-	Connected     bool                   `protobuf:"varint,2,opt,name=connected,proto3" json:"connected,omitempty"`
-	SinceUnixMs   int64                  `protobuf:"varint,3,opt,name=since_unix_ms,json=sinceUnixMs,proto3" json:"since_unix_ms,omitempty"`
-	LastError     string                 `protobuf:"bytes,4,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Server      string                 `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
+	Connected   bool                   `protobuf:"varint,2,opt,name=connected,proto3" json:"connected,omitempty"`
+	SinceUnixMs int64                  `protobuf:"varint,3,opt,name=since_unix_ms,json=sinceUnixMs,proto3" json:"since_unix_ms,omitempty"`
+	LastError   string                 `protobuf:"bytes,4,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
+	// Its table has differed from this node's since then, though news passes
+	// between the two; 0: it does not.
+	DivergedSinceUnixMs int64 `protobuf:"varint,5,opt,name=diverged_since_unix_ms,json=divergedSinceUnixMs,proto3" json:"diverged_since_unix_ms,omitempty"`
+	// Version of the gossip protocol it greeted with.
+	Protocol uint32 `protobuf:"varint,6,opt,name=protocol,proto3" json:"protocol,omitempty"`
+	// "grpc" or "smtp"; empty while there is no stream.
+	Carrier       string `protobuf:"bytes,30,opt,name=carrier,proto3" json:"carrier,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Neighbour) Reset() {
 	*x = Neighbour{}
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[24]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1771,7 +2228,7 @@ func (x *Neighbour) String() string {
 func (*Neighbour) ProtoMessage() {}
 
 func (x *Neighbour) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[24]
+	mi := &file_postroad_linkstate_v1_linkstate_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1784,7 +2241,7 @@ func (x *Neighbour) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbour.ProtoReflect.Descriptor instead.
 func (*Neighbour) Descriptor() ([]byte, []int) {
-	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{24}
+	return file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Neighbour) GetServer() string {
@@ -1811,6 +2268,27 @@ func (x *Neighbour) GetSinceUnixMs() int64 {
 func (x *Neighbour) GetLastError() string {
 	if x != nil {
 		return x.LastError
+	}
+	return ""
+}
+
+func (x *Neighbour) GetDivergedSinceUnixMs() int64 {
+	if x != nil {
+		return x.DivergedSinceUnixMs
+	}
+	return 0
+}
+
+func (x *Neighbour) GetProtocol() uint32 {
+	if x != nil {
+		return x.Protocol
+	}
+	return 0
+}
+
+func (x *Neighbour) GetCarrier() string {
+	if x != nil {
+		return x.Carrier
 	}
 	return ""
 }
@@ -1859,9 +2337,30 @@ const file_postroad_linkstate_v1_linkstate_proto_rawDesc = "" +
 	"\x06status\x18\x04 \x01(\x0e2\x1d.postroad.linkstate.v1.StatusR\x06status\x12\x12\n" +
 	"\x04hash\x18\x05 \x01(\x06R\x04hash\" \n" +
 	"\x04Want\x12\x18\n" +
-	"\aservers\x18\x01 \x03(\fR\aservers\"B\n" +
+	"\aservers\x18\x01 \x03(\fR\aservers\"z\n" +
 	"\aRecords\x127\n" +
-	"\arecords\x18\x01 \x03(\v2\x1d.postroad.linkstate.v1.RecordR\arecords\"q\n" +
+	"\arecords\x18\x01 \x03(\v2\x1d.postroad.linkstate.v1.RecordR\arecords\x126\n" +
+	"\apatches\x18\x02 \x03(\v2\x1c.postroad.linkstate.v1.PatchR\apatches\"\xf7\x02\n" +
+	"\x05Patch\x12\x16\n" +
+	"\x06server\x18\x01 \x01(\fR\x06server\x12\x12\n" +
+	"\x04base\x18\x02 \x01(\x06R\x04base\x12\x12\n" +
+	"\x04hash\x18\x03 \x01(\fR\x04hash\x12 \n" +
+	"\vincarnation\x18\x04 \x01(\x04R\vincarnation\x12\x1a\n" +
+	"\bsequence\x18\x05 \x01(\x04R\bsequence\x125\n" +
+	"\x06status\x18\x06 \x01(\x0e2\x1d.postroad.linkstate.v1.StatusR\x06status\x12\x18\n" +
+	"\aaccuser\x18\a \x01(\fR\aaccuser\x122\n" +
+	"\x05drain\x18\b \x01(\x0e2\x1c.postroad.linkstate.v1.DrainR\x05drain\x12\"\n" +
+	"\rsince_unix_ms\x18\t \x01(\x03R\vsinceUnixMs\x12G\n" +
+	"\n" +
+	"connectors\x18\n" +
+	" \x03(\v2'.postroad.linkstate.v1.PatchedConnectorR\n" +
+	"connectors\"\xb1\x01\n" +
+	"\x10PatchedConnector\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\rR\x05index\x12\x12\n" +
+	"\x04down\x18\x02 \x01(\bR\x04down\x12\"\n" +
+	"\rsince_unix_ms\x18\x03 \x01(\x03R\vsinceUnixMs\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x127\n" +
+	"\x18suppressed_until_unix_ms\x18\x05 \x01(\x03R\x15suppressedUntilUnixMs\"q\n" +
 	"\tKeepalive\x12-\n" +
 	"\x12directory_revision\x18\x01 \x01(\x03R\x11directoryRevision\x12\x1d\n" +
 	"\n" +
@@ -1870,7 +2369,26 @@ const file_postroad_linkstate_v1_linkstate_proto_rawDesc = "" +
 	"\x0fExchangeRequest\x122\n" +
 	"\x05frame\x18\x01 \x01(\v2\x1c.postroad.linkstate.v1.FrameR\x05frame\"F\n" +
 	"\x10ExchangeResponse\x122\n" +
-	"\x05frame\x18\x01 \x01(\v2\x1c.postroad.linkstate.v1.FrameR\x05frame\"$\n" +
+	"\x05frame\x18\x01 \x01(\v2\x1c.postroad.linkstate.v1.FrameR\x05frame\"D\n" +
+	"\fWatchRequest\x12\x16\n" +
+	"\x06server\x18< \x01(\tR\x06server\x12\x1c\n" +
+	"\tconnector\x18= \x01(\tR\tconnector\"\x94\x01\n" +
+	"\rWatchResponse\x12\x12\n" +
+	"\x04node\x18< \x01(\tR\x04node\x12\x16\n" +
+	"\x06digest\x18= \x01(\tR\x06digest\x12\x1a\n" +
+	"\bsnapshot\x18> \x01(\bR\bsnapshot\x12;\n" +
+	"\achanges\x18? \x03(\v2!.postroad.linkstate.v1.LinkChangeR\achanges\"\xca\x01\n" +
+	"\n" +
+	"LinkChange\x12 \n" +
+	"\ftime_unix_ms\x18< \x01(\x03R\n" +
+	"timeUnixMs\x12\x16\n" +
+	"\x06server\x18= \x01(\tR\x06server\x12\x14\n" +
+	"\x05group\x18> \x01(\tR\x05group\x12\x1c\n" +
+	"\tconnector\x18? \x01(\tR\tconnector\x12\x12\n" +
+	"\x04what\x18@ \x01(\tR\x04what\x12\x10\n" +
+	"\x03was\x18A \x01(\tR\x03was\x12\x10\n" +
+	"\x03now\x18B \x01(\tR\x03now\x12\x16\n" +
+	"\x06reason\x18C \x01(\tR\x06reason\"$\n" +
 	"\n" +
 	"GetRequest\x12\x16\n" +
 	"\x06server\x18\x01 \x01(\tR\x06server\"t\n" +
@@ -1927,20 +2445,24 @@ const file_postroad_linkstate_v1_linkstate_proto_rawDesc = "" +
 	"\x02up\x18\x02 \x01(\bR\x02up\x12\"\n" +
 	"\rsince_unix_ms\x18\x03 \x01(\x03R\vsinceUnixMs\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x127\n" +
-	"\x18suppressed_until_unix_ms\x18\x05 \x01(\x03R\x15suppressedUntilUnixMs\"\xa3\x01\n" +
+	"\x18suppressed_until_unix_ms\x18\x05 \x01(\x03R\x15suppressedUntilUnixMs\"\xce\x01\n" +
 	"\n" +
 	"NodeDigest\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
 	"\x06digest\x18\x02 \x01(\tR\x06digest\x12-\n" +
 	"\x12directory_revision\x18\x03 \x01(\x03R\x11directoryRevision\x12$\n" +
 	"\x0ecatalog_age_ms\x18\x04 \x01(\x03R\fcatalogAgeMs\x12\x14\n" +
-	"\x05error\x18\x05 \x01(\tR\x05error\"\x84\x01\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error\x12)\n" +
+	"\x10ledger_imbalance\x18\x1e \x01(\tR\x0fledgerImbalance\"\xef\x01\n" +
 	"\tNeighbour\x12\x16\n" +
 	"\x06server\x18\x01 \x01(\tR\x06server\x12\x1c\n" +
 	"\tconnected\x18\x02 \x01(\bR\tconnected\x12\"\n" +
 	"\rsince_unix_ms\x18\x03 \x01(\x03R\vsinceUnixMs\x12\x1d\n" +
 	"\n" +
-	"last_error\x18\x04 \x01(\tR\tlastError*W\n" +
+	"last_error\x18\x04 \x01(\tR\tlastError\x123\n" +
+	"\x16diverged_since_unix_ms\x18\x05 \x01(\x03R\x13divergedSinceUnixMs\x12\x1a\n" +
+	"\bprotocol\x18\x06 \x01(\rR\bprotocol\x12\x18\n" +
+	"\acarrier\x18\x1e \x01(\tR\acarrier*W\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fSTATUS_ALIVE\x10\x01\x12\x12\n" +
@@ -1957,12 +2479,13 @@ const file_postroad_linkstate_v1_linkstate_proto_rawDesc = "" +
 	"\x11CHECK_RESULT_PASS\x10\x01\x12\x15\n" +
 	"\x11CHECK_RESULT_FAIL\x10\x022p\n" +
 	"\rGossipService\x12_\n" +
-	"\bExchange\x12&.postroad.linkstate.v1.ExchangeRequest\x1a'.postroad.linkstate.v1.ExchangeResponse(\x010\x012\xdf\x02\n" +
+	"\bExchange\x12&.postroad.linkstate.v1.ExchangeRequest\x1a'.postroad.linkstate.v1.ExchangeResponse(\x010\x012\xb5\x03\n" +
 	"\x10LinkStateService\x12O\n" +
 	"\x04List\x12\".postroad.linkstate.v1.ListRequest\x1a#.postroad.linkstate.v1.ListResponse\x12L\n" +
 	"\x03Get\x12!.postroad.linkstate.v1.GetRequest\x1a\".postroad.linkstate.v1.GetResponse\x12O\n" +
 	"\x04Diff\x12\".postroad.linkstate.v1.DiffRequest\x1a#.postroad.linkstate.v1.DiffResponse\x12[\n" +
-	"\bValidate\x12&.postroad.linkstate.v1.ValidateRequest\x1a'.postroad.linkstate.v1.ValidateResponseBFZDgithub.com/postroad/postroad/proto/postroad/linkstate/v1;linkstatev1b\x06proto3"
+	"\bValidate\x12&.postroad.linkstate.v1.ValidateRequest\x1a'.postroad.linkstate.v1.ValidateResponse\x12T\n" +
+	"\x05Watch\x12#.postroad.linkstate.v1.WatchRequest\x1a$.postroad.linkstate.v1.WatchResponse0\x01BFZDgithub.com/postroad/postroad/proto/postroad/linkstate/v1;linkstatev1b\x06proto3"
 
 var (
 	file_postroad_linkstate_v1_linkstate_proto_rawDescOnce sync.Once
@@ -1977,7 +2500,7 @@ func file_postroad_linkstate_v1_linkstate_proto_rawDescGZIP() []byte {
 }
 
 var file_postroad_linkstate_v1_linkstate_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_postroad_linkstate_v1_linkstate_proto_msgTypes = make([]protoimpl.MessageInfo, 25)
+var file_postroad_linkstate_v1_linkstate_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
 var file_postroad_linkstate_v1_linkstate_proto_goTypes = []any{
 	(Status)(0),              // 0: postroad.linkstate.v1.Status
 	(Drain)(0),               // 1: postroad.linkstate.v1.Drain
@@ -1990,23 +2513,28 @@ var file_postroad_linkstate_v1_linkstate_proto_goTypes = []any{
 	(*DigestEntry)(nil),      // 8: postroad.linkstate.v1.DigestEntry
 	(*Want)(nil),             // 9: postroad.linkstate.v1.Want
 	(*Records)(nil),          // 10: postroad.linkstate.v1.Records
-	(*Keepalive)(nil),        // 11: postroad.linkstate.v1.Keepalive
-	(*ExchangeRequest)(nil),  // 12: postroad.linkstate.v1.ExchangeRequest
-	(*ExchangeResponse)(nil), // 13: postroad.linkstate.v1.ExchangeResponse
-	(*GetRequest)(nil),       // 14: postroad.linkstate.v1.GetRequest
-	(*GetResponse)(nil),      // 15: postroad.linkstate.v1.GetResponse
-	(*DiffRequest)(nil),      // 16: postroad.linkstate.v1.DiffRequest
-	(*DiffResponse)(nil),     // 17: postroad.linkstate.v1.DiffResponse
-	(*Difference)(nil),       // 18: postroad.linkstate.v1.Difference
-	(*ValidateRequest)(nil),  // 19: postroad.linkstate.v1.ValidateRequest
-	(*ValidateResponse)(nil), // 20: postroad.linkstate.v1.ValidateResponse
-	(*Check)(nil),            // 21: postroad.linkstate.v1.Check
-	(*ListRequest)(nil),      // 22: postroad.linkstate.v1.ListRequest
-	(*ListResponse)(nil),     // 23: postroad.linkstate.v1.ListResponse
-	(*TableEntry)(nil),       // 24: postroad.linkstate.v1.TableEntry
-	(*ConnectorEntry)(nil),   // 25: postroad.linkstate.v1.ConnectorEntry
-	(*NodeDigest)(nil),       // 26: postroad.linkstate.v1.NodeDigest
-	(*Neighbour)(nil),        // 27: postroad.linkstate.v1.Neighbour
+	(*Patch)(nil),            // 11: postroad.linkstate.v1.Patch
+	(*PatchedConnector)(nil), // 12: postroad.linkstate.v1.PatchedConnector
+	(*Keepalive)(nil),        // 13: postroad.linkstate.v1.Keepalive
+	(*ExchangeRequest)(nil),  // 14: postroad.linkstate.v1.ExchangeRequest
+	(*ExchangeResponse)(nil), // 15: postroad.linkstate.v1.ExchangeResponse
+	(*WatchRequest)(nil),     // 16: postroad.linkstate.v1.WatchRequest
+	(*WatchResponse)(nil),    // 17: postroad.linkstate.v1.WatchResponse
+	(*LinkChange)(nil),       // 18: postroad.linkstate.v1.LinkChange
+	(*GetRequest)(nil),       // 19: postroad.linkstate.v1.GetRequest
+	(*GetResponse)(nil),      // 20: postroad.linkstate.v1.GetResponse
+	(*DiffRequest)(nil),      // 21: postroad.linkstate.v1.DiffRequest
+	(*DiffResponse)(nil),     // 22: postroad.linkstate.v1.DiffResponse
+	(*Difference)(nil),       // 23: postroad.linkstate.v1.Difference
+	(*ValidateRequest)(nil),  // 24: postroad.linkstate.v1.ValidateRequest
+	(*ValidateResponse)(nil), // 25: postroad.linkstate.v1.ValidateResponse
+	(*Check)(nil),            // 26: postroad.linkstate.v1.Check
+	(*ListRequest)(nil),      // 27: postroad.linkstate.v1.ListRequest
+	(*ListResponse)(nil),     // 28: postroad.linkstate.v1.ListResponse
+	(*TableEntry)(nil),       // 29: postroad.linkstate.v1.TableEntry
+	(*ConnectorEntry)(nil),   // 30: postroad.linkstate.v1.ConnectorEntry
+	(*NodeDigest)(nil),       // 31: postroad.linkstate.v1.NodeDigest
+	(*Neighbour)(nil),        // 32: postroad.linkstate.v1.Neighbour
 }
 var file_postroad_linkstate_v1_linkstate_proto_depIdxs = []int32{
 	0,  // 0: postroad.linkstate.v1.Record.status:type_name -> postroad.linkstate.v1.Status
@@ -2015,37 +2543,44 @@ var file_postroad_linkstate_v1_linkstate_proto_depIdxs = []int32{
 	6,  // 3: postroad.linkstate.v1.Frame.hello:type_name -> postroad.linkstate.v1.Hello
 	7,  // 4: postroad.linkstate.v1.Frame.digest:type_name -> postroad.linkstate.v1.Digest
 	10, // 5: postroad.linkstate.v1.Frame.records:type_name -> postroad.linkstate.v1.Records
-	11, // 6: postroad.linkstate.v1.Frame.keepalive:type_name -> postroad.linkstate.v1.Keepalive
+	13, // 6: postroad.linkstate.v1.Frame.keepalive:type_name -> postroad.linkstate.v1.Keepalive
 	9,  // 7: postroad.linkstate.v1.Frame.want:type_name -> postroad.linkstate.v1.Want
 	8,  // 8: postroad.linkstate.v1.Digest.entries:type_name -> postroad.linkstate.v1.DigestEntry
 	0,  // 9: postroad.linkstate.v1.DigestEntry.status:type_name -> postroad.linkstate.v1.Status
 	3,  // 10: postroad.linkstate.v1.Records.records:type_name -> postroad.linkstate.v1.Record
-	5,  // 11: postroad.linkstate.v1.ExchangeRequest.frame:type_name -> postroad.linkstate.v1.Frame
-	5,  // 12: postroad.linkstate.v1.ExchangeResponse.frame:type_name -> postroad.linkstate.v1.Frame
-	24, // 13: postroad.linkstate.v1.GetResponse.entry:type_name -> postroad.linkstate.v1.TableEntry
-	18, // 14: postroad.linkstate.v1.DiffResponse.differences:type_name -> postroad.linkstate.v1.Difference
-	21, // 15: postroad.linkstate.v1.ValidateResponse.checks:type_name -> postroad.linkstate.v1.Check
-	2,  // 16: postroad.linkstate.v1.Check.result:type_name -> postroad.linkstate.v1.CheckResult
-	24, // 17: postroad.linkstate.v1.ListResponse.entries:type_name -> postroad.linkstate.v1.TableEntry
-	26, // 18: postroad.linkstate.v1.ListResponse.nodes:type_name -> postroad.linkstate.v1.NodeDigest
-	27, // 19: postroad.linkstate.v1.ListResponse.neighbours:type_name -> postroad.linkstate.v1.Neighbour
-	3,  // 20: postroad.linkstate.v1.TableEntry.record:type_name -> postroad.linkstate.v1.Record
-	25, // 21: postroad.linkstate.v1.TableEntry.connectors:type_name -> postroad.linkstate.v1.ConnectorEntry
-	12, // 22: postroad.linkstate.v1.GossipService.Exchange:input_type -> postroad.linkstate.v1.ExchangeRequest
-	22, // 23: postroad.linkstate.v1.LinkStateService.List:input_type -> postroad.linkstate.v1.ListRequest
-	14, // 24: postroad.linkstate.v1.LinkStateService.Get:input_type -> postroad.linkstate.v1.GetRequest
-	16, // 25: postroad.linkstate.v1.LinkStateService.Diff:input_type -> postroad.linkstate.v1.DiffRequest
-	19, // 26: postroad.linkstate.v1.LinkStateService.Validate:input_type -> postroad.linkstate.v1.ValidateRequest
-	13, // 27: postroad.linkstate.v1.GossipService.Exchange:output_type -> postroad.linkstate.v1.ExchangeResponse
-	23, // 28: postroad.linkstate.v1.LinkStateService.List:output_type -> postroad.linkstate.v1.ListResponse
-	15, // 29: postroad.linkstate.v1.LinkStateService.Get:output_type -> postroad.linkstate.v1.GetResponse
-	17, // 30: postroad.linkstate.v1.LinkStateService.Diff:output_type -> postroad.linkstate.v1.DiffResponse
-	20, // 31: postroad.linkstate.v1.LinkStateService.Validate:output_type -> postroad.linkstate.v1.ValidateResponse
-	27, // [27:32] is the sub-list for method output_type
-	22, // [22:27] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	11, // 11: postroad.linkstate.v1.Records.patches:type_name -> postroad.linkstate.v1.Patch
+	0,  // 12: postroad.linkstate.v1.Patch.status:type_name -> postroad.linkstate.v1.Status
+	1,  // 13: postroad.linkstate.v1.Patch.drain:type_name -> postroad.linkstate.v1.Drain
+	12, // 14: postroad.linkstate.v1.Patch.connectors:type_name -> postroad.linkstate.v1.PatchedConnector
+	5,  // 15: postroad.linkstate.v1.ExchangeRequest.frame:type_name -> postroad.linkstate.v1.Frame
+	5,  // 16: postroad.linkstate.v1.ExchangeResponse.frame:type_name -> postroad.linkstate.v1.Frame
+	18, // 17: postroad.linkstate.v1.WatchResponse.changes:type_name -> postroad.linkstate.v1.LinkChange
+	29, // 18: postroad.linkstate.v1.GetResponse.entry:type_name -> postroad.linkstate.v1.TableEntry
+	23, // 19: postroad.linkstate.v1.DiffResponse.differences:type_name -> postroad.linkstate.v1.Difference
+	26, // 20: postroad.linkstate.v1.ValidateResponse.checks:type_name -> postroad.linkstate.v1.Check
+	2,  // 21: postroad.linkstate.v1.Check.result:type_name -> postroad.linkstate.v1.CheckResult
+	29, // 22: postroad.linkstate.v1.ListResponse.entries:type_name -> postroad.linkstate.v1.TableEntry
+	31, // 23: postroad.linkstate.v1.ListResponse.nodes:type_name -> postroad.linkstate.v1.NodeDigest
+	32, // 24: postroad.linkstate.v1.ListResponse.neighbours:type_name -> postroad.linkstate.v1.Neighbour
+	3,  // 25: postroad.linkstate.v1.TableEntry.record:type_name -> postroad.linkstate.v1.Record
+	30, // 26: postroad.linkstate.v1.TableEntry.connectors:type_name -> postroad.linkstate.v1.ConnectorEntry
+	14, // 27: postroad.linkstate.v1.GossipService.Exchange:input_type -> postroad.linkstate.v1.ExchangeRequest
+	27, // 28: postroad.linkstate.v1.LinkStateService.List:input_type -> postroad.linkstate.v1.ListRequest
+	19, // 29: postroad.linkstate.v1.LinkStateService.Get:input_type -> postroad.linkstate.v1.GetRequest
+	21, // 30: postroad.linkstate.v1.LinkStateService.Diff:input_type -> postroad.linkstate.v1.DiffRequest
+	24, // 31: postroad.linkstate.v1.LinkStateService.Validate:input_type -> postroad.linkstate.v1.ValidateRequest
+	16, // 32: postroad.linkstate.v1.LinkStateService.Watch:input_type -> postroad.linkstate.v1.WatchRequest
+	15, // 33: postroad.linkstate.v1.GossipService.Exchange:output_type -> postroad.linkstate.v1.ExchangeResponse
+	28, // 34: postroad.linkstate.v1.LinkStateService.List:output_type -> postroad.linkstate.v1.ListResponse
+	20, // 35: postroad.linkstate.v1.LinkStateService.Get:output_type -> postroad.linkstate.v1.GetResponse
+	22, // 36: postroad.linkstate.v1.LinkStateService.Diff:output_type -> postroad.linkstate.v1.DiffResponse
+	25, // 37: postroad.linkstate.v1.LinkStateService.Validate:output_type -> postroad.linkstate.v1.ValidateResponse
+	17, // 38: postroad.linkstate.v1.LinkStateService.Watch:output_type -> postroad.linkstate.v1.WatchResponse
+	33, // [33:39] is the sub-list for method output_type
+	27, // [27:33] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_postroad_linkstate_v1_linkstate_proto_init() }
@@ -2066,7 +2601,7 @@ func file_postroad_linkstate_v1_linkstate_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postroad_linkstate_v1_linkstate_proto_rawDesc), len(file_postroad_linkstate_v1_linkstate_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   25,
+			NumMessages:   30,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

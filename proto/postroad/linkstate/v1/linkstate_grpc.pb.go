@@ -125,6 +125,7 @@ const (
 	LinkStateService_Get_FullMethodName      = "/postroad.linkstate.v1.LinkStateService/Get"
 	LinkStateService_Diff_FullMethodName     = "/postroad.linkstate.v1.LinkStateService/Diff"
 	LinkStateService_Validate_FullMethodName = "/postroad.linkstate.v1.LinkStateService/Validate"
+	LinkStateService_Watch_FullMethodName    = "/postroad.linkstate.v1.LinkStateService/Watch"
 )
 
 // LinkStateServiceClient is the client API for LinkStateService service.
@@ -140,6 +141,9 @@ type LinkStateServiceClient interface {
 	Diff(ctx context.Context, in *DiffRequest, opts ...grpc.CallOption) (*DiffResponse, error)
 	// Validate checks the organisation's map and that all nodes agree on it.
 	Validate(ctx context.Context, in *ValidateRequest, opts ...grpc.CallOption) (*ValidateResponse, error)
+	// Watch tells of changes as this node learns of them, until the caller ends it.
+	// A slow reader misses states in between, never the last one.
+	Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error)
 }
 
 type linkStateServiceClient struct {
@@ -190,6 +194,25 @@ func (c *linkStateServiceClient) Validate(ctx context.Context, in *ValidateReque
 	return out, nil
 }
 
+func (c *linkStateServiceClient) Watch(ctx context.Context, in *WatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &LinkStateService_ServiceDesc.Streams[0], LinkStateService_Watch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchRequest, WatchResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type LinkStateService_WatchClient = grpc.ServerStreamingClient[WatchResponse]
+
 // LinkStateServiceServer is the server API for LinkStateService service.
 // All implementations must embed UnimplementedLinkStateServiceServer
 // for forward compatibility.
@@ -203,6 +226,9 @@ type LinkStateServiceServer interface {
 	Diff(context.Context, *DiffRequest) (*DiffResponse, error)
 	// Validate checks the organisation's map and that all nodes agree on it.
 	Validate(context.Context, *ValidateRequest) (*ValidateResponse, error)
+	// Watch tells of changes as this node learns of them, until the caller ends it.
+	// A slow reader misses states in between, never the last one.
+	Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error
 	mustEmbedUnimplementedLinkStateServiceServer()
 }
 
@@ -224,6 +250,9 @@ func (UnimplementedLinkStateServiceServer) Diff(context.Context, *DiffRequest) (
 }
 func (UnimplementedLinkStateServiceServer) Validate(context.Context, *ValidateRequest) (*ValidateResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Validate not implemented")
+}
+func (UnimplementedLinkStateServiceServer) Watch(*WatchRequest, grpc.ServerStreamingServer[WatchResponse]) error {
+	return status.Error(codes.Unimplemented, "method Watch not implemented")
 }
 func (UnimplementedLinkStateServiceServer) mustEmbedUnimplementedLinkStateServiceServer() {}
 func (UnimplementedLinkStateServiceServer) testEmbeddedByValue()                          {}
@@ -318,6 +347,17 @@ func _LinkStateService_Validate_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _LinkStateService_Watch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(LinkStateServiceServer).Watch(m, &grpc.GenericServerStream[WatchRequest, WatchResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type LinkStateService_WatchServer = grpc.ServerStreamingServer[WatchResponse]
+
 // LinkStateService_ServiceDesc is the grpc.ServiceDesc for LinkStateService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -342,6 +382,12 @@ var LinkStateService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _LinkStateService_Validate_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Watch",
+			Handler:       _LinkStateService_Watch_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "postroad/linkstate/v1/linkstate.proto",
 }

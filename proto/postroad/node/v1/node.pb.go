@@ -39,8 +39,11 @@ type Passport struct {
 	// Directory revision of the sending node's catalog: a node whose own is older
 	// must not call a recipient unknown.
 	DirectoryRevision int64 `protobuf:"varint,8,opt,name=directory_revision,json=directoryRevision,proto3" json:"directory_revision,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// When the hold that the sender asked for ended (RFC 4865): the clock of
+	// expiration begins there. Unix milliseconds; 0: there was none.
+	HeldUntilUnixMs int64 `protobuf:"varint,9,opt,name=held_until_unix_ms,json=heldUntilUnixMs,proto3" json:"held_until_unix_ms,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Passport) Reset() {
@@ -129,6 +132,500 @@ func (x *Passport) GetDirectoryRevision() int64 {
 	return 0
 }
 
+func (x *Passport) GetHeldUntilUnixMs() int64 {
+	if x != nil {
+		return x.HeldUntilUnixMs
+	}
+	return 0
+}
+
+type LedgerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ask the other nodes too.
+	AllNodes      bool `protobuf:"varint,1,opt,name=all_nodes,json=allNodes,proto3" json:"all_nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LedgerRequest) Reset() {
+	*x = LedgerRequest{}
+	mi := &file_postroad_node_v1_node_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LedgerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LedgerRequest) ProtoMessage() {}
+
+func (x *LedgerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_node_v1_node_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LedgerRequest.ProtoReflect.Descriptor instead.
+func (*LedgerRequest) Descriptor() ([]byte, []int) {
+	return file_postroad_node_v1_node_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *LedgerRequest) GetAllNodes() bool {
+	if x != nil {
+		return x.AllNodes
+	}
+	return false
+}
+
+type LedgerResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By name.
+	Nodes []*NodeLedger `protobuf:"bytes,1,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	// Nodes that did not answer, and why.
+	Missing       map[string]string `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LedgerResponse) Reset() {
+	*x = LedgerResponse{}
+	mi := &file_postroad_node_v1_node_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LedgerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LedgerResponse) ProtoMessage() {}
+
+func (x *LedgerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_node_v1_node_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LedgerResponse.ProtoReflect.Descriptor instead.
+func (*LedgerResponse) Descriptor() ([]byte, []int) {
+	return file_postroad_node_v1_node_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *LedgerResponse) GetNodes() []*NodeLedger {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *LedgerResponse) GetMissing() map[string]string {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
+type NodeLedger struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Node        string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	SinceUnixMs int64                  `protobuf:"varint,2,opt,name=since_unix_ms,json=sinceUnixMs,proto3" json:"since_unix_ms,omitempty"`
+	// Those that come in first; also those that are zero.
+	Lines []*LedgerLine `protobuf:"bytes,3,rep,name=lines,proto3" json:"lines,omitempty"`
+	// What is in the spool by the lines: all that came in less all that ended.
+	Queued *LedgerLine `protobuf:"bytes,4,opt,name=queued,proto3" json:"queued,omitempty"`
+	// What the last check counted there; the mail of since then is not in it. A
+	// check that has not been yet has no time.
+	CheckedUnixMs int64       `protobuf:"varint,5,opt,name=checked_unix_ms,json=checkedUnixMs,proto3" json:"checked_unix_ms,omitempty"`
+	Held          *LedgerLine `protobuf:"bytes,6,opt,name=held,proto3" json:"held,omitempty"`
+	// Why the last check failed; empty: it did not.
+	Imbalance     string `protobuf:"bytes,7,opt,name=imbalance,proto3" json:"imbalance,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeLedger) Reset() {
+	*x = NodeLedger{}
+	mi := &file_postroad_node_v1_node_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeLedger) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeLedger) ProtoMessage() {}
+
+func (x *NodeLedger) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_node_v1_node_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeLedger.ProtoReflect.Descriptor instead.
+func (*NodeLedger) Descriptor() ([]byte, []int) {
+	return file_postroad_node_v1_node_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *NodeLedger) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *NodeLedger) GetSinceUnixMs() int64 {
+	if x != nil {
+		return x.SinceUnixMs
+	}
+	return 0
+}
+
+func (x *NodeLedger) GetLines() []*LedgerLine {
+	if x != nil {
+		return x.Lines
+	}
+	return nil
+}
+
+func (x *NodeLedger) GetQueued() *LedgerLine {
+	if x != nil {
+		return x.Queued
+	}
+	return nil
+}
+
+func (x *NodeLedger) GetCheckedUnixMs() int64 {
+	if x != nil {
+		return x.CheckedUnixMs
+	}
+	return 0
+}
+
+func (x *NodeLedger) GetHeld() *LedgerLine {
+	if x != nil {
+		return x.Held
+	}
+	return nil
+}
+
+func (x *NodeLedger) GetImbalance() string {
+	if x != nil {
+		return x.Imbalance
+	}
+	return ""
+}
+
+type LedgerLine struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "accepted", "generated", "delivered", "relayed", ...
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Mail comes in by this line; else it ends.
+	In            bool  `protobuf:"varint,2,opt,name=in,proto3" json:"in,omitempty"`
+	Messages      int64 `protobuf:"varint,3,opt,name=messages,proto3" json:"messages,omitempty"`
+	Recipients    int64 `protobuf:"varint,4,opt,name=recipients,proto3" json:"recipients,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LedgerLine) Reset() {
+	*x = LedgerLine{}
+	mi := &file_postroad_node_v1_node_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LedgerLine) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LedgerLine) ProtoMessage() {}
+
+func (x *LedgerLine) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_node_v1_node_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LedgerLine.ProtoReflect.Descriptor instead.
+func (*LedgerLine) Descriptor() ([]byte, []int) {
+	return file_postroad_node_v1_node_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *LedgerLine) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *LedgerLine) GetIn() bool {
+	if x != nil {
+		return x.In
+	}
+	return false
+}
+
+func (x *LedgerLine) GetMessages() int64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *LedgerLine) GetRecipients() int64 {
+	if x != nil {
+		return x.Recipients
+	}
+	return 0
+}
+
+type ObjectsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: all kinds that have a status.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// Ask the other nodes too.
+	AllNodes      bool `protobuf:"varint,40,opt,name=all_nodes,json=allNodes,proto3" json:"all_nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObjectsRequest) Reset() {
+	*x = ObjectsRequest{}
+	mi := &file_postroad_node_v1_node_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObjectsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObjectsRequest) ProtoMessage() {}
+
+func (x *ObjectsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_node_v1_node_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObjectsRequest.ProtoReflect.Descriptor instead.
+func (*ObjectsRequest) Descriptor() ([]byte, []int) {
+	return file_postroad_node_v1_node_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ObjectsRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ObjectsRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ObjectsRequest) GetAllNodes() bool {
+	if x != nil {
+		return x.AllNodes
+	}
+	return false
+}
+
+type ObjectsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By node, kind and name.
+	Objects []*ObjectStatus `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
+	// Nodes that did not answer, and why.
+	Missing       map[string]string `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObjectsResponse) Reset() {
+	*x = ObjectsResponse{}
+	mi := &file_postroad_node_v1_node_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObjectsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObjectsResponse) ProtoMessage() {}
+
+func (x *ObjectsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_node_v1_node_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObjectsResponse.ProtoReflect.Descriptor instead.
+func (*ObjectsResponse) Descriptor() ([]byte, []int) {
+	return file_postroad_node_v1_node_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ObjectsResponse) GetObjects() []*ObjectStatus {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+func (x *ObjectsResponse) GetMissing() map[string]string {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
+// ObjectStatus is what a node made of an object of the directory.
+type ObjectStatus struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Kind  string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name  string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// "running", "paused", "stopped"; "degraded" when a part does not work or an
+	// earlier state runs on; "failed" when nothing works.
+	State string `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	// Why; empty when all is as the object says.
+	Reason      string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	SinceUnixMs int64  `protobuf:"varint,6,opt,name=since_unix_ms,json=sinceUnixMs,proto3" json:"since_unix_ms,omitempty"`
+	// VirtualServer: "address:port" in use, and clients connected.
+	Addresses     []string `protobuf:"bytes,40,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	Connections   int32    `protobuf:"varint,41,opt,name=connections,proto3" json:"connections,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObjectStatus) Reset() {
+	*x = ObjectStatus{}
+	mi := &file_postroad_node_v1_node_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObjectStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObjectStatus) ProtoMessage() {}
+
+func (x *ObjectStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_node_v1_node_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObjectStatus.ProtoReflect.Descriptor instead.
+func (*ObjectStatus) Descriptor() ([]byte, []int) {
+	return file_postroad_node_v1_node_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *ObjectStatus) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *ObjectStatus) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *ObjectStatus) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ObjectStatus) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ObjectStatus) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ObjectStatus) GetSinceUnixMs() int64 {
+	if x != nil {
+		return x.SinceUnixMs
+	}
+	return 0
+}
+
+func (x *ObjectStatus) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *ObjectStatus) GetConnections() int32 {
+	if x != nil {
+		return x.Connections
+	}
+	return 0
+}
+
 type StatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -137,7 +634,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_postroad_node_v1_node_proto_msgTypes[1]
+	mi := &file_postroad_node_v1_node_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -149,7 +646,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_node_v1_node_proto_msgTypes[1]
+	mi := &file_postroad_node_v1_node_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -162,7 +659,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_node_v1_node_proto_rawDescGZIP(), []int{1}
+	return file_postroad_node_v1_node_proto_rawDescGZIP(), []int{8}
 }
 
 type StatusResponse struct {
@@ -181,16 +678,20 @@ type StatusResponse struct {
 	BackPressure string `protobuf:"bytes,11,opt,name=back_pressure,json=backPressure,proto3" json:"back_pressure,omitempty"`
 	Queued       int64  `protobuf:"varint,12,opt,name=queued,proto3" json:"queued,omitempty"`
 	// Boot events in order, each with the milliseconds since the start.
-	Boot          []*BootEvent `protobuf:"bytes,13,rep,name=boot,proto3" json:"boot,omitempty"`
-	Pid           int32        `protobuf:"varint,14,opt,name=pid,proto3" json:"pid,omitempty"`
-	SmtpAddress   string       `protobuf:"bytes,15,opt,name=smtp_address,json=smtpAddress,proto3" json:"smtp_address,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Boot        []*BootEvent `protobuf:"bytes,13,rep,name=boot,proto3" json:"boot,omitempty"`
+	Pid         int32        `protobuf:"varint,14,opt,name=pid,proto3" json:"pid,omitempty"`
+	SmtpAddress string       `protobuf:"bytes,15,opt,name=smtp_address,json=smtpAddress,proto3" json:"smtp_address,omitempty"`
+	// Each resource that may become short.
+	Pressure []*Pressure `protobuf:"bytes,40,rep,name=pressure,proto3" json:"pressure,omitempty"`
+	// Why the ledger does not balance; empty: it does, or was not checked yet.
+	LedgerImbalance string `protobuf:"bytes,30,opt,name=ledger_imbalance,json=ledgerImbalance,proto3" json:"ledger_imbalance,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_postroad_node_v1_node_proto_msgTypes[2]
+	mi := &file_postroad_node_v1_node_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -202,7 +703,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_node_v1_node_proto_msgTypes[2]
+	mi := &file_postroad_node_v1_node_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -215,7 +716,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_node_v1_node_proto_rawDescGZIP(), []int{2}
+	return file_postroad_node_v1_node_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *StatusResponse) GetName() string {
@@ -323,6 +824,100 @@ func (x *StatusResponse) GetSmtpAddress() string {
 	return ""
 }
 
+func (x *StatusResponse) GetPressure() []*Pressure {
+	if x != nil {
+		return x.Pressure
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetLedgerImbalance() string {
+	if x != nil {
+		return x.LedgerImbalance
+	}
+	return ""
+}
+
+// Pressure is one resource of a node.
+type Pressure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "disk" (free octets), "inodes" (percent free), "memory" (percent used), "messages".
+	Resource string `protobuf:"bytes,1,opt,name=resource,proto3" json:"resource,omitempty"`
+	// "normal", "medium", "high".
+	Level string `protobuf:"bytes,2,opt,name=level,proto3" json:"level,omitempty"`
+	// -1: it cannot be measured.
+	Value         float64 `protobuf:"fixed64,3,opt,name=value,proto3" json:"value,omitempty"`
+	Medium        float64 `protobuf:"fixed64,4,opt,name=medium,proto3" json:"medium,omitempty"`
+	High          float64 `protobuf:"fixed64,5,opt,name=high,proto3" json:"high,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Pressure) Reset() {
+	*x = Pressure{}
+	mi := &file_postroad_node_v1_node_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Pressure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Pressure) ProtoMessage() {}
+
+func (x *Pressure) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_node_v1_node_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Pressure.ProtoReflect.Descriptor instead.
+func (*Pressure) Descriptor() ([]byte, []int) {
+	return file_postroad_node_v1_node_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Pressure) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *Pressure) GetLevel() string {
+	if x != nil {
+		return x.Level
+	}
+	return ""
+}
+
+func (x *Pressure) GetValue() float64 {
+	if x != nil {
+		return x.Value
+	}
+	return 0
+}
+
+func (x *Pressure) GetMedium() float64 {
+	if x != nil {
+		return x.Medium
+	}
+	return 0
+}
+
+func (x *Pressure) GetHigh() float64 {
+	if x != nil {
+		return x.High
+	}
+	return 0
+}
+
 type BootEvent struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -333,7 +928,7 @@ type BootEvent struct {
 
 func (x *BootEvent) Reset() {
 	*x = BootEvent{}
-	mi := &file_postroad_node_v1_node_proto_msgTypes[3]
+	mi := &file_postroad_node_v1_node_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -345,7 +940,7 @@ func (x *BootEvent) String() string {
 func (*BootEvent) ProtoMessage() {}
 
 func (x *BootEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_node_v1_node_proto_msgTypes[3]
+	mi := &file_postroad_node_v1_node_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -358,7 +953,7 @@ func (x *BootEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootEvent.ProtoReflect.Descriptor instead.
 func (*BootEvent) Descriptor() ([]byte, []int) {
-	return file_postroad_node_v1_node_proto_rawDescGZIP(), []int{3}
+	return file_postroad_node_v1_node_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *BootEvent) GetName() string {
@@ -383,7 +978,7 @@ type NodesRequest struct {
 
 func (x *NodesRequest) Reset() {
 	*x = NodesRequest{}
-	mi := &file_postroad_node_v1_node_proto_msgTypes[4]
+	mi := &file_postroad_node_v1_node_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -395,7 +990,7 @@ func (x *NodesRequest) String() string {
 func (*NodesRequest) ProtoMessage() {}
 
 func (x *NodesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_node_v1_node_proto_msgTypes[4]
+	mi := &file_postroad_node_v1_node_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -408,7 +1003,7 @@ func (x *NodesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodesRequest.ProtoReflect.Descriptor instead.
 func (*NodesRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_node_v1_node_proto_rawDescGZIP(), []int{4}
+	return file_postroad_node_v1_node_proto_rawDescGZIP(), []int{12}
 }
 
 type NodesResponse struct {
@@ -421,7 +1016,7 @@ type NodesResponse struct {
 
 func (x *NodesResponse) Reset() {
 	*x = NodesResponse{}
-	mi := &file_postroad_node_v1_node_proto_msgTypes[5]
+	mi := &file_postroad_node_v1_node_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -433,7 +1028,7 @@ func (x *NodesResponse) String() string {
 func (*NodesResponse) ProtoMessage() {}
 
 func (x *NodesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_node_v1_node_proto_msgTypes[5]
+	mi := &file_postroad_node_v1_node_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -446,7 +1041,7 @@ func (x *NodesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodesResponse.ProtoReflect.Descriptor instead.
 func (*NodesResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_node_v1_node_proto_rawDescGZIP(), []int{5}
+	return file_postroad_node_v1_node_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *NodesResponse) GetNodes() []*StatusResponse {
@@ -467,7 +1062,7 @@ var File_postroad_node_v1_node_proto protoreflect.FileDescriptor
 
 const file_postroad_node_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x1bpostroad/node/v1/node.proto\x12\x10postroad.node.v1\"\xff\x01\n" +
+	"\x1bpostroad/node/v1/node.proto\x12\x10postroad.node.v1\"\xac\x02\n" +
 	"\bPassport\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\fR\x06origin\x12&\n" +
 	"\x0fcreated_unix_ms\x18\x02 \x01(\x03R\rcreatedUnixMs\x12\x18\n" +
@@ -476,8 +1071,53 @@ const file_postroad_node_v1_node_proto_rawDesc = "" +
 	"\bpriority\x18\x05 \x01(\x11R\bpriority\x12\x16\n" +
 	"\x06system\x18\x06 \x01(\bR\x06system\x12\x18\n" +
 	"\aaccount\x18\a \x01(\tR\aaccount\x12-\n" +
-	"\x12directory_revision\x18\b \x01(\x03R\x11directoryRevision\"\x0f\n" +
-	"\rStatusRequest\"\x8a\x04\n" +
+	"\x12directory_revision\x18\b \x01(\x03R\x11directoryRevision\x12+\n" +
+	"\x12held_until_unix_ms\x18\t \x01(\x03R\x0fheldUntilUnixMs\",\n" +
+	"\rLedgerRequest\x12\x1b\n" +
+	"\tall_nodes\x18\x01 \x01(\bR\ballNodes\"\xc9\x01\n" +
+	"\x0eLedgerResponse\x122\n" +
+	"\x05nodes\x18\x01 \x03(\v2\x1c.postroad.node.v1.NodeLedgerR\x05nodes\x12G\n" +
+	"\amissing\x18\x02 \x03(\v2-.postroad.node.v1.LedgerResponse.MissingEntryR\amissing\x1a:\n" +
+	"\fMissingEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa6\x02\n" +
+	"\n" +
+	"NodeLedger\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\"\n" +
+	"\rsince_unix_ms\x18\x02 \x01(\x03R\vsinceUnixMs\x122\n" +
+	"\x05lines\x18\x03 \x03(\v2\x1c.postroad.node.v1.LedgerLineR\x05lines\x124\n" +
+	"\x06queued\x18\x04 \x01(\v2\x1c.postroad.node.v1.LedgerLineR\x06queued\x12&\n" +
+	"\x0fchecked_unix_ms\x18\x05 \x01(\x03R\rcheckedUnixMs\x120\n" +
+	"\x04held\x18\x06 \x01(\v2\x1c.postroad.node.v1.LedgerLineR\x04held\x12\x1c\n" +
+	"\timbalance\x18\a \x01(\tR\timbalance\"l\n" +
+	"\n" +
+	"LedgerLine\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
+	"\x02in\x18\x02 \x01(\bR\x02in\x12\x1a\n" +
+	"\bmessages\x18\x03 \x01(\x03R\bmessages\x12\x1e\n" +
+	"\n" +
+	"recipients\x18\x04 \x01(\x03R\n" +
+	"recipients\"U\n" +
+	"\x0eObjectsRequest\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n" +
+	"\tall_nodes\x18( \x01(\bR\ballNodes\"\xd1\x01\n" +
+	"\x0fObjectsResponse\x128\n" +
+	"\aobjects\x18\x01 \x03(\v2\x1e.postroad.node.v1.ObjectStatusR\aobjects\x12H\n" +
+	"\amissing\x18\x02 \x03(\v2..postroad.node.v1.ObjectsResponse.MissingEntryR\amissing\x1a:\n" +
+	"\fMissingEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xdc\x01\n" +
+	"\fObjectStatus\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\x12\x16\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\"\n" +
+	"\rsince_unix_ms\x18\x06 \x01(\x03R\vsinceUnixMs\x12\x1c\n" +
+	"\taddresses\x18( \x03(\tR\taddresses\x12 \n" +
+	"\vconnections\x18) \x01(\x05R\vconnections\"\x0f\n" +
+	"\rStatusRequest\"\xed\x04\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04guid\x18\x02 \x01(\tR\x04guid\x12\x14\n" +
@@ -494,7 +1134,15 @@ const file_postroad_node_v1_node_proto_rawDesc = "" +
 	"\x06queued\x18\f \x01(\x03R\x06queued\x12/\n" +
 	"\x04boot\x18\r \x03(\v2\x1b.postroad.node.v1.BootEventR\x04boot\x12\x10\n" +
 	"\x03pid\x18\x0e \x01(\x05R\x03pid\x12!\n" +
-	"\fsmtp_address\x18\x0f \x01(\tR\vsmtpAddress\":\n" +
+	"\fsmtp_address\x18\x0f \x01(\tR\vsmtpAddress\x126\n" +
+	"\bpressure\x18( \x03(\v2\x1a.postroad.node.v1.PressureR\bpressure\x12)\n" +
+	"\x10ledger_imbalance\x18\x1e \x01(\tR\x0fledgerImbalance\"~\n" +
+	"\bPressure\x12\x1a\n" +
+	"\bresource\x18\x01 \x01(\tR\bresource\x12\x14\n" +
+	"\x05level\x18\x02 \x01(\tR\x05level\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\x01R\x05value\x12\x16\n" +
+	"\x06medium\x18\x04 \x01(\x01R\x06medium\x12\x12\n" +
+	"\x04high\x18\x05 \x01(\x01R\x04high\":\n" +
 	"\tBootEvent\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x19\n" +
 	"\bafter_ms\x18\x02 \x01(\x03R\aafterMs\"\x0e\n" +
@@ -504,10 +1152,12 @@ const file_postroad_node_v1_node_proto_rawDesc = "" +
 	"\amissing\x18\x02 \x03(\v2,.postroad.node.v1.NodesResponse.MissingEntryR\amissing\x1a:\n" +
 	"\fMissingEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xa4\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x012\xc1\x02\n" +
 	"\vNodeService\x12K\n" +
 	"\x06Status\x12\x1f.postroad.node.v1.StatusRequest\x1a .postroad.node.v1.StatusResponse\x12H\n" +
-	"\x05Nodes\x12\x1e.postroad.node.v1.NodesRequest\x1a\x1f.postroad.node.v1.NodesResponseB<Z:github.com/postroad/postroad/proto/postroad/node/v1;nodev1b\x06proto3"
+	"\x05Nodes\x12\x1e.postroad.node.v1.NodesRequest\x1a\x1f.postroad.node.v1.NodesResponse\x12N\n" +
+	"\aObjects\x12 .postroad.node.v1.ObjectsRequest\x1a!.postroad.node.v1.ObjectsResponse\x12K\n" +
+	"\x06Ledger\x12\x1f.postroad.node.v1.LedgerRequest\x1a .postroad.node.v1.LedgerResponseB<Z:github.com/postroad/postroad/proto/postroad/node/v1;nodev1b\x06proto3"
 
 var (
 	file_postroad_node_v1_node_proto_rawDescOnce sync.Once
@@ -521,29 +1171,51 @@ func file_postroad_node_v1_node_proto_rawDescGZIP() []byte {
 	return file_postroad_node_v1_node_proto_rawDescData
 }
 
-var file_postroad_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_postroad_node_v1_node_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_postroad_node_v1_node_proto_goTypes = []any{
-	(*Passport)(nil),       // 0: postroad.node.v1.Passport
-	(*StatusRequest)(nil),  // 1: postroad.node.v1.StatusRequest
-	(*StatusResponse)(nil), // 2: postroad.node.v1.StatusResponse
-	(*BootEvent)(nil),      // 3: postroad.node.v1.BootEvent
-	(*NodesRequest)(nil),   // 4: postroad.node.v1.NodesRequest
-	(*NodesResponse)(nil),  // 5: postroad.node.v1.NodesResponse
-	nil,                    // 6: postroad.node.v1.NodesResponse.MissingEntry
+	(*Passport)(nil),        // 0: postroad.node.v1.Passport
+	(*LedgerRequest)(nil),   // 1: postroad.node.v1.LedgerRequest
+	(*LedgerResponse)(nil),  // 2: postroad.node.v1.LedgerResponse
+	(*NodeLedger)(nil),      // 3: postroad.node.v1.NodeLedger
+	(*LedgerLine)(nil),      // 4: postroad.node.v1.LedgerLine
+	(*ObjectsRequest)(nil),  // 5: postroad.node.v1.ObjectsRequest
+	(*ObjectsResponse)(nil), // 6: postroad.node.v1.ObjectsResponse
+	(*ObjectStatus)(nil),    // 7: postroad.node.v1.ObjectStatus
+	(*StatusRequest)(nil),   // 8: postroad.node.v1.StatusRequest
+	(*StatusResponse)(nil),  // 9: postroad.node.v1.StatusResponse
+	(*Pressure)(nil),        // 10: postroad.node.v1.Pressure
+	(*BootEvent)(nil),       // 11: postroad.node.v1.BootEvent
+	(*NodesRequest)(nil),    // 12: postroad.node.v1.NodesRequest
+	(*NodesResponse)(nil),   // 13: postroad.node.v1.NodesResponse
+	nil,                     // 14: postroad.node.v1.LedgerResponse.MissingEntry
+	nil,                     // 15: postroad.node.v1.ObjectsResponse.MissingEntry
+	nil,                     // 16: postroad.node.v1.NodesResponse.MissingEntry
 }
 var file_postroad_node_v1_node_proto_depIdxs = []int32{
-	3, // 0: postroad.node.v1.StatusResponse.boot:type_name -> postroad.node.v1.BootEvent
-	2, // 1: postroad.node.v1.NodesResponse.nodes:type_name -> postroad.node.v1.StatusResponse
-	6, // 2: postroad.node.v1.NodesResponse.missing:type_name -> postroad.node.v1.NodesResponse.MissingEntry
-	1, // 3: postroad.node.v1.NodeService.Status:input_type -> postroad.node.v1.StatusRequest
-	4, // 4: postroad.node.v1.NodeService.Nodes:input_type -> postroad.node.v1.NodesRequest
-	2, // 5: postroad.node.v1.NodeService.Status:output_type -> postroad.node.v1.StatusResponse
-	5, // 6: postroad.node.v1.NodeService.Nodes:output_type -> postroad.node.v1.NodesResponse
-	5, // [5:7] is the sub-list for method output_type
-	3, // [3:5] is the sub-list for method input_type
-	3, // [3:3] is the sub-list for extension type_name
-	3, // [3:3] is the sub-list for extension extendee
-	0, // [0:3] is the sub-list for field type_name
+	3,  // 0: postroad.node.v1.LedgerResponse.nodes:type_name -> postroad.node.v1.NodeLedger
+	14, // 1: postroad.node.v1.LedgerResponse.missing:type_name -> postroad.node.v1.LedgerResponse.MissingEntry
+	4,  // 2: postroad.node.v1.NodeLedger.lines:type_name -> postroad.node.v1.LedgerLine
+	4,  // 3: postroad.node.v1.NodeLedger.queued:type_name -> postroad.node.v1.LedgerLine
+	4,  // 4: postroad.node.v1.NodeLedger.held:type_name -> postroad.node.v1.LedgerLine
+	7,  // 5: postroad.node.v1.ObjectsResponse.objects:type_name -> postroad.node.v1.ObjectStatus
+	15, // 6: postroad.node.v1.ObjectsResponse.missing:type_name -> postroad.node.v1.ObjectsResponse.MissingEntry
+	11, // 7: postroad.node.v1.StatusResponse.boot:type_name -> postroad.node.v1.BootEvent
+	10, // 8: postroad.node.v1.StatusResponse.pressure:type_name -> postroad.node.v1.Pressure
+	9,  // 9: postroad.node.v1.NodesResponse.nodes:type_name -> postroad.node.v1.StatusResponse
+	16, // 10: postroad.node.v1.NodesResponse.missing:type_name -> postroad.node.v1.NodesResponse.MissingEntry
+	8,  // 11: postroad.node.v1.NodeService.Status:input_type -> postroad.node.v1.StatusRequest
+	12, // 12: postroad.node.v1.NodeService.Nodes:input_type -> postroad.node.v1.NodesRequest
+	5,  // 13: postroad.node.v1.NodeService.Objects:input_type -> postroad.node.v1.ObjectsRequest
+	1,  // 14: postroad.node.v1.NodeService.Ledger:input_type -> postroad.node.v1.LedgerRequest
+	9,  // 15: postroad.node.v1.NodeService.Status:output_type -> postroad.node.v1.StatusResponse
+	13, // 16: postroad.node.v1.NodeService.Nodes:output_type -> postroad.node.v1.NodesResponse
+	6,  // 17: postroad.node.v1.NodeService.Objects:output_type -> postroad.node.v1.ObjectsResponse
+	2,  // 18: postroad.node.v1.NodeService.Ledger:output_type -> postroad.node.v1.LedgerResponse
+	15, // [15:19] is the sub-list for method output_type
+	11, // [11:15] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_postroad_node_v1_node_proto_init() }
@@ -557,7 +1229,7 @@ func file_postroad_node_v1_node_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postroad_node_v1_node_proto_rawDesc), len(file_postroad_node_v1_node_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   7,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,8 +21,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	NodeService_Status_FullMethodName = "/postroad.node.v1.NodeService/Status"
-	NodeService_Nodes_FullMethodName  = "/postroad.node.v1.NodeService/Nodes"
+	NodeService_Status_FullMethodName  = "/postroad.node.v1.NodeService/Status"
+	NodeService_Nodes_FullMethodName   = "/postroad.node.v1.NodeService/Nodes"
+	NodeService_Objects_FullMethodName = "/postroad.node.v1.NodeService/Objects"
+	NodeService_Ledger_FullMethodName  = "/postroad.node.v1.NodeService/Ledger"
 )
 
 // NodeServiceClient is the client API for NodeService service.
@@ -32,6 +34,12 @@ type NodeServiceClient interface {
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
 	// Nodes lists the organisation's nodes and asks each for its status.
 	Nodes(ctx context.Context, in *NodesRequest, opts ...grpc.CallOption) (*NodesResponse, error)
+	// Objects says what became of objects of the directory on the nodes that
+	// they concern: what runs, and what does not work and why.
+	Objects(ctx context.Context, in *ObjectsRequest, opts ...grpc.CallOption) (*ObjectsResponse, error)
+	// Ledger says of all mail that a node ever had where it came from and what
+	// became of it, and whether that is what its spool holds.
+	Ledger(ctx context.Context, in *LedgerRequest, opts ...grpc.CallOption) (*LedgerResponse, error)
 }
 
 type nodeServiceClient struct {
@@ -62,6 +70,26 @@ func (c *nodeServiceClient) Nodes(ctx context.Context, in *NodesRequest, opts ..
 	return out, nil
 }
 
+func (c *nodeServiceClient) Objects(ctx context.Context, in *ObjectsRequest, opts ...grpc.CallOption) (*ObjectsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ObjectsResponse)
+	err := c.cc.Invoke(ctx, NodeService_Objects_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *nodeServiceClient) Ledger(ctx context.Context, in *LedgerRequest, opts ...grpc.CallOption) (*LedgerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(LedgerResponse)
+	err := c.cc.Invoke(ctx, NodeService_Ledger_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // NodeServiceServer is the server API for NodeService service.
 // All implementations must embed UnimplementedNodeServiceServer
 // for forward compatibility.
@@ -69,6 +97,12 @@ type NodeServiceServer interface {
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
 	// Nodes lists the organisation's nodes and asks each for its status.
 	Nodes(context.Context, *NodesRequest) (*NodesResponse, error)
+	// Objects says what became of objects of the directory on the nodes that
+	// they concern: what runs, and what does not work and why.
+	Objects(context.Context, *ObjectsRequest) (*ObjectsResponse, error)
+	// Ledger says of all mail that a node ever had where it came from and what
+	// became of it, and whether that is what its spool holds.
+	Ledger(context.Context, *LedgerRequest) (*LedgerResponse, error)
 	mustEmbedUnimplementedNodeServiceServer()
 }
 
@@ -84,6 +118,12 @@ func (UnimplementedNodeServiceServer) Status(context.Context, *StatusRequest) (*
 }
 func (UnimplementedNodeServiceServer) Nodes(context.Context, *NodesRequest) (*NodesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Nodes not implemented")
+}
+func (UnimplementedNodeServiceServer) Objects(context.Context, *ObjectsRequest) (*ObjectsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Objects not implemented")
+}
+func (UnimplementedNodeServiceServer) Ledger(context.Context, *LedgerRequest) (*LedgerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Ledger not implemented")
 }
 func (UnimplementedNodeServiceServer) mustEmbedUnimplementedNodeServiceServer() {}
 func (UnimplementedNodeServiceServer) testEmbeddedByValue()                     {}
@@ -142,6 +182,42 @@ func _NodeService_Nodes_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _NodeService_Objects_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ObjectsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).Objects(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_Objects_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).Objects(ctx, req.(*ObjectsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _NodeService_Ledger_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(LedgerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(NodeServiceServer).Ledger(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: NodeService_Ledger_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(NodeServiceServer).Ledger(ctx, req.(*LedgerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // NodeService_ServiceDesc is the grpc.ServiceDesc for NodeService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -156,6 +232,14 @@ var NodeService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Nodes",
 			Handler:    _NodeService_Nodes_Handler,
+		},
+		{
+			MethodName: "Objects",
+			Handler:    _NodeService_Objects_Handler,
+		},
+		{
+			MethodName: "Ledger",
+			Handler:    _NodeService_Ledger_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -84,6 +84,61 @@ func (State) EnumDescriptor() ([]byte, []int) {
 	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{0}
 }
 
+type Action int32
+
+const (
+	Action_ACTION_UNSPECIFIED Action = 0
+	Action_ACTION_FREEZE      Action = 1
+	Action_ACTION_THAW        Action = 2
+	Action_ACTION_DELETE      Action = 3
+	Action_ACTION_REDIRECT    Action = 4
+)
+
+// Enum value maps for Action.
+var (
+	Action_name = map[int32]string{
+		0: "ACTION_UNSPECIFIED",
+		1: "ACTION_FREEZE",
+		2: "ACTION_THAW",
+		3: "ACTION_DELETE",
+		4: "ACTION_REDIRECT",
+	}
+	Action_value = map[string]int32{
+		"ACTION_UNSPECIFIED": 0,
+		"ACTION_FREEZE":      1,
+		"ACTION_THAW":        2,
+		"ACTION_DELETE":      3,
+		"ACTION_REDIRECT":    4,
+	}
+)
+
+func (x Action) Enum() *Action {
+	p := new(Action)
+	*p = x
+	return p
+}
+
+func (x Action) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Action) Descriptor() protoreflect.EnumDescriptor {
+	return file_postroad_queue_v1_queue_proto_enumTypes[1].Descriptor()
+}
+
+func (Action) Type() protoreflect.EnumType {
+	return &file_postroad_queue_v1_queue_proto_enumTypes[1]
+}
+
+func (x Action) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Action.Descriptor instead.
+func (Action) EnumDescriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{1}
+}
+
 type Queue struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -91,7 +146,8 @@ type Queue struct {
 	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
 	// "Pre-submission", "Messages awaiting directory lookup", "Messages waiting to
 	// be routed", "Final destination currently unreachable", "Local delivery",
-	// "Remote delivery".
+	// "Deferred delivery", "DSN pending submission", "Failed message retry",
+	// "Remote delivery". All but the last are always listed.
 	Kind string `protobuf:"bytes,3,opt,name=kind,proto3" json:"kind,omitempty"`
 	// Final destination: a domain, a server, "local".
 	Destination string `protobuf:"bytes,4,opt,name=destination,proto3" json:"destination,omitempty"`
@@ -107,8 +163,19 @@ type Queue struct {
 	NextAttemptUnixMs int64  `protobuf:"varint,13,opt,name=next_attempt_unix_ms,json=nextAttemptUnixMs,proto3" json:"next_attempt_unix_ms,omitempty"`
 	Class             string `protobuf:"bytes,14,opt,name=class,proto3" json:"class,omitempty"`
 	Connections       int32  `protobuf:"varint,15,opt,name=connections,proto3" json:"connections,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Octets of the messages' bodies.
+	Bytes int64 `protobuf:"varint,16,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// The host of the next hop that answered last: "mx.example.com [192.0.2.1]:25".
+	LastHost string `protobuf:"bytes,17,opt,name=last_host,json=lastHost,proto3" json:"last_host,omitempty"`
+	// State frozen: by whom, why and since when; empty where each message has its own.
+	FrozenBy     string `protobuf:"bytes,20,opt,name=frozen_by,json=frozenBy,proto3" json:"frozen_by,omitempty"`
+	FrozenReason string `protobuf:"bytes,21,opt,name=frozen_reason,json=frozenReason,proto3" json:"frozen_reason,omitempty"`
+	FrozenUnixMs int64  `protobuf:"varint,22,opt,name=frozen_unix_ms,json=frozenUnixMs,proto3" json:"frozen_unix_ms,omitempty"`
+	// Connections that the link may have at the moment: it grows while the next hop
+	// takes mail, and halves when it refuses or defers. 0: the queue has no link.
+	ConnectionWindow int32 `protobuf:"varint,30,opt,name=connection_window,json=connectionWindow,proto3" json:"connection_window,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Queue) Reset() {
@@ -246,6 +313,48 @@ func (x *Queue) GetConnections() int32 {
 	return 0
 }
 
+func (x *Queue) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Queue) GetLastHost() string {
+	if x != nil {
+		return x.LastHost
+	}
+	return ""
+}
+
+func (x *Queue) GetFrozenBy() string {
+	if x != nil {
+		return x.FrozenBy
+	}
+	return ""
+}
+
+func (x *Queue) GetFrozenReason() string {
+	if x != nil {
+		return x.FrozenReason
+	}
+	return ""
+}
+
+func (x *Queue) GetFrozenUnixMs() int64 {
+	if x != nil {
+		return x.FrozenUnixMs
+	}
+	return 0
+}
+
+func (x *Queue) GetConnectionWindow() int32 {
+	if x != nil {
+		return x.ConnectionWindow
+	}
+	return 0
+}
+
 type Message struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Node           string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -259,8 +368,25 @@ type Message struct {
 	Queue          string                 `protobuf:"bytes,9,opt,name=queue,proto3" json:"queue,omitempty"`
 	Attempts       int32                  `protobuf:"varint,10,opt,name=attempts,proto3" json:"attempts,omitempty"`
 	LastError      string                 `protobuf:"bytes,11,opt,name=last_error,json=lastError,proto3" json:"last_error,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// "retry" if the message waits by itself, else that of its queue; in the words of
+	// a filter.
+	State       string `protobuf:"bytes,12,opt,name=state,proto3" json:"state,omitempty"`
+	Priority    string `protobuf:"bytes,13,opt,name=priority,proto3" json:"priority,omitempty"`
+	NextHop     string `protobuf:"bytes,14,opt,name=next_hop,json=nextHop,proto3" json:"next_hop,omitempty"`
+	Connector   string `protobuf:"bytes,15,opt,name=connector,proto3" json:"connector,omitempty"`
+	Destination string `protobuf:"bytes,16,opt,name=destination,proto3" json:"destination,omitempty"`
+	// Of the queue.
+	Kind              string `protobuf:"bytes,17,opt,name=kind,proto3" json:"kind,omitempty"`
+	NextAttemptUnixMs int64  `protobuf:"varint,18,opt,name=next_attempt_unix_ms,json=nextAttemptUnixMs,proto3" json:"next_attempt_unix_ms,omitempty"`
+	// When the organisation accepted it.
+	CreatedUnixMs int64 `protobuf:"varint,19,opt,name=created_unix_ms,json=createdUnixMs,proto3" json:"created_unix_ms,omitempty"`
+	// Who holds it back: "hand", "rule/NAME"; empty: nobody.
+	Hold          string `protobuf:"bytes,20,opt,name=hold,proto3" json:"hold,omitempty"`
+	FrozenBy      string `protobuf:"bytes,21,opt,name=frozen_by,json=frozenBy,proto3" json:"frozen_by,omitempty"`
+	FrozenReason  string `protobuf:"bytes,22,opt,name=frozen_reason,json=frozenReason,proto3" json:"frozen_reason,omitempty"`
+	FrozenUnixMs  int64  `protobuf:"varint,23,opt,name=frozen_unix_ms,json=frozenUnixMs,proto3" json:"frozen_unix_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Message) Reset() {
@@ -370,17 +496,438 @@ func (x *Message) GetLastError() string {
 	return ""
 }
 
+func (x *Message) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *Message) GetPriority() string {
+	if x != nil {
+		return x.Priority
+	}
+	return ""
+}
+
+func (x *Message) GetNextHop() string {
+	if x != nil {
+		return x.NextHop
+	}
+	return ""
+}
+
+func (x *Message) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *Message) GetDestination() string {
+	if x != nil {
+		return x.Destination
+	}
+	return ""
+}
+
+func (x *Message) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Message) GetNextAttemptUnixMs() int64 {
+	if x != nil {
+		return x.NextAttemptUnixMs
+	}
+	return 0
+}
+
+func (x *Message) GetCreatedUnixMs() int64 {
+	if x != nil {
+		return x.CreatedUnixMs
+	}
+	return 0
+}
+
+func (x *Message) GetHold() string {
+	if x != nil {
+		return x.Hold
+	}
+	return ""
+}
+
+func (x *Message) GetFrozenBy() string {
+	if x != nil {
+		return x.FrozenBy
+	}
+	return ""
+}
+
+func (x *Message) GetFrozenReason() string {
+	if x != nil {
+		return x.FrozenReason
+	}
+	return ""
+}
+
+func (x *Message) GetFrozenUnixMs() int64 {
+	if x != nil {
+		return x.FrozenUnixMs
+	}
+	return 0
+}
+
+type DequeueRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Name of an SMTPConnector with the setting dequeue.
+	Connector string `protobuf:"bytes,1,opt,name=connector,proto3" json:"connector,omitempty"`
+	// Set by a node that passes the question on: answer, or refuse.
+	PassedOn      bool `protobuf:"varint,2,opt,name=passed_on,json=passedOn,proto3" json:"passed_on,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DequeueRequest) Reset() {
+	*x = DequeueRequest{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DequeueRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DequeueRequest) ProtoMessage() {}
+
+func (x *DequeueRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DequeueRequest.ProtoReflect.Descriptor instead.
+func (*DequeueRequest) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *DequeueRequest) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *DequeueRequest) GetPassedOn() bool {
+	if x != nil {
+		return x.PassedOn
+	}
+	return false
+}
+
+type DequeueResponse struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Connector string                 `protobuf:"bytes,1,opt,name=connector,proto3" json:"connector,omitempty"`
+	// The bridgehead that asked.
+	Node string `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	// "ETRN", "ATRN", "TURN".
+	Method string `protobuf:"bytes,3,opt,name=method,proto3" json:"method,omitempty"`
+	// The provider: "mx.example.com [192.0.2.1]:25".
+	Remote  string           `protobuf:"bytes,4,opt,name=remote,proto3" json:"remote,omitempty"`
+	Answers []*DequeueAnswer `protobuf:"bytes,5,rep,name=answers,proto3" json:"answers,omitempty"`
+	// ATRN, TURN: messages that came on the same connection.
+	Messages int32 `protobuf:"varint,6,opt,name=messages,proto3" json:"messages,omitempty"`
+	// Why it did not work; empty: it did.
+	Error         string `protobuf:"bytes,7,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DequeueResponse) Reset() {
+	*x = DequeueResponse{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DequeueResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DequeueResponse) ProtoMessage() {}
+
+func (x *DequeueResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DequeueResponse.ProtoReflect.Descriptor instead.
+func (*DequeueResponse) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *DequeueResponse) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *DequeueResponse) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *DequeueResponse) GetMethod() string {
+	if x != nil {
+		return x.Method
+	}
+	return ""
+}
+
+func (x *DequeueResponse) GetRemote() string {
+	if x != nil {
+		return x.Remote
+	}
+	return ""
+}
+
+func (x *DequeueResponse) GetAnswers() []*DequeueAnswer {
+	if x != nil {
+		return x.Answers
+	}
+	return nil
+}
+
+func (x *DequeueResponse) GetMessages() int32 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *DequeueResponse) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+type DequeueAnswer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What was asked for: a domain, "@domain", "#queue"; of ATRN all domains, with commas.
+	What          string `protobuf:"bytes,1,opt,name=what,proto3" json:"what,omitempty"`
+	Code          int32  `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
+	Text          string `protobuf:"bytes,3,opt,name=text,proto3" json:"text,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DequeueAnswer) Reset() {
+	*x = DequeueAnswer{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DequeueAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DequeueAnswer) ProtoMessage() {}
+
+func (x *DequeueAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DequeueAnswer.ProtoReflect.Descriptor instead.
+func (*DequeueAnswer) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *DequeueAnswer) GetWhat() string {
+	if x != nil {
+		return x.What
+	}
+	return ""
+}
+
+func (x *DequeueAnswer) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *DequeueAnswer) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+type QuarantineRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Queue IDs of messages.
+	Messages []string `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
+	// All that are set aside, instead of those named.
+	All bool `protobuf:"varint,2,opt,name=all,proto3" json:"all,omitempty"`
+	// Delete them, and tell nobody; otherwise they are put back and tried again.
+	Delete        bool `protobuf:"varint,3,opt,name=delete,proto3" json:"delete,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuarantineRequest) Reset() {
+	*x = QuarantineRequest{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuarantineRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuarantineRequest) ProtoMessage() {}
+
+func (x *QuarantineRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuarantineRequest.ProtoReflect.Descriptor instead.
+func (*QuarantineRequest) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *QuarantineRequest) GetMessages() []string {
+	if x != nil {
+		return x.Messages
+	}
+	return nil
+}
+
+func (x *QuarantineRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *QuarantineRequest) GetDelete() bool {
+	if x != nil {
+		return x.Delete
+	}
+	return false
+}
+
+type QuarantineResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Queue IDs of those that it was done with.
+	Messages []string `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
+	// Of the others: why not, by queue ID.
+	Failed        map[string]string `protobuf:"bytes,2,rep,name=failed,proto3" json:"failed,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *QuarantineResponse) Reset() {
+	*x = QuarantineResponse{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *QuarantineResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*QuarantineResponse) ProtoMessage() {}
+
+func (x *QuarantineResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use QuarantineResponse.ProtoReflect.Descriptor instead.
+func (*QuarantineResponse) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *QuarantineResponse) GetMessages() []string {
+	if x != nil {
+		return x.Messages
+	}
+	return nil
+}
+
+func (x *QuarantineResponse) GetFailed() map[string]string {
+	if x != nil {
+		return x.Failed
+	}
+	return nil
+}
+
 type ListRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Ask all nodes.
-	AllNodes      bool `protobuf:"varint,1,opt,name=all_nodes,json=allNodes,proto3" json:"all_nodes,omitempty"`
+	AllNodes bool `protobuf:"varint,1,opt,name=all_nodes,json=allNodes,proto3" json:"all_nodes,omitempty"`
+	// Only the queues that are meant; see package filter.
+	Filter string `protobuf:"bytes,2,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Where to go on, from a ListResponse to the same question.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// 0: all.
+	PageSize int32 `protobuf:"varint,4,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Ask this node; "": the one that is asked.
+	Node          string `protobuf:"bytes,5,opt,name=node,proto3" json:"node,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[2]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -392,7 +939,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[2]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -405,7 +952,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{2}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListRequest) GetAllNodes() bool {
@@ -415,17 +962,47 @@ func (x *ListRequest) GetAllNodes() bool {
 	return false
 }
 
+func (x *ListRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *ListRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
 type ListResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Queues        []*Queue               `protobuf:"bytes,1,rep,name=queues,proto3" json:"queues,omitempty"`
-	Missing       map[string]string      `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Queues  []*Queue               `protobuf:"bytes,1,rep,name=queues,proto3" json:"queues,omitempty"`
+	Missing map[string]string      `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// "": that was all.
+	NextPageToken string `protobuf:"bytes,3,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[3]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -437,7 +1014,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[3]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -450,7 +1027,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{3}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *ListResponse) GetQueues() []*Queue {
@@ -467,19 +1044,34 @@ func (x *ListResponse) GetMissing() map[string]string {
 	return nil
 }
 
+func (x *ListResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
 type MessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Queue ID; empty: all.
 	Queue string `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
-	// 0: 100.
-	Limit         int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Size of a page; 0: 100.
+	Limit int32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Only the messages that are meant; see package filter.
+	Filter string `protobuf:"bytes,3,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Where to go on, from a MessagesResponse to the same question.
+	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Ask all nodes.
+	AllNodes bool `protobuf:"varint,5,opt,name=all_nodes,json=allNodes,proto3" json:"all_nodes,omitempty"`
+	// Ask this node; "": the one that is asked.
+	Node          string `protobuf:"bytes,6,opt,name=node,proto3" json:"node,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MessagesRequest) Reset() {
 	*x = MessagesRequest{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[4]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -491,7 +1083,7 @@ func (x *MessagesRequest) String() string {
 func (*MessagesRequest) ProtoMessage() {}
 
 func (x *MessagesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[4]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -504,7 +1096,7 @@ func (x *MessagesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessagesRequest.ProtoReflect.Descriptor instead.
 func (*MessagesRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{4}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *MessagesRequest) GetQueue() string {
@@ -521,16 +1113,55 @@ func (x *MessagesRequest) GetLimit() int32 {
 	return 0
 }
 
+func (x *MessagesRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *MessagesRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *MessagesRequest) GetAllNodes() bool {
+	if x != nil {
+		return x.AllNodes
+	}
+	return false
+}
+
+func (x *MessagesRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+// A page in the order in which the nodes accepted the messages. It may have fewer
+// messages than asked for, even none, although there are more: where many must be
+// looked at a node stops in time and says so by a token.
 type MessagesResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Messages      []*Message             `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Messages []*Message             `protobuf:"bytes,1,rep,name=messages,proto3" json:"messages,omitempty"`
+	// "": that was all.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Nodes that did not answer, and why.
+	Missing map[string]string `protobuf:"bytes,3,rep,name=missing,proto3" json:"missing,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// How many messages were looked at for this page.
+	LookedAt int64 `protobuf:"varint,4,opt,name=looked_at,json=lookedAt,proto3" json:"looked_at,omitempty"`
+	// With a token: when the last was accepted that was looked at.
+	LookedUntilUnixMs int64 `protobuf:"varint,5,opt,name=looked_until_unix_ms,json=lookedUntilUnixMs,proto3" json:"looked_until_unix_ms,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *MessagesResponse) Reset() {
 	*x = MessagesResponse{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[5]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -542,7 +1173,7 @@ func (x *MessagesResponse) String() string {
 func (*MessagesResponse) ProtoMessage() {}
 
 func (x *MessagesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[5]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -555,12 +1186,236 @@ func (x *MessagesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessagesResponse.ProtoReflect.Descriptor instead.
 func (*MessagesResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{5}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *MessagesResponse) GetMessages() []*Message {
 	if x != nil {
 		return x.Messages
+	}
+	return nil
+}
+
+func (x *MessagesResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *MessagesResponse) GetMissing() map[string]string {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
+func (x *MessagesResponse) GetLookedAt() int64 {
+	if x != nil {
+		return x.LookedAt
+	}
+	return 0
+}
+
+func (x *MessagesResponse) GetLookedUntilUnixMs() int64 {
+	if x != nil {
+		return x.LookedUntilUnixMs
+	}
+	return 0
+}
+
+type ShapeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Ask all nodes.
+	AllNodes bool `protobuf:"varint,1,opt,name=all_nodes,json=allNodes,proto3" json:"all_nodes,omitempty"`
+	// Ask this node; "": the one that is asked.
+	Node string `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	// "destination" (default) or "sender-domain".
+	By            string `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShapeRequest) Reset() {
+	*x = ShapeRequest{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShapeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShapeRequest) ProtoMessage() {}
+
+func (x *ShapeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShapeRequest.ProtoReflect.Descriptor instead.
+func (*ShapeRequest) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ShapeRequest) GetAllNodes() bool {
+	if x != nil {
+		return x.AllNodes
+	}
+	return false
+}
+
+func (x *ShapeRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *ShapeRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+type ShapeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Upper ends of the ages, in minutes; the last column of a row is what is older.
+	Minutes []int32 `protobuf:"varint,1,rep,packed,name=minutes,proto3" json:"minutes,omitempty"`
+	// The greatest total first.
+	Rows  []*ShapeRow `protobuf:"bytes,2,rep,name=rows,proto3" json:"rows,omitempty"`
+	Total *ShapeRow   `protobuf:"bytes,3,opt,name=total,proto3" json:"total,omitempty"`
+	// Nodes that did not answer, and why.
+	Missing       map[string]string `protobuf:"bytes,4,rep,name=missing,proto3" json:"missing,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShapeResponse) Reset() {
+	*x = ShapeResponse{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShapeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShapeResponse) ProtoMessage() {}
+
+func (x *ShapeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShapeResponse.ProtoReflect.Descriptor instead.
+func (*ShapeResponse) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ShapeResponse) GetMinutes() []int32 {
+	if x != nil {
+		return x.Minutes
+	}
+	return nil
+}
+
+func (x *ShapeResponse) GetRows() []*ShapeRow {
+	if x != nil {
+		return x.Rows
+	}
+	return nil
+}
+
+func (x *ShapeResponse) GetTotal() *ShapeRow {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+func (x *ShapeResponse) GetMissing() map[string]string {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
+type ShapeRow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// A destination, or the domain of senders; of the null sender "<>".
+	Name  string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Total int64  `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	// By age: one more than there are minutes.
+	Counts        []int64 `protobuf:"varint,3,rep,packed,name=counts,proto3" json:"counts,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShapeRow) Reset() {
+	*x = ShapeRow{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShapeRow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShapeRow) ProtoMessage() {}
+
+func (x *ShapeRow) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShapeRow.ProtoReflect.Descriptor instead.
+func (*ShapeRow) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ShapeRow) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ShapeRow) GetTotal() int64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+func (x *ShapeRow) GetCounts() []int64 {
+	if x != nil {
+		return x.Counts
 	}
 	return nil
 }
@@ -575,7 +1430,7 @@ type RetryRequest struct {
 
 func (x *RetryRequest) Reset() {
 	*x = RetryRequest{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[6]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -587,7 +1442,7 @@ func (x *RetryRequest) String() string {
 func (*RetryRequest) ProtoMessage() {}
 
 func (x *RetryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[6]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -600,7 +1455,7 @@ func (x *RetryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRequest.ProtoReflect.Descriptor instead.
 func (*RetryRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{6}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *RetryRequest) GetQueue() string {
@@ -619,7 +1474,7 @@ type RetryResponse struct {
 
 func (x *RetryResponse) Reset() {
 	*x = RetryResponse{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[7]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -631,7 +1486,7 @@ func (x *RetryResponse) String() string {
 func (*RetryResponse) ProtoMessage() {}
 
 func (x *RetryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[7]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -644,7 +1499,7 @@ func (x *RetryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryResponse.ProtoReflect.Descriptor instead.
 func (*RetryResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{7}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *RetryResponse) GetLinks() int32 {
@@ -654,11 +1509,549 @@ func (x *RetryResponse) GetLinks() int32 {
 	return 0
 }
 
+type ActRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Action Action                 `protobuf:"varint,1,opt,name=action,proto3,enum=postroad.queue.v1.Action" json:"action,omitempty"`
+	// Messages one by one are meant, not whole queues. It makes a difference for
+	// freezing and thawing, and for what the filter speaks of.
+	OnMessages bool `protobuf:"varint,2,opt,name=on_messages,json=onMessages,proto3" json:"on_messages,omitempty"`
+	// Everything that is given must hold; one of the three is needed.
+	Queues   []string `protobuf:"bytes,3,rep,name=queues,proto3" json:"queues,omitempty"`
+	Messages []string `protobuf:"bytes,4,rep,name=messages,proto3" json:"messages,omitempty"`
+	Filter   string   `protobuf:"bytes,5,opt,name=filter,proto3" json:"filter,omitempty"`
+	// Delete: tell the sender.
+	Report bool `protobuf:"varint,6,opt,name=report,proto3" json:"report,omitempty"`
+	// Redirect: "connector:NAME", "host:port" or "auto".
+	To string `protobuf:"bytes,7,opt,name=to,proto3" json:"to,omitempty"`
+	// At most 200 octets; needed to freeze, delete and redirect.
+	Reason string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Who asks, as far as the client knows; a certificate counts more.
+	By     string `protobuf:"bytes,9,opt,name=by,proto3" json:"by,omitempty"`
+	DryRun bool   `protobuf:"varint,10,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// On that node; empty: the asked one.
+	Node          string `protobuf:"bytes,11,opt,name=node,proto3" json:"node,omitempty"`
+	AllNodes      bool   `protobuf:"varint,12,opt,name=all_nodes,json=allNodes,proto3" json:"all_nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActRequest) Reset() {
+	*x = ActRequest{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActRequest) ProtoMessage() {}
+
+func (x *ActRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActRequest.ProtoReflect.Descriptor instead.
+func (*ActRequest) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ActRequest) GetAction() Action {
+	if x != nil {
+		return x.Action
+	}
+	return Action_ACTION_UNSPECIFIED
+}
+
+func (x *ActRequest) GetOnMessages() bool {
+	if x != nil {
+		return x.OnMessages
+	}
+	return false
+}
+
+func (x *ActRequest) GetQueues() []string {
+	if x != nil {
+		return x.Queues
+	}
+	return nil
+}
+
+func (x *ActRequest) GetMessages() []string {
+	if x != nil {
+		return x.Messages
+	}
+	return nil
+}
+
+func (x *ActRequest) GetFilter() string {
+	if x != nil {
+		return x.Filter
+	}
+	return ""
+}
+
+func (x *ActRequest) GetReport() bool {
+	if x != nil {
+		return x.Report
+	}
+	return false
+}
+
+func (x *ActRequest) GetTo() string {
+	if x != nil {
+		return x.To
+	}
+	return ""
+}
+
+func (x *ActRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ActRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *ActRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *ActRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *ActRequest) GetAllNodes() bool {
+	if x != nil {
+		return x.AllNodes
+	}
+	return false
+}
+
+type ActResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Results       []*ActResult           `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	Missing       map[string]string      `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActResponse) Reset() {
+	*x = ActResponse{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActResponse) ProtoMessage() {}
+
+func (x *ActResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActResponse.ProtoReflect.Descriptor instead.
+func (*ActResponse) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ActResponse) GetResults() []*ActResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+func (x *ActResponse) GetMissing() map[string]string {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
+// ActResult is what was done on one node, or would be. A message counts once for
+// each queue that it is in.
+type ActResult struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Node       string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Queues     int64                  `protobuf:"varint,2,opt,name=queues,proto3" json:"queues,omitempty"`
+	Messages   int64                  `protobuf:"varint,3,opt,name=messages,proto3" json:"messages,omitempty"`
+	Recipients int64                  `protobuf:"varint,4,opt,name=recipients,proto3" json:"recipients,omitempty"`
+	Bytes      int64                  `protobuf:"varint,5,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Messages in flight: it is done when the attempt is finished, if they are still
+	// there then.
+	Later int64 `protobuf:"varint,6,opt,name=later,proto3" json:"later,omitempty"`
+	// Messages that stay as they are, by the reason.
+	Refused map[string]int64 `protobuf:"bytes,7,rep,name=refused,proto3" json:"refused,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	// Messages, of those asked for, that wait for no destination yet.
+	Unrouted []string `protobuf:"bytes,8,rep,name=unrouted,proto3" json:"unrouted,omitempty"`
+	// Queues or messages, of those asked for, that this node does not have.
+	Unknown []string `protobuf:"bytes,9,rep,name=unknown,proto3" json:"unknown,omitempty"`
+	// The first messages.
+	Sample []string `protobuf:"bytes,10,rep,name=sample,proto3" json:"sample,omitempty"`
+	// Why it was not done to the end.
+	Error         string `protobuf:"bytes,11,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActResult) Reset() {
+	*x = ActResult{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActResult) ProtoMessage() {}
+
+func (x *ActResult) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActResult.ProtoReflect.Descriptor instead.
+func (*ActResult) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ActResult) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *ActResult) GetQueues() int64 {
+	if x != nil {
+		return x.Queues
+	}
+	return 0
+}
+
+func (x *ActResult) GetMessages() int64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *ActResult) GetRecipients() int64 {
+	if x != nil {
+		return x.Recipients
+	}
+	return 0
+}
+
+func (x *ActResult) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *ActResult) GetLater() int64 {
+	if x != nil {
+		return x.Later
+	}
+	return 0
+}
+
+func (x *ActResult) GetRefused() map[string]int64 {
+	if x != nil {
+		return x.Refused
+	}
+	return nil
+}
+
+func (x *ActResult) GetUnrouted() []string {
+	if x != nil {
+		return x.Unrouted
+	}
+	return nil
+}
+
+func (x *ActResult) GetUnknown() []string {
+	if x != nil {
+		return x.Unknown
+	}
+	return nil
+}
+
+func (x *ActResult) GetSample() []string {
+	if x != nil {
+		return x.Sample
+	}
+	return nil
+}
+
+func (x *ActResult) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+type OutboundRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Disable       bool                   `protobuf:"varint,1,opt,name=disable,proto3" json:"disable,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	By            string                 `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	DryRun        bool                   `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	Node          string                 `protobuf:"bytes,5,opt,name=node,proto3" json:"node,omitempty"`
+	AllNodes      bool                   `protobuf:"varint,6,opt,name=all_nodes,json=allNodes,proto3" json:"all_nodes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutboundRequest) Reset() {
+	*x = OutboundRequest{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutboundRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutboundRequest) ProtoMessage() {}
+
+func (x *OutboundRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutboundRequest.ProtoReflect.Descriptor instead.
+func (*OutboundRequest) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *OutboundRequest) GetDisable() bool {
+	if x != nil {
+		return x.Disable
+	}
+	return false
+}
+
+func (x *OutboundRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *OutboundRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *OutboundRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+func (x *OutboundRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *OutboundRequest) GetAllNodes() bool {
+	if x != nil {
+		return x.AllNodes
+	}
+	return false
+}
+
+type OutboundResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Results       []*OutboundResult      `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
+	Missing       map[string]string      `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutboundResponse) Reset() {
+	*x = OutboundResponse{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutboundResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutboundResponse) ProtoMessage() {}
+
+func (x *OutboundResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutboundResponse.ProtoReflect.Descriptor instead.
+func (*OutboundResponse) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *OutboundResponse) GetResults() []*OutboundResult {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+func (x *OutboundResponse) GetMissing() map[string]string {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
+type OutboundResult struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Node        string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Disabled    bool                   `protobuf:"varint,2,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	WasDisabled bool                   `protobuf:"varint,3,opt,name=was_disabled,json=wasDisabled,proto3" json:"was_disabled,omitempty"`
+	// That wait, or would have to, for a way out of the server.
+	Queues        int64 `protobuf:"varint,4,opt,name=queues,proto3" json:"queues,omitempty"`
+	Messages      int64 `protobuf:"varint,5,opt,name=messages,proto3" json:"messages,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OutboundResult) Reset() {
+	*x = OutboundResult{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OutboundResult) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OutboundResult) ProtoMessage() {}
+
+func (x *OutboundResult) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OutboundResult.ProtoReflect.Descriptor instead.
+func (*OutboundResult) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *OutboundResult) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *OutboundResult) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
+func (x *OutboundResult) GetWasDisabled() bool {
+	if x != nil {
+		return x.WasDisabled
+	}
+	return false
+}
+
+func (x *OutboundResult) GetQueues() int64 {
+	if x != nil {
+		return x.Queues
+	}
+	return 0
+}
+
+func (x *OutboundResult) GetMessages() int64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
 var File_postroad_queue_v1_queue_proto protoreflect.FileDescriptor
 
 const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\n" +
-	"\x1dpostroad/queue/v1/queue.proto\x12\x11postroad.queue.v1\"\xe4\x03\n" +
+	"\x1dpostroad/queue/v1/queue.proto\x12\x11postroad.queue.v1\"\xac\x05\n" +
 	"\x05Queue\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
@@ -677,7 +2070,13 @@ const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\x14last_attempt_unix_ms\x18\f \x01(\x03R\x11lastAttemptUnixMs\x12/\n" +
 	"\x14next_attempt_unix_ms\x18\r \x01(\x03R\x11nextAttemptUnixMs\x12\x14\n" +
 	"\x05class\x18\x0e \x01(\tR\x05class\x12 \n" +
-	"\vconnections\x18\x0f \x01(\x05R\vconnections\"\xbb\x02\n" +
+	"\vconnections\x18\x0f \x01(\x05R\vconnections\x12\x14\n" +
+	"\x05bytes\x18\x10 \x01(\x03R\x05bytes\x12\x1b\n" +
+	"\tlast_host\x18\x11 \x01(\tR\blastHost\x12\x1b\n" +
+	"\tfrozen_by\x18\x14 \x01(\tR\bfrozenBy\x12#\n" +
+	"\rfrozen_reason\x18\x15 \x01(\tR\ffrozenReason\x12$\n" +
+	"\x0efrozen_unix_ms\x18\x16 \x01(\x03R\ffrozenUnixMs\x12+\n" +
+	"\x11connection_window\x18\x1e \x01(\x05R\x10connectionWindow\"\xb1\x05\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x19\n" +
 	"\bqueue_id\x18\x02 \x01(\tR\aqueueId\x12\x1b\n" +
@@ -694,24 +2093,154 @@ const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\battempts\x18\n" +
 	" \x01(\x05R\battempts\x12\x1d\n" +
 	"\n" +
-	"last_error\x18\v \x01(\tR\tlastError\"*\n" +
+	"last_error\x18\v \x01(\tR\tlastError\x12\x14\n" +
+	"\x05state\x18\f \x01(\tR\x05state\x12\x1a\n" +
+	"\bpriority\x18\r \x01(\tR\bpriority\x12\x19\n" +
+	"\bnext_hop\x18\x0e \x01(\tR\anextHop\x12\x1c\n" +
+	"\tconnector\x18\x0f \x01(\tR\tconnector\x12 \n" +
+	"\vdestination\x18\x10 \x01(\tR\vdestination\x12\x12\n" +
+	"\x04kind\x18\x11 \x01(\tR\x04kind\x12/\n" +
+	"\x14next_attempt_unix_ms\x18\x12 \x01(\x03R\x11nextAttemptUnixMs\x12&\n" +
+	"\x0fcreated_unix_ms\x18\x13 \x01(\x03R\rcreatedUnixMs\x12\x12\n" +
+	"\x04hold\x18\x14 \x01(\tR\x04hold\x12\x1b\n" +
+	"\tfrozen_by\x18\x15 \x01(\tR\bfrozenBy\x12#\n" +
+	"\rfrozen_reason\x18\x16 \x01(\tR\ffrozenReason\x12$\n" +
+	"\x0efrozen_unix_ms\x18\x17 \x01(\x03R\ffrozenUnixMs\"K\n" +
+	"\x0eDequeueRequest\x12\x1c\n" +
+	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x1b\n" +
+	"\tpassed_on\x18\x02 \x01(\bR\bpassedOn\"\xe1\x01\n" +
+	"\x0fDequeueResponse\x12\x1c\n" +
+	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\tR\x04node\x12\x16\n" +
+	"\x06method\x18\x03 \x01(\tR\x06method\x12\x16\n" +
+	"\x06remote\x18\x04 \x01(\tR\x06remote\x12:\n" +
+	"\aanswers\x18\x05 \x03(\v2 .postroad.queue.v1.DequeueAnswerR\aanswers\x12\x1a\n" +
+	"\bmessages\x18\x06 \x01(\x05R\bmessages\x12\x14\n" +
+	"\x05error\x18\a \x01(\tR\x05error\"K\n" +
+	"\rDequeueAnswer\x12\x12\n" +
+	"\x04what\x18\x01 \x01(\tR\x04what\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\x05R\x04code\x12\x12\n" +
+	"\x04text\x18\x03 \x01(\tR\x04text\"Y\n" +
+	"\x11QuarantineRequest\x12\x1a\n" +
+	"\bmessages\x18\x01 \x03(\tR\bmessages\x12\x10\n" +
+	"\x03all\x18\x02 \x01(\bR\x03all\x12\x16\n" +
+	"\x06delete\x18\x03 \x01(\bR\x06delete\"\xb6\x01\n" +
+	"\x12QuarantineResponse\x12\x1a\n" +
+	"\bmessages\x18\x01 \x03(\tR\bmessages\x12I\n" +
+	"\x06failed\x18\x02 \x03(\v21.postroad.queue.v1.QuarantineResponse.FailedEntryR\x06failed\x1a9\n" +
+	"\vFailedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x92\x01\n" +
 	"\vListRequest\x12\x1b\n" +
-	"\tall_nodes\x18\x01 \x01(\bR\ballNodes\"\xc4\x01\n" +
+	"\tall_nodes\x18\x01 \x01(\bR\ballNodes\x12\x16\n" +
+	"\x06filter\x18\x02 \x01(\tR\x06filter\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tR\tpageToken\x12\x1b\n" +
+	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\x12\x12\n" +
+	"\x04node\x18\x05 \x01(\tR\x04node\"\xec\x01\n" +
 	"\fListResponse\x120\n" +
 	"\x06queues\x18\x01 \x03(\v2\x18.postroad.queue.v1.QueueR\x06queues\x12F\n" +
-	"\amissing\x18\x02 \x03(\v2,.postroad.queue.v1.ListResponse.MissingEntryR\amissing\x1a:\n" +
+	"\amissing\x18\x02 \x03(\v2,.postroad.queue.v1.ListResponse.MissingEntryR\amissing\x12&\n" +
+	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\x1a:\n" +
 	"\fMissingEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"=\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa5\x01\n" +
 	"\x0fMessagesRequest\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x14\n" +
-	"\x05limit\x18\x02 \x01(\x05R\x05limit\"J\n" +
+	"\x05limit\x18\x02 \x01(\x05R\x05limit\x12\x16\n" +
+	"\x06filter\x18\x03 \x01(\tR\x06filter\x12\x1d\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tR\tpageToken\x12\x1b\n" +
+	"\tall_nodes\x18\x05 \x01(\bR\ballNodes\x12\x12\n" +
+	"\x04node\x18\x06 \x01(\tR\x04node\"\xc8\x02\n" +
 	"\x10MessagesResponse\x126\n" +
-	"\bmessages\x18\x01 \x03(\v2\x1a.postroad.queue.v1.MessageR\bmessages\"$\n" +
+	"\bmessages\x18\x01 \x03(\v2\x1a.postroad.queue.v1.MessageR\bmessages\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12J\n" +
+	"\amissing\x18\x03 \x03(\v20.postroad.queue.v1.MessagesResponse.MissingEntryR\amissing\x12\x1b\n" +
+	"\tlooked_at\x18\x04 \x01(\x03R\blookedAt\x12/\n" +
+	"\x14looked_until_unix_ms\x18\x05 \x01(\x03R\x11lookedUntilUnixMs\x1a:\n" +
+	"\fMissingEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"O\n" +
+	"\fShapeRequest\x12\x1b\n" +
+	"\tall_nodes\x18\x01 \x01(\bR\ballNodes\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\tR\x04node\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\"\x92\x02\n" +
+	"\rShapeResponse\x12\x18\n" +
+	"\aminutes\x18\x01 \x03(\x05R\aminutes\x12/\n" +
+	"\x04rows\x18\x02 \x03(\v2\x1b.postroad.queue.v1.ShapeRowR\x04rows\x121\n" +
+	"\x05total\x18\x03 \x01(\v2\x1b.postroad.queue.v1.ShapeRowR\x05total\x12G\n" +
+	"\amissing\x18\x04 \x03(\v2-.postroad.queue.v1.ShapeResponse.MissingEntryR\amissing\x1a:\n" +
+	"\fMissingEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"L\n" +
+	"\bShapeRow\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x03R\x05total\x12\x16\n" +
+	"\x06counts\x18\x03 \x03(\x03R\x06counts\"$\n" +
 	"\fRetryRequest\x12\x14\n" +
 	"\x05queue\x18\x01 \x01(\tR\x05queue\"%\n" +
 	"\rRetryResponse\x12\x14\n" +
-	"\x05links\x18\x01 \x01(\x05R\x05links*\x8b\x01\n" +
+	"\x05links\x18\x01 \x01(\x05R\x05links\"\xc6\x02\n" +
+	"\n" +
+	"ActRequest\x121\n" +
+	"\x06action\x18\x01 \x01(\x0e2\x19.postroad.queue.v1.ActionR\x06action\x12\x1f\n" +
+	"\von_messages\x18\x02 \x01(\bR\n" +
+	"onMessages\x12\x16\n" +
+	"\x06queues\x18\x03 \x03(\tR\x06queues\x12\x1a\n" +
+	"\bmessages\x18\x04 \x03(\tR\bmessages\x12\x16\n" +
+	"\x06filter\x18\x05 \x01(\tR\x06filter\x12\x16\n" +
+	"\x06report\x18\x06 \x01(\bR\x06report\x12\x0e\n" +
+	"\x02to\x18\a \x01(\tR\x02to\x12\x16\n" +
+	"\x06reason\x18\b \x01(\tR\x06reason\x12\x0e\n" +
+	"\x02by\x18\t \x01(\tR\x02by\x12\x17\n" +
+	"\adry_run\x18\n" +
+	" \x01(\bR\x06dryRun\x12\x12\n" +
+	"\x04node\x18\v \x01(\tR\x04node\x12\x1b\n" +
+	"\tall_nodes\x18\f \x01(\bR\ballNodes\"\xc8\x01\n" +
+	"\vActResponse\x126\n" +
+	"\aresults\x18\x01 \x03(\v2\x1c.postroad.queue.v1.ActResultR\aresults\x12E\n" +
+	"\amissing\x18\x02 \x03(\v2+.postroad.queue.v1.ActResponse.MissingEntryR\amissing\x1a:\n" +
+	"\fMissingEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x84\x03\n" +
+	"\tActResult\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
+	"\x06queues\x18\x02 \x01(\x03R\x06queues\x12\x1a\n" +
+	"\bmessages\x18\x03 \x01(\x03R\bmessages\x12\x1e\n" +
+	"\n" +
+	"recipients\x18\x04 \x01(\x03R\n" +
+	"recipients\x12\x14\n" +
+	"\x05bytes\x18\x05 \x01(\x03R\x05bytes\x12\x14\n" +
+	"\x05later\x18\x06 \x01(\x03R\x05later\x12C\n" +
+	"\arefused\x18\a \x03(\v2).postroad.queue.v1.ActResult.RefusedEntryR\arefused\x12\x1a\n" +
+	"\bunrouted\x18\b \x03(\tR\bunrouted\x12\x18\n" +
+	"\aunknown\x18\t \x03(\tR\aunknown\x12\x16\n" +
+	"\x06sample\x18\n" +
+	" \x03(\tR\x06sample\x12\x14\n" +
+	"\x05error\x18\v \x01(\tR\x05error\x1a:\n" +
+	"\fRefusedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\x9d\x01\n" +
+	"\x0fOutboundRequest\x12\x18\n" +
+	"\adisable\x18\x01 \x01(\bR\adisable\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x17\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\x12\x12\n" +
+	"\x04node\x18\x05 \x01(\tR\x04node\x12\x1b\n" +
+	"\tall_nodes\x18\x06 \x01(\bR\ballNodes\"\xd7\x01\n" +
+	"\x10OutboundResponse\x12;\n" +
+	"\aresults\x18\x01 \x03(\v2!.postroad.queue.v1.OutboundResultR\aresults\x12J\n" +
+	"\amissing\x18\x02 \x03(\v20.postroad.queue.v1.OutboundResponse.MissingEntryR\amissing\x1a:\n" +
+	"\fMissingEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x97\x01\n" +
+	"\x0eOutboundResult\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1a\n" +
+	"\bdisabled\x18\x02 \x01(\bR\bdisabled\x12!\n" +
+	"\fwas_disabled\x18\x03 \x01(\bR\vwasDisabled\x12\x16\n" +
+	"\x06queues\x18\x04 \x01(\x03R\x06queues\x12\x1a\n" +
+	"\bmessages\x18\x05 \x01(\x03R\bmessages*\x8b\x01\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fSTATE_ACTIVE\x10\x01\x12\x0f\n" +
@@ -719,11 +2248,23 @@ const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\vSTATE_RETRY\x10\x03\x12\x13\n" +
 	"\x0fSTATE_SCHEDULED\x10\x04\x12\x10\n" +
 	"\fSTATE_REMOTE\x10\x05\x12\x10\n" +
-	"\fSTATE_FROZEN\x10\x062\xf8\x01\n" +
+	"\fSTATE_FROZEN\x10\x06*l\n" +
+	"\x06Action\x12\x16\n" +
+	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rACTION_FREEZE\x10\x01\x12\x0f\n" +
+	"\vACTION_THAW\x10\x02\x12\x11\n" +
+	"\rACTION_DELETE\x10\x03\x12\x13\n" +
+	"\x0fACTION_REDIRECT\x10\x042\x8c\x05\n" +
 	"\fQueueService\x12G\n" +
 	"\x04List\x12\x1e.postroad.queue.v1.ListRequest\x1a\x1f.postroad.queue.v1.ListResponse\x12S\n" +
 	"\bMessages\x12\".postroad.queue.v1.MessagesRequest\x1a#.postroad.queue.v1.MessagesResponse\x12J\n" +
-	"\x05Retry\x12\x1f.postroad.queue.v1.RetryRequest\x1a .postroad.queue.v1.RetryResponseB>Z<github.com/postroad/postroad/proto/postroad/queue/v1;queuev1b\x06proto3"
+	"\x05Shape\x12\x1f.postroad.queue.v1.ShapeRequest\x1a .postroad.queue.v1.ShapeResponse\x12J\n" +
+	"\x05Retry\x12\x1f.postroad.queue.v1.RetryRequest\x1a .postroad.queue.v1.RetryResponse\x12Y\n" +
+	"\n" +
+	"Quarantine\x12$.postroad.queue.v1.QuarantineRequest\x1a%.postroad.queue.v1.QuarantineResponse\x12P\n" +
+	"\aDequeue\x12!.postroad.queue.v1.DequeueRequest\x1a\".postroad.queue.v1.DequeueResponse\x12D\n" +
+	"\x03Act\x12\x1d.postroad.queue.v1.ActRequest\x1a\x1e.postroad.queue.v1.ActResponse\x12S\n" +
+	"\bOutbound\x12\".postroad.queue.v1.OutboundRequest\x1a#.postroad.queue.v1.OutboundResponseB>Z<github.com/postroad/postroad/proto/postroad/queue/v1;queuev1b\x06proto3"
 
 var (
 	file_postroad_queue_v1_queue_proto_rawDescOnce sync.Once
@@ -737,36 +2278,79 @@ func file_postroad_queue_v1_queue_proto_rawDescGZIP() []byte {
 	return file_postroad_queue_v1_queue_proto_rawDescData
 }
 
-var file_postroad_queue_v1_queue_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_postroad_queue_v1_queue_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_postroad_queue_v1_queue_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_postroad_queue_v1_queue_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_postroad_queue_v1_queue_proto_goTypes = []any{
-	(State)(0),               // 0: postroad.queue.v1.State
-	(*Queue)(nil),            // 1: postroad.queue.v1.Queue
-	(*Message)(nil),          // 2: postroad.queue.v1.Message
-	(*ListRequest)(nil),      // 3: postroad.queue.v1.ListRequest
-	(*ListResponse)(nil),     // 4: postroad.queue.v1.ListResponse
-	(*MessagesRequest)(nil),  // 5: postroad.queue.v1.MessagesRequest
-	(*MessagesResponse)(nil), // 6: postroad.queue.v1.MessagesResponse
-	(*RetryRequest)(nil),     // 7: postroad.queue.v1.RetryRequest
-	(*RetryResponse)(nil),    // 8: postroad.queue.v1.RetryResponse
-	nil,                      // 9: postroad.queue.v1.ListResponse.MissingEntry
+	(State)(0),                 // 0: postroad.queue.v1.State
+	(Action)(0),                // 1: postroad.queue.v1.Action
+	(*Queue)(nil),              // 2: postroad.queue.v1.Queue
+	(*Message)(nil),            // 3: postroad.queue.v1.Message
+	(*DequeueRequest)(nil),     // 4: postroad.queue.v1.DequeueRequest
+	(*DequeueResponse)(nil),    // 5: postroad.queue.v1.DequeueResponse
+	(*DequeueAnswer)(nil),      // 6: postroad.queue.v1.DequeueAnswer
+	(*QuarantineRequest)(nil),  // 7: postroad.queue.v1.QuarantineRequest
+	(*QuarantineResponse)(nil), // 8: postroad.queue.v1.QuarantineResponse
+	(*ListRequest)(nil),        // 9: postroad.queue.v1.ListRequest
+	(*ListResponse)(nil),       // 10: postroad.queue.v1.ListResponse
+	(*MessagesRequest)(nil),    // 11: postroad.queue.v1.MessagesRequest
+	(*MessagesResponse)(nil),   // 12: postroad.queue.v1.MessagesResponse
+	(*ShapeRequest)(nil),       // 13: postroad.queue.v1.ShapeRequest
+	(*ShapeResponse)(nil),      // 14: postroad.queue.v1.ShapeResponse
+	(*ShapeRow)(nil),           // 15: postroad.queue.v1.ShapeRow
+	(*RetryRequest)(nil),       // 16: postroad.queue.v1.RetryRequest
+	(*RetryResponse)(nil),      // 17: postroad.queue.v1.RetryResponse
+	(*ActRequest)(nil),         // 18: postroad.queue.v1.ActRequest
+	(*ActResponse)(nil),        // 19: postroad.queue.v1.ActResponse
+	(*ActResult)(nil),          // 20: postroad.queue.v1.ActResult
+	(*OutboundRequest)(nil),    // 21: postroad.queue.v1.OutboundRequest
+	(*OutboundResponse)(nil),   // 22: postroad.queue.v1.OutboundResponse
+	(*OutboundResult)(nil),     // 23: postroad.queue.v1.OutboundResult
+	nil,                        // 24: postroad.queue.v1.QuarantineResponse.FailedEntry
+	nil,                        // 25: postroad.queue.v1.ListResponse.MissingEntry
+	nil,                        // 26: postroad.queue.v1.MessagesResponse.MissingEntry
+	nil,                        // 27: postroad.queue.v1.ShapeResponse.MissingEntry
+	nil,                        // 28: postroad.queue.v1.ActResponse.MissingEntry
+	nil,                        // 29: postroad.queue.v1.ActResult.RefusedEntry
+	nil,                        // 30: postroad.queue.v1.OutboundResponse.MissingEntry
 }
 var file_postroad_queue_v1_queue_proto_depIdxs = []int32{
-	0, // 0: postroad.queue.v1.Queue.state:type_name -> postroad.queue.v1.State
-	1, // 1: postroad.queue.v1.ListResponse.queues:type_name -> postroad.queue.v1.Queue
-	9, // 2: postroad.queue.v1.ListResponse.missing:type_name -> postroad.queue.v1.ListResponse.MissingEntry
-	2, // 3: postroad.queue.v1.MessagesResponse.messages:type_name -> postroad.queue.v1.Message
-	3, // 4: postroad.queue.v1.QueueService.List:input_type -> postroad.queue.v1.ListRequest
-	5, // 5: postroad.queue.v1.QueueService.Messages:input_type -> postroad.queue.v1.MessagesRequest
-	7, // 6: postroad.queue.v1.QueueService.Retry:input_type -> postroad.queue.v1.RetryRequest
-	4, // 7: postroad.queue.v1.QueueService.List:output_type -> postroad.queue.v1.ListResponse
-	6, // 8: postroad.queue.v1.QueueService.Messages:output_type -> postroad.queue.v1.MessagesResponse
-	8, // 9: postroad.queue.v1.QueueService.Retry:output_type -> postroad.queue.v1.RetryResponse
-	7, // [7:10] is the sub-list for method output_type
-	4, // [4:7] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	0,  // 0: postroad.queue.v1.Queue.state:type_name -> postroad.queue.v1.State
+	6,  // 1: postroad.queue.v1.DequeueResponse.answers:type_name -> postroad.queue.v1.DequeueAnswer
+	24, // 2: postroad.queue.v1.QuarantineResponse.failed:type_name -> postroad.queue.v1.QuarantineResponse.FailedEntry
+	2,  // 3: postroad.queue.v1.ListResponse.queues:type_name -> postroad.queue.v1.Queue
+	25, // 4: postroad.queue.v1.ListResponse.missing:type_name -> postroad.queue.v1.ListResponse.MissingEntry
+	3,  // 5: postroad.queue.v1.MessagesResponse.messages:type_name -> postroad.queue.v1.Message
+	26, // 6: postroad.queue.v1.MessagesResponse.missing:type_name -> postroad.queue.v1.MessagesResponse.MissingEntry
+	15, // 7: postroad.queue.v1.ShapeResponse.rows:type_name -> postroad.queue.v1.ShapeRow
+	15, // 8: postroad.queue.v1.ShapeResponse.total:type_name -> postroad.queue.v1.ShapeRow
+	27, // 9: postroad.queue.v1.ShapeResponse.missing:type_name -> postroad.queue.v1.ShapeResponse.MissingEntry
+	1,  // 10: postroad.queue.v1.ActRequest.action:type_name -> postroad.queue.v1.Action
+	20, // 11: postroad.queue.v1.ActResponse.results:type_name -> postroad.queue.v1.ActResult
+	28, // 12: postroad.queue.v1.ActResponse.missing:type_name -> postroad.queue.v1.ActResponse.MissingEntry
+	29, // 13: postroad.queue.v1.ActResult.refused:type_name -> postroad.queue.v1.ActResult.RefusedEntry
+	23, // 14: postroad.queue.v1.OutboundResponse.results:type_name -> postroad.queue.v1.OutboundResult
+	30, // 15: postroad.queue.v1.OutboundResponse.missing:type_name -> postroad.queue.v1.OutboundResponse.MissingEntry
+	9,  // 16: postroad.queue.v1.QueueService.List:input_type -> postroad.queue.v1.ListRequest
+	11, // 17: postroad.queue.v1.QueueService.Messages:input_type -> postroad.queue.v1.MessagesRequest
+	13, // 18: postroad.queue.v1.QueueService.Shape:input_type -> postroad.queue.v1.ShapeRequest
+	16, // 19: postroad.queue.v1.QueueService.Retry:input_type -> postroad.queue.v1.RetryRequest
+	7,  // 20: postroad.queue.v1.QueueService.Quarantine:input_type -> postroad.queue.v1.QuarantineRequest
+	4,  // 21: postroad.queue.v1.QueueService.Dequeue:input_type -> postroad.queue.v1.DequeueRequest
+	18, // 22: postroad.queue.v1.QueueService.Act:input_type -> postroad.queue.v1.ActRequest
+	21, // 23: postroad.queue.v1.QueueService.Outbound:input_type -> postroad.queue.v1.OutboundRequest
+	10, // 24: postroad.queue.v1.QueueService.List:output_type -> postroad.queue.v1.ListResponse
+	12, // 25: postroad.queue.v1.QueueService.Messages:output_type -> postroad.queue.v1.MessagesResponse
+	14, // 26: postroad.queue.v1.QueueService.Shape:output_type -> postroad.queue.v1.ShapeResponse
+	17, // 27: postroad.queue.v1.QueueService.Retry:output_type -> postroad.queue.v1.RetryResponse
+	8,  // 28: postroad.queue.v1.QueueService.Quarantine:output_type -> postroad.queue.v1.QuarantineResponse
+	5,  // 29: postroad.queue.v1.QueueService.Dequeue:output_type -> postroad.queue.v1.DequeueResponse
+	19, // 30: postroad.queue.v1.QueueService.Act:output_type -> postroad.queue.v1.ActResponse
+	22, // 31: postroad.queue.v1.QueueService.Outbound:output_type -> postroad.queue.v1.OutboundResponse
+	24, // [24:32] is the sub-list for method output_type
+	16, // [16:24] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_postroad_queue_v1_queue_proto_init() }
@@ -779,8 +2363,8 @@ func file_postroad_queue_v1_queue_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postroad_queue_v1_queue_proto_rawDesc), len(file_postroad_queue_v1_queue_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   9,
+			NumEnums:      2,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,9 +21,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	QueueService_List_FullMethodName     = "/postroad.queue.v1.QueueService/List"
-	QueueService_Messages_FullMethodName = "/postroad.queue.v1.QueueService/Messages"
-	QueueService_Retry_FullMethodName    = "/postroad.queue.v1.QueueService/Retry"
+	QueueService_List_FullMethodName       = "/postroad.queue.v1.QueueService/List"
+	QueueService_Messages_FullMethodName   = "/postroad.queue.v1.QueueService/Messages"
+	QueueService_Shape_FullMethodName      = "/postroad.queue.v1.QueueService/Shape"
+	QueueService_Retry_FullMethodName      = "/postroad.queue.v1.QueueService/Retry"
+	QueueService_Quarantine_FullMethodName = "/postroad.queue.v1.QueueService/Quarantine"
+	QueueService_Dequeue_FullMethodName    = "/postroad.queue.v1.QueueService/Dequeue"
+	QueueService_Act_FullMethodName        = "/postroad.queue.v1.QueueService/Act"
+	QueueService_Outbound_FullMethodName   = "/postroad.queue.v1.QueueService/Outbound"
 )
 
 // QueueServiceClient is the client API for QueueService service.
@@ -32,8 +37,20 @@ const (
 type QueueServiceClient interface {
 	List(ctx context.Context, in *ListRequest, opts ...grpc.CallOption) (*ListResponse, error)
 	Messages(ctx context.Context, in *MessagesRequest, opts ...grpc.CallOption) (*MessagesResponse, error)
+	// Shape counts the waiting messages by age.
+	Shape(ctx context.Context, in *ShapeRequest, opts ...grpc.CallOption) (*ShapeResponse, error)
 	// Retry makes all waiting links of the node try now.
 	Retry(ctx context.Context, in *RetryRequest, opts ...grpc.CallOption) (*RetryResponse, error)
+	// Quarantine releases or deletes messages of this node that were set aside
+	// because they cannot be read; Messages of the queue "quarantine" lists them.
+	Quarantine(ctx context.Context, in *QuarantineRequest, opts ...grpc.CallOption) (*QuarantineResponse, error)
+	// Dequeue asks the provider of a connector for the mail that it holds, now. The
+	// asked node passes this on to the bridgehead whose turn it is.
+	Dequeue(ctx context.Context, in *DequeueRequest, opts ...grpc.CallOption) (*DequeueResponse, error)
+	// Act freezes, thaws, deletes or redirects queues or messages.
+	Act(ctx context.Context, in *ActRequest, opts ...grpc.CallOption) (*ActResponse, error)
+	// Outbound stops everything that leaves a server, or lets it go again.
+	Outbound(ctx context.Context, in *OutboundRequest, opts ...grpc.CallOption) (*OutboundResponse, error)
 }
 
 type queueServiceClient struct {
@@ -64,10 +81,60 @@ func (c *queueServiceClient) Messages(ctx context.Context, in *MessagesRequest, 
 	return out, nil
 }
 
+func (c *queueServiceClient) Shape(ctx context.Context, in *ShapeRequest, opts ...grpc.CallOption) (*ShapeResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ShapeResponse)
+	err := c.cc.Invoke(ctx, QueueService_Shape_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *queueServiceClient) Retry(ctx context.Context, in *RetryRequest, opts ...grpc.CallOption) (*RetryResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(RetryResponse)
 	err := c.cc.Invoke(ctx, QueueService_Retry_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queueServiceClient) Quarantine(ctx context.Context, in *QuarantineRequest, opts ...grpc.CallOption) (*QuarantineResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(QuarantineResponse)
+	err := c.cc.Invoke(ctx, QueueService_Quarantine_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queueServiceClient) Dequeue(ctx context.Context, in *DequeueRequest, opts ...grpc.CallOption) (*DequeueResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DequeueResponse)
+	err := c.cc.Invoke(ctx, QueueService_Dequeue_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queueServiceClient) Act(ctx context.Context, in *ActRequest, opts ...grpc.CallOption) (*ActResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ActResponse)
+	err := c.cc.Invoke(ctx, QueueService_Act_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *queueServiceClient) Outbound(ctx context.Context, in *OutboundRequest, opts ...grpc.CallOption) (*OutboundResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(OutboundResponse)
+	err := c.cc.Invoke(ctx, QueueService_Outbound_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -80,8 +147,20 @@ func (c *queueServiceClient) Retry(ctx context.Context, in *RetryRequest, opts .
 type QueueServiceServer interface {
 	List(context.Context, *ListRequest) (*ListResponse, error)
 	Messages(context.Context, *MessagesRequest) (*MessagesResponse, error)
+	// Shape counts the waiting messages by age.
+	Shape(context.Context, *ShapeRequest) (*ShapeResponse, error)
 	// Retry makes all waiting links of the node try now.
 	Retry(context.Context, *RetryRequest) (*RetryResponse, error)
+	// Quarantine releases or deletes messages of this node that were set aside
+	// because they cannot be read; Messages of the queue "quarantine" lists them.
+	Quarantine(context.Context, *QuarantineRequest) (*QuarantineResponse, error)
+	// Dequeue asks the provider of a connector for the mail that it holds, now. The
+	// asked node passes this on to the bridgehead whose turn it is.
+	Dequeue(context.Context, *DequeueRequest) (*DequeueResponse, error)
+	// Act freezes, thaws, deletes or redirects queues or messages.
+	Act(context.Context, *ActRequest) (*ActResponse, error)
+	// Outbound stops everything that leaves a server, or lets it go again.
+	Outbound(context.Context, *OutboundRequest) (*OutboundResponse, error)
 	mustEmbedUnimplementedQueueServiceServer()
 }
 
@@ -98,8 +177,23 @@ func (UnimplementedQueueServiceServer) List(context.Context, *ListRequest) (*Lis
 func (UnimplementedQueueServiceServer) Messages(context.Context, *MessagesRequest) (*MessagesResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Messages not implemented")
 }
+func (UnimplementedQueueServiceServer) Shape(context.Context, *ShapeRequest) (*ShapeResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Shape not implemented")
+}
 func (UnimplementedQueueServiceServer) Retry(context.Context, *RetryRequest) (*RetryResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Retry not implemented")
+}
+func (UnimplementedQueueServiceServer) Quarantine(context.Context, *QuarantineRequest) (*QuarantineResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Quarantine not implemented")
+}
+func (UnimplementedQueueServiceServer) Dequeue(context.Context, *DequeueRequest) (*DequeueResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Dequeue not implemented")
+}
+func (UnimplementedQueueServiceServer) Act(context.Context, *ActRequest) (*ActResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Act not implemented")
+}
+func (UnimplementedQueueServiceServer) Outbound(context.Context, *OutboundRequest) (*OutboundResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Outbound not implemented")
 }
 func (UnimplementedQueueServiceServer) mustEmbedUnimplementedQueueServiceServer() {}
 func (UnimplementedQueueServiceServer) testEmbeddedByValue()                      {}
@@ -158,6 +252,24 @@ func _QueueService_Messages_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _QueueService_Shape_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ShapeRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueueServiceServer).Shape(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: QueueService_Shape_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueueServiceServer).Shape(ctx, req.(*ShapeRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _QueueService_Retry_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(RetryRequest)
 	if err := dec(in); err != nil {
@@ -172,6 +284,78 @@ func _QueueService_Retry_Handler(srv interface{}, ctx context.Context, dec func(
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(QueueServiceServer).Retry(ctx, req.(*RetryRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _QueueService_Quarantine_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(QuarantineRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueueServiceServer).Quarantine(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: QueueService_Quarantine_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueueServiceServer).Quarantine(ctx, req.(*QuarantineRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _QueueService_Dequeue_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DequeueRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueueServiceServer).Dequeue(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: QueueService_Dequeue_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueueServiceServer).Dequeue(ctx, req.(*DequeueRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _QueueService_Act_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ActRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueueServiceServer).Act(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: QueueService_Act_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueueServiceServer).Act(ctx, req.(*ActRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _QueueService_Outbound_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OutboundRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueueServiceServer).Outbound(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: QueueService_Outbound_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueueServiceServer).Outbound(ctx, req.(*OutboundRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -192,8 +376,28 @@ var QueueService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _QueueService_Messages_Handler,
 		},
 		{
+			MethodName: "Shape",
+			Handler:    _QueueService_Shape_Handler,
+		},
+		{
 			MethodName: "Retry",
 			Handler:    _QueueService_Retry_Handler,
+		},
+		{
+			MethodName: "Quarantine",
+			Handler:    _QueueService_Quarantine_Handler,
+		},
+		{
+			MethodName: "Dequeue",
+			Handler:    _QueueService_Dequeue_Handler,
+		},
+		{
+			MethodName: "Act",
+			Handler:    _QueueService_Act_Handler,
+		},
+		{
+			MethodName: "Outbound",
+			Handler:    _QueueService_Outbound_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

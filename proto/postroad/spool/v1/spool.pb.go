@@ -49,8 +49,18 @@ type Envelope struct {
 	Hops           uint32                 `protobuf:"varint,20,opt,name=hops,proto3" json:"hops,omitempty"`
 	Visited        [][]byte               `protobuf:"bytes,21,rep,name=visited,proto3" json:"visited,omitempty"`
 	Connector      []byte                 `protobuf:"bytes,22,opt,name=connector,proto3" json:"connector,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// REQUIRETLS (RFC 8689).
+	RequireTls bool `protobuf:"varint,23,opt,name=require_tls,json=requireTls,proto3" json:"require_tls,omitempty"`
+	// MT-PRIORITY (RFC 6710), -9 to 9.
+	MtPriority int32 `protobuf:"zigzag32,24,opt,name=mt_priority,json=mtPriority,proto3" json:"mt_priority,omitempty"`
+	// BY (RFC 2852): the time by which it is to be delivered, and what then.
+	DeliverByUnixMs int64 `protobuf:"varint,25,opt,name=deliver_by_unix_ms,json=deliverByUnixMs,proto3" json:"deliver_by_unix_ms,omitempty"`
+	DeliverByReturn bool  `protobuf:"varint,26,opt,name=deliver_by_return,json=deliverByReturn,proto3" json:"deliver_by_return,omitempty"`
+	DeliverByTrace  bool  `protobuf:"varint,27,opt,name=deliver_by_trace,json=deliverByTrace,proto3" json:"deliver_by_trace,omitempty"`
+	// HOLDFOR or HOLDUNTIL (RFC 4865): not to be delivered before.
+	HoldUntilUnixMs int64 `protobuf:"varint,28,opt,name=hold_until_unix_ms,json=holdUntilUnixMs,proto3" json:"hold_until_unix_ms,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Envelope) Reset() {
@@ -235,6 +245,48 @@ func (x *Envelope) GetConnector() []byte {
 		return x.Connector
 	}
 	return nil
+}
+
+func (x *Envelope) GetRequireTls() bool {
+	if x != nil {
+		return x.RequireTls
+	}
+	return false
+}
+
+func (x *Envelope) GetMtPriority() int32 {
+	if x != nil {
+		return x.MtPriority
+	}
+	return 0
+}
+
+func (x *Envelope) GetDeliverByUnixMs() int64 {
+	if x != nil {
+		return x.DeliverByUnixMs
+	}
+	return 0
+}
+
+func (x *Envelope) GetDeliverByReturn() bool {
+	if x != nil {
+		return x.DeliverByReturn
+	}
+	return false
+}
+
+func (x *Envelope) GetDeliverByTrace() bool {
+	if x != nil {
+		return x.DeliverByTrace
+	}
+	return false
+}
+
+func (x *Envelope) GetHoldUntilUnixMs() int64 {
+	if x != nil {
+		return x.HoldUntilUnixMs
+	}
+	return 0
 }
 
 type Recipient struct {
@@ -611,11 +663,113 @@ func (x *Attempt) GetDelayReported() bool {
 	return false
 }
 
+// Damage is what is kept of a message that was set aside because it cannot be read.
+type Damage struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	AtUnixUs   int64                  `protobuf:"varint,1,opt,name=at_unix_us,json=atUnixUs,proto3" json:"at_unix_us,omitempty"`
+	Reason     string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Origin     []byte                 `protobuf:"bytes,3,opt,name=origin,proto3" json:"origin,omitempty"`
+	MessageId  string                 `protobuf:"bytes,4,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	Sender     string                 `protobuf:"bytes,5,opt,name=sender,proto3" json:"sender,omitempty"`
+	Recipients []string               `protobuf:"bytes,6,rep,name=recipients,proto3" json:"recipients,omitempty"`
+	Size       int64                  `protobuf:"varint,7,opt,name=size,proto3" json:"size,omitempty"`
+	// It could be read, but crashed what processed it.
+	Crashed       bool `protobuf:"varint,8,opt,name=crashed,proto3" json:"crashed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Damage) Reset() {
+	*x = Damage{}
+	mi := &file_postroad_spool_v1_spool_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Damage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Damage) ProtoMessage() {}
+
+func (x *Damage) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_spool_v1_spool_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Damage.ProtoReflect.Descriptor instead.
+func (*Damage) Descriptor() ([]byte, []int) {
+	return file_postroad_spool_v1_spool_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Damage) GetAtUnixUs() int64 {
+	if x != nil {
+		return x.AtUnixUs
+	}
+	return 0
+}
+
+func (x *Damage) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Damage) GetOrigin() []byte {
+	if x != nil {
+		return x.Origin
+	}
+	return nil
+}
+
+func (x *Damage) GetMessageId() string {
+	if x != nil {
+		return x.MessageId
+	}
+	return ""
+}
+
+func (x *Damage) GetSender() string {
+	if x != nil {
+		return x.Sender
+	}
+	return ""
+}
+
+func (x *Damage) GetRecipients() []string {
+	if x != nil {
+		return x.Recipients
+	}
+	return nil
+}
+
+func (x *Damage) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *Damage) GetCrashed() bool {
+	if x != nil {
+		return x.Crashed
+	}
+	return false
+}
+
 var File_postroad_spool_v1_spool_proto protoreflect.FileDescriptor
 
 const file_postroad_spool_v1_spool_proto_rawDesc = "" +
 	"\n" +
-	"\x1dpostroad/spool/v1/spool.proto\x12\x11postroad.spool.v1\"\x8f\x05\n" +
+	"\x1dpostroad/spool/v1/spool.proto\x12\x11postroad.spool.v1\"\x81\a\n" +
 	"\bEnvelope\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
 	"\x06origin\x18\x02 \x01(\fR\x06origin\x12\x1d\n" +
@@ -647,7 +801,15 @@ const file_postroad_spool_v1_spool_proto_rawDesc = "" +
 	"\tfrom_node\x18\x13 \x01(\fR\bfromNode\x12\x12\n" +
 	"\x04hops\x18\x14 \x01(\rR\x04hops\x12\x18\n" +
 	"\avisited\x18\x15 \x03(\fR\avisited\x12\x1c\n" +
-	"\tconnector\x18\x16 \x01(\fR\tconnector\"m\n" +
+	"\tconnector\x18\x16 \x01(\fR\tconnector\x12\x1f\n" +
+	"\vrequire_tls\x18\x17 \x01(\bR\n" +
+	"requireTls\x12\x1f\n" +
+	"\vmt_priority\x18\x18 \x01(\x11R\n" +
+	"mtPriority\x12+\n" +
+	"\x12deliver_by_unix_ms\x18\x19 \x01(\x03R\x0fdeliverByUnixMs\x12*\n" +
+	"\x11deliver_by_return\x18\x1a \x01(\bR\x0fdeliverByReturn\x12(\n" +
+	"\x10deliver_by_trace\x18\x1b \x01(\bR\x0edeliverByTrace\x12+\n" +
+	"\x12hold_until_unix_ms\x18\x1c \x01(\x03R\x0fholdUntilUnixMs\"m\n" +
 	"\tRecipient\x12\x14\n" +
 	"\x05local\x18\x01 \x01(\tR\x05local\x12\x16\n" +
 	"\x06domain\x18\x02 \x01(\tR\x06domain\x12\x1a\n" +
@@ -677,7 +839,20 @@ const file_postroad_spool_v1_spool_proto_rawDesc = "" +
 	"\x06status\x18\x03 \x01(\tR\x06status\x12\x12\n" +
 	"\x04text\x18\x04 \x01(\tR\x04text\x12\x16\n" +
 	"\x06remote\x18\x05 \x01(\tR\x06remote\x12%\n" +
-	"\x0edelay_reported\x18\x06 \x01(\bR\rdelayReportedB>Z<github.com/postroad/postroad/proto/postroad/spool/v1;spoolv1b\x06proto3"
+	"\x0edelay_reported\x18\x06 \x01(\bR\rdelayReported\"\xdb\x01\n" +
+	"\x06Damage\x12\x1c\n" +
+	"\n" +
+	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06origin\x18\x03 \x01(\fR\x06origin\x12\x1d\n" +
+	"\n" +
+	"message_id\x18\x04 \x01(\tR\tmessageId\x12\x16\n" +
+	"\x06sender\x18\x05 \x01(\tR\x06sender\x12\x1e\n" +
+	"\n" +
+	"recipients\x18\x06 \x03(\tR\n" +
+	"recipients\x12\x12\n" +
+	"\x04size\x18\a \x01(\x03R\x04size\x12\x18\n" +
+	"\acrashed\x18\b \x01(\bR\acrashedB>Z<github.com/postroad/postroad/proto/postroad/spool/v1;spoolv1b\x06proto3"
 
 var (
 	file_postroad_spool_v1_spool_proto_rawDescOnce sync.Once
@@ -691,7 +866,7 @@ func file_postroad_spool_v1_spool_proto_rawDescGZIP() []byte {
 	return file_postroad_spool_v1_spool_proto_rawDescData
 }
 
-var file_postroad_spool_v1_spool_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_postroad_spool_v1_spool_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_postroad_spool_v1_spool_proto_goTypes = []any{
 	(*Envelope)(nil),    // 0: postroad.spool.v1.Envelope
 	(*Recipient)(nil),   // 1: postroad.spool.v1.Recipient
@@ -699,6 +874,7 @@ var file_postroad_spool_v1_spool_proto_goTypes = []any{
 	(*Target)(nil),      // 3: postroad.spool.v1.Target
 	(*Destination)(nil), // 4: postroad.spool.v1.Destination
 	(*Attempt)(nil),     // 5: postroad.spool.v1.Attempt
+	(*Damage)(nil),      // 6: postroad.spool.v1.Damage
 }
 var file_postroad_spool_v1_spool_proto_depIdxs = []int32{
 	1, // 0: postroad.spool.v1.Envelope.recipients:type_name -> postroad.spool.v1.Recipient
@@ -722,7 +898,7 @@ func file_postroad_spool_v1_spool_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postroad_spool_v1_spool_proto_rawDesc), len(file_postroad_spool_v1_spool_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

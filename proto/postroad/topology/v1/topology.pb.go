@@ -10,6 +10,7 @@ package topologyv1
 
 import (
 	v1 "github.com/postroad/postroad/proto/postroad/directory/v1"
+	v11 "github.com/postroad/postroad/proto/postroad/linkstate/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
 	reflect "reflect"
@@ -25,7 +26,9 @@ const (
 )
 
 type ShowRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Add up queues and load of all nodes; else those of the asked one.
+	AllNodes      bool `protobuf:"varint,1,opt,name=all_nodes,json=allNodes,proto3" json:"all_nodes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -60,6 +63,13 @@ func (*ShowRequest) Descriptor() ([]byte, []int) {
 	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{0}
 }
 
+func (x *ShowRequest) GetAllNodes() bool {
+	if x != nil {
+		return x.AllNodes
+	}
+	return false
+}
+
 type ShowResponse struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
 	Node              string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -68,8 +78,10 @@ type ShowResponse struct {
 	CatalogAgeMs      int64                  `protobuf:"varint,4,opt,name=catalog_age_ms,json=catalogAgeMs,proto3" json:"catalog_age_ms,omitempty"`
 	Groups            []*Group               `protobuf:"bytes,5,rep,name=groups,proto3" json:"groups,omitempty"`
 	Connectors        []*Connector           `protobuf:"bytes,6,rep,name=connectors,proto3" json:"connectors,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Nodes whose queues and load are not in it, with the reason.
+	Missing       map[string]string `protobuf:"bytes,7,rep,name=missing,proto3" json:"missing,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ShowResponse) Reset() {
@@ -140,6 +152,13 @@ func (x *ShowResponse) GetGroups() []*Group {
 func (x *ShowResponse) GetConnectors() []*Connector {
 	if x != nil {
 		return x.Connectors
+	}
+	return nil
+}
+
+func (x *ShowResponse) GetMissing() map[string]string {
+	if x != nil {
+		return x.Missing
 	}
 	return nil
 }
@@ -281,8 +300,16 @@ type Connector struct {
 	RemoteBridgeheads []string `protobuf:"bytes,10,rep,name=remote_bridgeheads,json=remoteBridgeheads,proto3" json:"remote_bridgeheads,omitempty"`
 	SmartHosts        []string `protobuf:"bytes,11,rep,name=smart_hosts,json=smartHosts,proto3" json:"smart_hosts,omitempty"`
 	Disabled          bool     `protobuf:"varint,12,opt,name=disabled,proto3" json:"disabled,omitempty"`
-	// Messages that wait on the asked node to cross this connector.
-	Queued        int64 `protobuf:"varint,13,opt,name=queued,proto3" json:"queued,omitempty"`
+	// Messages that wait to cross this connector, on the nodes that were asked.
+	Queued int64 `protobuf:"varint,13,opt,name=queued,proto3" json:"queued,omitempty"`
+	// "", "soft", "hard".
+	Drain string `protobuf:"bytes,14,opt,name=drain,proto3" json:"drain,omitempty"`
+	// What these nodes sent over it in the last 24 hours.
+	Messages int64 `protobuf:"varint,15,opt,name=messages,proto3" json:"messages,omitempty"`
+	Bytes    int64 `protobuf:"varint,16,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// "per-server", "per-message".
+	Spread        string `protobuf:"bytes,21,opt,name=spread,proto3" json:"spread,omitempty"`
+	Weight        int32  `protobuf:"varint,22,opt,name=weight,proto3" json:"weight,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -408,6 +435,41 @@ func (x *Connector) GetQueued() int64 {
 	return 0
 }
 
+func (x *Connector) GetDrain() string {
+	if x != nil {
+		return x.Drain
+	}
+	return ""
+}
+
+func (x *Connector) GetMessages() int64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *Connector) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Connector) GetSpread() string {
+	if x != nil {
+		return x.Spread
+	}
+	return ""
+}
+
+func (x *Connector) GetWeight() int32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
 type Bridgehead struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Server        string                 `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
@@ -482,12 +544,20 @@ type ExplainRequest struct {
 	// Server whose view is wanted; empty: the asked one. The asked node passes the
 	// question on.
 	From string `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
-	// Not looked at: no connector restricts senders yet.
+	// Envelope sender, "x@example.com" or "<>"; empty: one that no list names.
 	Sender string `protobuf:"bytes,3,opt,name=sender,proto3" json:"sender,omitempty"`
 	Size   int64  `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
 	// "low", "normal", "high"; empty: normal.
-	Priority      string `protobuf:"bytes,5,opt,name=priority,proto3" json:"priority,omitempty"`
-	System        bool   `protobuf:"varint,6,opt,name=system,proto3" json:"system,omitempty"`
+	Priority string `protobuf:"bytes,5,opt,name=priority,proto3" json:"priority,omitempty"`
+	System   bool   `protobuf:"varint,6,opt,name=system,proto3" json:"system,omitempty"`
+	// The answer of the table that decided then, of those that the node keeps;
+	// neither: now.
+	//
+	// Types that are valid to be assigned to At:
+	//
+	//	*ExplainRequest_AtVersion
+	//	*ExplainRequest_AtUnixMs
+	At            isExplainRequest_At `protobuf_oneof:"at"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -564,17 +634,63 @@ func (x *ExplainRequest) GetSystem() bool {
 	return false
 }
 
+func (x *ExplainRequest) GetAt() isExplainRequest_At {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *ExplainRequest) GetAtVersion() uint64 {
+	if x != nil {
+		if x, ok := x.At.(*ExplainRequest_AtVersion); ok {
+			return x.AtVersion
+		}
+	}
+	return 0
+}
+
+func (x *ExplainRequest) GetAtUnixMs() int64 {
+	if x != nil {
+		if x, ok := x.At.(*ExplainRequest_AtUnixMs); ok {
+			return x.AtUnixMs
+		}
+	}
+	return 0
+}
+
+type isExplainRequest_At interface {
+	isExplainRequest_At()
+}
+
+type ExplainRequest_AtVersion struct {
+	AtVersion uint64 `protobuf:"varint,20,opt,name=at_version,json=atVersion,proto3,oneof"`
+}
+
+type ExplainRequest_AtUnixMs struct {
+	AtUnixMs int64 `protobuf:"varint,21,opt,name=at_unix_ms,json=atUnixMs,proto3,oneof"`
+}
+
+func (*ExplainRequest_AtVersion) isExplainRequest_At() {}
+
+func (*ExplainRequest_AtUnixMs) isExplainRequest_At() {}
+
 type ExplainResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Node    string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	Address string                 `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
 	// What the categorizer made of it: one line for each step.
-	Category      []string `protobuf:"bytes,3,rep,name=category,proto3" json:"category,omitempty"`
-	Routes        []*Route `protobuf:"bytes,4,rep,name=routes,proto3" json:"routes,omitempty"`
-	TableVersion  uint64   `protobuf:"varint,5,opt,name=table_version,json=tableVersion,proto3" json:"table_version,omitempty"`
-	CatalogAgeMs  int64    `protobuf:"varint,6,opt,name=catalog_age_ms,json=catalogAgeMs,proto3" json:"catalog_age_ms,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Category     []string `protobuf:"bytes,3,rep,name=category,proto3" json:"category,omitempty"`
+	Routes       []*Route `protobuf:"bytes,4,rep,name=routes,proto3" json:"routes,omitempty"`
+	TableVersion uint64   `protobuf:"varint,5,opt,name=table_version,json=tableVersion,proto3" json:"table_version,omitempty"`
+	CatalogAgeMs int64    `protobuf:"varint,6,opt,name=catalog_age_ms,json=catalogAgeMs,proto3" json:"catalog_age_ms,omitempty"`
+	// When this table began to decide, and when the next one took over; 0: not
+	// known, not yet. Only with "at".
+	FromUnixMs        int64 `protobuf:"varint,20,opt,name=from_unix_ms,json=fromUnixMs,proto3" json:"from_unix_ms,omitempty"`
+	UntilUnixMs       int64 `protobuf:"varint,21,opt,name=until_unix_ms,json=untilUnixMs,proto3" json:"until_unix_ms,omitempty"`
+	DirectoryRevision int64 `protobuf:"varint,22,opt,name=directory_revision,json=directoryRevision,proto3" json:"directory_revision,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
 }
 
 func (x *ExplainResponse) Reset() {
@@ -645,6 +761,27 @@ func (x *ExplainResponse) GetTableVersion() uint64 {
 func (x *ExplainResponse) GetCatalogAgeMs() int64 {
 	if x != nil {
 		return x.CatalogAgeMs
+	}
+	return 0
+}
+
+func (x *ExplainResponse) GetFromUnixMs() int64 {
+	if x != nil {
+		return x.FromUnixMs
+	}
+	return 0
+}
+
+func (x *ExplainResponse) GetUntilUnixMs() int64 {
+	if x != nil {
+		return x.UntilUnixMs
+	}
+	return 0
+}
+
+func (x *ExplainResponse) GetDirectoryRevision() int64 {
+	if x != nil {
+		return x.DirectoryRevision
 	}
 	return 0
 }
@@ -1345,8 +1482,18 @@ type WhatIfResponse struct {
 	Spaces       []*SpaceChange         `protobuf:"bytes,4,rep,name=spaces,proto3" json:"spaces,omitempty"`
 	CutOff       []*CutOff              `protobuf:"bytes,5,rep,name=cut_off,json=cutOff,proto3" json:"cut_off,omitempty"`
 	// Totals, also of what the limit left out.
-	MovedWays     int32 `protobuf:"varint,6,opt,name=moved_ways,json=movedWays,proto3" json:"moved_ways,omitempty"`
-	MovedSpaces   int32 `protobuf:"varint,7,opt,name=moved_spaces,json=movedSpaces,proto3" json:"moved_spaces,omitempty"`
+	MovedWays   int32 `protobuf:"varint,6,opt,name=moved_ways,json=movedWays,proto3" json:"moved_ways,omitempty"`
+	MovedSpaces int32 `protobuf:"varint,7,opt,name=moved_spaces,json=movedSpaces,proto3" json:"moved_spaces,omitempty"`
+	// What took the ways that change, in the last 24 hours; over all nodes that
+	// answered. Mail counts where it entered the organisation.
+	Messages int64 `protobuf:"varint,8,opt,name=messages,proto3" json:"messages,omitempty"`
+	Bytes    int64 `protobuf:"varint,9,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Nodes whose load is not in it, with the reason.
+	Missing map[string]string `protobuf:"bytes,10,rep,name=missing,proto3" json:"missing,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// What each connector would have gained or lost, most messages first.
+	Loads []*LoadChange `protobuf:"bytes,11,rep,name=loads,proto3" json:"loads,omitempty"`
+	// Connectors that mail would cross by other bridgeheads.
+	Takeovers     []*Takeover `protobuf:"bytes,20,rep,name=takeovers,proto3" json:"takeovers,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1430,6 +1577,190 @@ func (x *WhatIfResponse) GetMovedSpaces() int32 {
 	return 0
 }
 
+func (x *WhatIfResponse) GetMessages() int64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *WhatIfResponse) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *WhatIfResponse) GetMissing() map[string]string {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
+func (x *WhatIfResponse) GetLoads() []*LoadChange {
+	if x != nil {
+		return x.Loads
+	}
+	return nil
+}
+
+func (x *WhatIfResponse) GetTakeovers() []*Takeover {
+	if x != nil {
+		return x.Takeovers
+	}
+	return nil
+}
+
+// Takeover is one side of a connector with the bridgeheads that carry its mail.
+type Takeover struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Connector string                 `protobuf:"bytes,1,opt,name=connector,proto3" json:"connector,omitempty"`
+	// Those that receive; otherwise those that send.
+	Remote        bool     `protobuf:"varint,2,opt,name=remote,proto3" json:"remote,omitempty"`
+	Before        []string `protobuf:"bytes,3,rep,name=before,proto3" json:"before,omitempty"`
+	After         []string `protobuf:"bytes,4,rep,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Takeover) Reset() {
+	*x = Takeover{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Takeover) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Takeover) ProtoMessage() {}
+
+func (x *Takeover) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Takeover.ProtoReflect.Descriptor instead.
+func (*Takeover) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Takeover) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *Takeover) GetRemote() bool {
+	if x != nil {
+		return x.Remote
+	}
+	return false
+}
+
+func (x *Takeover) GetBefore() []string {
+	if x != nil {
+		return x.Before
+	}
+	return nil
+}
+
+func (x *Takeover) GetAfter() []string {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+// LoadChange is how the load of a connector would have been another one.
+type LoadChange struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Connector string                 `protobuf:"bytes,1,opt,name=connector,proto3" json:"connector,omitempty"`
+	// What it carried in the last 24 hours.
+	Messages int64 `protobuf:"varint,2,opt,name=messages,proto3" json:"messages,omitempty"`
+	Bytes    int64 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// More (or, negative, less) with the change.
+	MessagesDelta int64 `protobuf:"zigzag64,4,opt,name=messages_delta,json=messagesDelta,proto3" json:"messages_delta,omitempty"`
+	BytesDelta    int64 `protobuf:"zigzag64,5,opt,name=bytes_delta,json=bytesDelta,proto3" json:"bytes_delta,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LoadChange) Reset() {
+	*x = LoadChange{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LoadChange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LoadChange) ProtoMessage() {}
+
+func (x *LoadChange) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LoadChange.ProtoReflect.Descriptor instead.
+func (*LoadChange) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *LoadChange) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *LoadChange) GetMessages() int64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *LoadChange) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *LoadChange) GetMessagesDelta() int64 {
+	if x != nil {
+		return x.MessagesDelta
+	}
+	return 0
+}
+
+func (x *LoadChange) GetBytesDelta() int64 {
+	if x != nil {
+		return x.BytesDelta
+	}
+	return 0
+}
+
 // Way is a path between groups.
 type Way struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1437,14 +1768,16 @@ type Way struct {
 	Cost int32    `protobuf:"varint,1,opt,name=cost,proto3" json:"cost,omitempty"`
 	Path []string `protobuf:"bytes,2,rep,name=path,proto3" json:"path,omitempty"`
 	// Connector on the path that is down and holds its mail.
-	HeldBy        string `protobuf:"bytes,3,opt,name=held_by,json=heldBy,proto3" json:"held_by,omitempty"`
+	HeldBy string `protobuf:"bytes,3,opt,name=held_by,json=heldBy,proto3" json:"held_by,omitempty"`
+	// The connectors of the path, one for each step.
+	Connectors    []string `protobuf:"bytes,4,rep,name=connectors,proto3" json:"connectors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Way) Reset() {
 	*x = Way{}
-	mi := &file_postroad_topology_v1_topology_proto_msgTypes[18]
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1456,7 +1789,7 @@ func (x *Way) String() string {
 func (*Way) ProtoMessage() {}
 
 func (x *Way) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_topology_v1_topology_proto_msgTypes[18]
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1469,7 +1802,7 @@ func (x *Way) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Way.ProtoReflect.Descriptor instead.
 func (*Way) Descriptor() ([]byte, []int) {
-	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{18}
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Way) GetCost() int32 {
@@ -1493,20 +1826,30 @@ func (x *Way) GetHeldBy() string {
 	return ""
 }
 
+func (x *Way) GetConnectors() []string {
+	if x != nil {
+		return x.Connectors
+	}
+	return nil
+}
+
 // WayChange is a pair of groups whose mail would take another way.
 type WayChange struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	From          string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
-	To            string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
-	Before        *Way                   `protobuf:"bytes,3,opt,name=before,proto3" json:"before,omitempty"`
-	After         *Way                   `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	From   string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
+	To     string                 `protobuf:"bytes,2,opt,name=to,proto3" json:"to,omitempty"`
+	Before *Way                   `protobuf:"bytes,3,opt,name=before,proto3" json:"before,omitempty"`
+	After  *Way                   `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	// Sent by group from to group to in the last 24 hours.
+	Messages      int64 `protobuf:"varint,5,opt,name=messages,proto3" json:"messages,omitempty"`
+	Bytes         int64 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WayChange) Reset() {
 	*x = WayChange{}
-	mi := &file_postroad_topology_v1_topology_proto_msgTypes[19]
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1518,7 +1861,7 @@ func (x *WayChange) String() string {
 func (*WayChange) ProtoMessage() {}
 
 func (x *WayChange) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_topology_v1_topology_proto_msgTypes[19]
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1531,7 +1874,7 @@ func (x *WayChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WayChange.ProtoReflect.Descriptor instead.
 func (*WayChange) Descriptor() ([]byte, []int) {
-	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{19}
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WayChange) GetFrom() string {
@@ -1562,6 +1905,20 @@ func (x *WayChange) GetAfter() *Way {
 	return nil
 }
 
+func (x *WayChange) GetMessages() int64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *WayChange) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 // Exit is how mail for an address space leaves.
 type Exit struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1572,14 +1929,16 @@ type Exit struct {
 	Cost int32    `protobuf:"varint,3,opt,name=cost,proto3" json:"cost,omitempty"`
 	Path []string `protobuf:"bytes,4,rep,name=path,proto3" json:"path,omitempty"`
 	// Why nothing can leave.
-	Reason        string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// The connectors of the path, one for each step, without the last one.
+	Connectors    []string `protobuf:"bytes,6,rep,name=connectors,proto3" json:"connectors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_postroad_topology_v1_topology_proto_msgTypes[20]
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1591,7 +1950,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_topology_v1_topology_proto_msgTypes[20]
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1604,7 +1963,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{20}
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Exit) GetResult() string {
@@ -1642,21 +2001,31 @@ func (x *Exit) GetReason() string {
 	return ""
 }
 
+func (x *Exit) GetConnectors() []string {
+	if x != nil {
+		return x.Connectors
+	}
+	return nil
+}
+
 // SpaceChange is an address space for which a group's mail would leave otherwise.
 type SpaceChange struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	From  string                 `protobuf:"bytes,1,opt,name=from,proto3" json:"from,omitempty"`
 	// Without a cost: "SMTP:*.net".
-	AddressSpace  string `protobuf:"bytes,2,opt,name=address_space,json=addressSpace,proto3" json:"address_space,omitempty"`
-	Before        *Exit  `protobuf:"bytes,3,opt,name=before,proto3" json:"before,omitempty"`
-	After         *Exit  `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	AddressSpace string `protobuf:"bytes,2,opt,name=address_space,json=addressSpace,proto3" json:"address_space,omitempty"`
+	Before       *Exit  `protobuf:"bytes,3,opt,name=before,proto3" json:"before,omitempty"`
+	After        *Exit  `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	// Sent by group from to this address space in the last 24 hours.
+	Messages      int64 `protobuf:"varint,5,opt,name=messages,proto3" json:"messages,omitempty"`
+	Bytes         int64 `protobuf:"varint,6,opt,name=bytes,proto3" json:"bytes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SpaceChange) Reset() {
 	*x = SpaceChange{}
-	mi := &file_postroad_topology_v1_topology_proto_msgTypes[21]
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1668,7 +2037,7 @@ func (x *SpaceChange) String() string {
 func (*SpaceChange) ProtoMessage() {}
 
 func (x *SpaceChange) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_topology_v1_topology_proto_msgTypes[21]
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1681,7 +2050,7 @@ func (x *SpaceChange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SpaceChange.ProtoReflect.Descriptor instead.
 func (*SpaceChange) Descriptor() ([]byte, []int) {
-	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{21}
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SpaceChange) GetFrom() string {
@@ -1712,6 +2081,20 @@ func (x *SpaceChange) GetAfter() *Exit {
 	return nil
 }
 
+func (x *SpaceChange) GetMessages() int64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *SpaceChange) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 // CutOff is a group that loses its last way in or out.
 type CutOff struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1726,7 +2109,7 @@ type CutOff struct {
 
 func (x *CutOff) Reset() {
 	*x = CutOff{}
-	mi := &file_postroad_topology_v1_topology_proto_msgTypes[22]
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1738,7 +2121,7 @@ func (x *CutOff) String() string {
 func (*CutOff) ProtoMessage() {}
 
 func (x *CutOff) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_topology_v1_topology_proto_msgTypes[22]
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1751,7 +2134,7 @@ func (x *CutOff) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CutOff.ProtoReflect.Descriptor instead.
 func (*CutOff) Descriptor() ([]byte, []int) {
-	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{22}
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CutOff) GetGroup() string {
@@ -1775,12 +2158,1031 @@ func (x *CutOff) GetOutbound() bool {
 	return false
 }
 
+type TrafficRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrafficRequest) Reset() {
+	*x = TrafficRequest{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrafficRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrafficRequest) ProtoMessage() {}
+
+func (x *TrafficRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrafficRequest.ProtoReflect.Descriptor instead.
+func (*TrafficRequest) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{25}
+}
+
+type TrafficResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// The routing group of the node.
+	Group string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	// Counting began then; 24 hours before now unless the node is new.
+	SinceUnixMs int64   `protobuf:"varint,3,opt,name=since_unix_ms,json=sinceUnixMs,proto3" json:"since_unix_ms,omitempty"`
+	Flows       []*Flow `protobuf:"bytes,4,rep,name=flows,proto3" json:"flows,omitempty"`
+	// Messages that wait, by connector.
+	Queued        map[string]int64 `protobuf:"bytes,5,rep,name=queued,proto3" json:"queued,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TrafficResponse) Reset() {
+	*x = TrafficResponse{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TrafficResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TrafficResponse) ProtoMessage() {}
+
+func (x *TrafficResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TrafficResponse.ProtoReflect.Descriptor instead.
+func (*TrafficResponse) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *TrafficResponse) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *TrafficResponse) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *TrafficResponse) GetSinceUnixMs() int64 {
+	if x != nil {
+		return x.SinceUnixMs
+	}
+	return 0
+}
+
+func (x *TrafficResponse) GetFlows() []*Flow {
+	if x != nil {
+		return x.Flows
+	}
+	return nil
+}
+
+func (x *TrafficResponse) GetQueued() map[string]int64 {
+	if x != nil {
+		return x.Queued
+	}
+	return nil
+}
+
+// Flow is what a node handed over in the last 24 hours for one purpose.
+type Flow struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Empty: sent without a connector, by the virtual server itself.
+	Connector string `protobuf:"bytes,1,opt,name=connector,proto3" json:"connector,omitempty"`
+	// Final destination: a routing group, or an address space such as "SMTP:*.net";
+	// both empty: several that there was no room to keep apart.
+	TargetGroup  string `protobuf:"bytes,2,opt,name=target_group,json=targetGroup,proto3" json:"target_group,omitempty"`
+	AddressSpace string `protobuf:"bytes,3,opt,name=address_space,json=addressSpace,proto3" json:"address_space,omitempty"`
+	Messages     int64  `protobuf:"varint,4,opt,name=messages,proto3" json:"messages,omitempty"`
+	Bytes        int64  `protobuf:"varint,5,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// Those of them that entered the organisation in the node's own group; the
+	// others were only passing through.
+	EnteredMessages int64 `protobuf:"varint,6,opt,name=entered_messages,json=enteredMessages,proto3" json:"entered_messages,omitempty"`
+	EnteredBytes    int64 `protobuf:"varint,7,opt,name=entered_bytes,json=enteredBytes,proto3" json:"entered_bytes,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Flow) Reset() {
+	*x = Flow{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Flow) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Flow) ProtoMessage() {}
+
+func (x *Flow) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Flow.ProtoReflect.Descriptor instead.
+func (*Flow) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Flow) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *Flow) GetTargetGroup() string {
+	if x != nil {
+		return x.TargetGroup
+	}
+	return ""
+}
+
+func (x *Flow) GetAddressSpace() string {
+	if x != nil {
+		return x.AddressSpace
+	}
+	return ""
+}
+
+func (x *Flow) GetMessages() int64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *Flow) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Flow) GetEnteredMessages() int64 {
+	if x != nil {
+		return x.EnteredMessages
+	}
+	return 0
+}
+
+func (x *Flow) GetEnteredBytes() int64 {
+	if x != nil {
+		return x.EnteredBytes
+	}
+	return 0
+}
+
+type DrainRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "Server", a kind of connector, "Connector" for any of these; empty: whatever
+	// has the name.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// "hard": no new mail; "soft": used only if nothing else is left; "none": the
+	// drain ends.
+	Mode string `protobuf:"bytes,3,opt,name=mode,proto3" json:"mode,omitempty"`
+	// Why, for the logs of all nodes.
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// Who, where the connection does not tell: over a unix socket.
+	By            string `protobuf:"bytes,5,opt,name=by,proto3" json:"by,omitempty"`
+	DryRun        bool   `protobuf:"varint,6,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainRequest) Reset() {
+	*x = DrainRequest{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainRequest) ProtoMessage() {}
+
+func (x *DrainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainRequest.ProtoReflect.Descriptor instead.
+func (*DrainRequest) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *DrainRequest) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *DrainRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DrainRequest) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *DrainRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DrainRequest) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *DrainRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+type DrainResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Kind  string                 `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	Name  string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// "none", "soft", "hard".
+	Before string `protobuf:"bytes,3,opt,name=before,proto3" json:"before,omitempty"`
+	After  string `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"`
+	// Of the object; unchanged in a dry run.
+	Revision int64 `protobuf:"varint,5,opt,name=revision,proto3" json:"revision,omitempty"`
+	// Which ways mail takes otherwise.
+	Effects *WhatIfResponse `protobuf:"bytes,6,opt,name=effects,proto3" json:"effects,omitempty"`
+	// Servers on which mail waits until it is gone: the server itself, or the
+	// bridgeheads of the connector.
+	Nodes         []string `protobuf:"bytes,7,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	Warnings      []string `protobuf:"bytes,8,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	By            string   `protobuf:"bytes,9,opt,name=by,proto3" json:"by,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DrainResponse) Reset() {
+	*x = DrainResponse{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DrainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DrainResponse) ProtoMessage() {}
+
+func (x *DrainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DrainResponse.ProtoReflect.Descriptor instead.
+func (*DrainResponse) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *DrainResponse) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *DrainResponse) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DrainResponse) GetBefore() string {
+	if x != nil {
+		return x.Before
+	}
+	return ""
+}
+
+func (x *DrainResponse) GetAfter() string {
+	if x != nil {
+		return x.After
+	}
+	return ""
+}
+
+func (x *DrainResponse) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *DrainResponse) GetEffects() *WhatIfResponse {
+	if x != nil {
+		return x.Effects
+	}
+	return nil
+}
+
+func (x *DrainResponse) GetNodes() []string {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *DrainResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+func (x *DrainResponse) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+// LoadFile is what a node keeps of its load on disk.
+type LoadFile struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Series []*LoadSeries          `protobuf:"bytes,1,rep,name=series,proto3" json:"series,omitempty"`
+	// Counting began in this hour, counted from the Unix epoch.
+	SinceHour     int64 `protobuf:"varint,2,opt,name=since_hour,json=sinceHour,proto3" json:"since_hour,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LoadFile) Reset() {
+	*x = LoadFile{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LoadFile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LoadFile) ProtoMessage() {}
+
+func (x *LoadFile) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LoadFile.ProtoReflect.Descriptor instead.
+func (*LoadFile) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *LoadFile) GetSeries() []*LoadSeries {
+	if x != nil {
+		return x.Series
+	}
+	return nil
+}
+
+func (x *LoadFile) GetSinceHour() int64 {
+	if x != nil {
+		return x.SinceHour
+	}
+	return 0
+}
+
+type LoadSeries struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Connector     string                 `protobuf:"bytes,1,opt,name=connector,proto3" json:"connector,omitempty"`
+	TargetGroup   string                 `protobuf:"bytes,2,opt,name=target_group,json=targetGroup,proto3" json:"target_group,omitempty"`
+	AddressSpace  string                 `protobuf:"bytes,3,opt,name=address_space,json=addressSpace,proto3" json:"address_space,omitempty"`
+	Hours         []*LoadHour            `protobuf:"bytes,4,rep,name=hours,proto3" json:"hours,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LoadSeries) Reset() {
+	*x = LoadSeries{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LoadSeries) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LoadSeries) ProtoMessage() {}
+
+func (x *LoadSeries) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LoadSeries.ProtoReflect.Descriptor instead.
+func (*LoadSeries) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *LoadSeries) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+func (x *LoadSeries) GetTargetGroup() string {
+	if x != nil {
+		return x.TargetGroup
+	}
+	return ""
+}
+
+func (x *LoadSeries) GetAddressSpace() string {
+	if x != nil {
+		return x.AddressSpace
+	}
+	return ""
+}
+
+func (x *LoadSeries) GetHours() []*LoadHour {
+	if x != nil {
+		return x.Hours
+	}
+	return nil
+}
+
+type LoadHour struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Counted from the Unix epoch.
+	Hour            int64 `protobuf:"varint,1,opt,name=hour,proto3" json:"hour,omitempty"`
+	Messages        int64 `protobuf:"varint,2,opt,name=messages,proto3" json:"messages,omitempty"`
+	Bytes           int64 `protobuf:"varint,3,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	EnteredMessages int64 `protobuf:"varint,4,opt,name=entered_messages,json=enteredMessages,proto3" json:"entered_messages,omitempty"`
+	EnteredBytes    int64 `protobuf:"varint,5,opt,name=entered_bytes,json=enteredBytes,proto3" json:"entered_bytes,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *LoadHour) Reset() {
+	*x = LoadHour{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LoadHour) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LoadHour) ProtoMessage() {}
+
+func (x *LoadHour) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LoadHour.ProtoReflect.Descriptor instead.
+func (*LoadHour) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *LoadHour) GetHour() int64 {
+	if x != nil {
+		return x.Hour
+	}
+	return 0
+}
+
+func (x *LoadHour) GetMessages() int64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
+func (x *LoadHour) GetBytes() int64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *LoadHour) GetEnteredMessages() int64 {
+	if x != nil {
+		return x.EnteredMessages
+	}
+	return 0
+}
+
+func (x *LoadHour) GetEnteredBytes() int64 {
+	if x != nil {
+		return x.EnteredBytes
+	}
+	return 0
+}
+
+// HistoryStep is one record of a node's file of routing table history: what
+// changed since the record before.
+type HistoryStep struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Unset in the first record, which holds everything that came before the rest.
+	Change *TableChange `protobuf:"bytes,1,opt,name=change,proto3" json:"change,omitempty"`
+	// Configuration objects that are new or changed, and "Kind/name" of those gone.
+	Objects     []*v1.Object `protobuf:"bytes,2,rep,name=objects,proto3" json:"objects,omitempty"`
+	ObjectsGone []string     `protobuf:"bytes,3,rep,name=objects_gone,json=objectsGone,proto3" json:"objects_gone,omitempty"`
+	// Link state records that are new or changed, and servers whose record is gone.
+	Records       []*v11.Record `protobuf:"bytes,4,rep,name=records,proto3" json:"records,omitempty"`
+	RecordsGone   [][]byte      `protobuf:"bytes,5,rep,name=records_gone,json=recordsGone,proto3" json:"records_gone,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HistoryStep) Reset() {
+	*x = HistoryStep{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HistoryStep) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HistoryStep) ProtoMessage() {}
+
+func (x *HistoryStep) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HistoryStep.ProtoReflect.Descriptor instead.
+func (*HistoryStep) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *HistoryStep) GetChange() *TableChange {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *HistoryStep) GetObjects() []*v1.Object {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+func (x *HistoryStep) GetObjectsGone() []string {
+	if x != nil {
+		return x.ObjectsGone
+	}
+	return nil
+}
+
+func (x *HistoryStep) GetRecords() []*v11.Record {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+func (x *HistoryStep) GetRecordsGone() [][]byte {
+	if x != nil {
+		return x.RecordsGone
+	}
+	return nil
+}
+
+type ResolveRequest struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Domain string                 `protobuf:"bytes,1,opt,name=domain,proto3" json:"domain,omitempty"`
+	// Server whose DNS is asked; empty: the node that is asked.
+	From          string `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveRequest) Reset() {
+	*x = ResolveRequest{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveRequest) ProtoMessage() {}
+
+func (x *ResolveRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveRequest.ProtoReflect.Descriptor instead.
+func (*ResolveRequest) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ResolveRequest) GetDomain() string {
+	if x != nil {
+		return x.Domain
+	}
+	return ""
+}
+
+func (x *ResolveRequest) GetFrom() string {
+	if x != nil {
+		return x.From
+	}
+	return ""
+}
+
+type ResolveResponse struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Node   string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Domain string                 `protobuf:"bytes,2,opt,name=domain,proto3" json:"domain,omitempty"`
+	// In the order in which they are tried; those that are left out stand where they
+	// would have been.
+	Hosts     []*ResolvedHost `protobuf:"bytes,3,rep,name=hosts,proto3" json:"hosts,omitempty"`
+	Questions []*DNSQuestion  `protobuf:"bytes,4,rep,name=questions,proto3" json:"questions,omitempty"`
+	// Why there is no host to deliver to; empty: there is one.
+	Error string `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
+	// Status code of a report about it, "5.1.10"; of class 4 the mail waits.
+	Status        string `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolveResponse) Reset() {
+	*x = ResolveResponse{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolveResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolveResponse) ProtoMessage() {}
+
+func (x *ResolveResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolveResponse.ProtoReflect.Descriptor instead.
+func (*ResolveResponse) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ResolveResponse) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *ResolveResponse) GetDomain() string {
+	if x != nil {
+		return x.Domain
+	}
+	return ""
+}
+
+func (x *ResolveResponse) GetHosts() []*ResolvedHost {
+	if x != nil {
+		return x.Hosts
+	}
+	return nil
+}
+
+func (x *ResolveResponse) GetQuestions() []*DNSQuestion {
+	if x != nil {
+		return x.Questions
+	}
+	return nil
+}
+
+func (x *ResolveResponse) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
+func (x *ResolveResponse) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+type ResolvedHost struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// -1: the domain has no MX, and is its own host.
+	Preference int32    `protobuf:"varint,1,opt,name=preference,proto3" json:"preference,omitempty"`
+	Name       string   `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Addresses  []string `protobuf:"bytes,3,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	// Why it gets no mail; empty: it does.
+	LeftOut       string `protobuf:"bytes,4,opt,name=left_out,json=leftOut,proto3" json:"left_out,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResolvedHost) Reset() {
+	*x = ResolvedHost{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResolvedHost) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResolvedHost) ProtoMessage() {}
+
+func (x *ResolvedHost) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResolvedHost.ProtoReflect.Descriptor instead.
+func (*ResolvedHost) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *ResolvedHost) GetPreference() int32 {
+	if x != nil {
+		return x.Preference
+	}
+	return 0
+}
+
+func (x *ResolvedHost) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ResolvedHost) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *ResolvedHost) GetLeftOut() string {
+	if x != nil {
+		return x.LeftOut
+	}
+	return ""
+}
+
+type DNSQuestion struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Type    string                 `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
+	Records int32                  `protobuf:"varint,3,opt,name=records,proto3" json:"records,omitempty"`
+	// The name exists, whatever it has.
+	Exists bool `protobuf:"varint,4,opt,name=exists,proto3" json:"exists,omitempty"`
+	Cached bool `protobuf:"varint,5,opt,name=cached,proto3" json:"cached,omitempty"`
+	// The name server that answered.
+	Server string `protobuf:"bytes,6,opt,name=server,proto3" json:"server,omitempty"`
+	AgeMs  int64  `protobuf:"varint,7,opt,name=age_ms,json=ageMs,proto3" json:"age_ms,omitempty"`
+	// Until it is asked again.
+	LeftMs        int64  `protobuf:"varint,8,opt,name=left_ms,json=leftMs,proto3" json:"left_ms,omitempty"`
+	Error         string `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DNSQuestion) Reset() {
+	*x = DNSQuestion{}
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DNSQuestion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DNSQuestion) ProtoMessage() {}
+
+func (x *DNSQuestion) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_topology_v1_topology_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DNSQuestion.ProtoReflect.Descriptor instead.
+func (*DNSQuestion) Descriptor() ([]byte, []int) {
+	return file_postroad_topology_v1_topology_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *DNSQuestion) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DNSQuestion) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *DNSQuestion) GetRecords() int32 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *DNSQuestion) GetExists() bool {
+	if x != nil {
+		return x.Exists
+	}
+	return false
+}
+
+func (x *DNSQuestion) GetCached() bool {
+	if x != nil {
+		return x.Cached
+	}
+	return false
+}
+
+func (x *DNSQuestion) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+func (x *DNSQuestion) GetAgeMs() int64 {
+	if x != nil {
+		return x.AgeMs
+	}
+	return 0
+}
+
+func (x *DNSQuestion) GetLeftMs() int64 {
+	if x != nil {
+		return x.LeftMs
+	}
+	return 0
+}
+
+func (x *DNSQuestion) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
 var File_postroad_topology_v1_topology_proto protoreflect.FileDescriptor
 
 const file_postroad_topology_v1_topology_proto_rawDesc = "" +
 	"\n" +
-	"#postroad/topology/v1/topology.proto\x12\x14postroad.topology.v1\x1a%postroad/directory/v1/directory.proto\"\r\n" +
-	"\vShowRequest\"\x92\x02\n" +
+	"#postroad/topology/v1/topology.proto\x12\x14postroad.topology.v1\x1a%postroad/directory/v1/directory.proto\x1a%postroad/linkstate/v1/linkstate.proto\"*\n" +
+	"\vShowRequest\x12\x1b\n" +
+	"\tall_nodes\x18\x01 \x01(\bR\ballNodes\"\x99\x03\n" +
 	"\fShowResponse\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12#\n" +
 	"\rtable_version\x18\x02 \x01(\x04R\ftableVersion\x12-\n" +
@@ -1789,7 +3191,11 @@ const file_postroad_topology_v1_topology_proto_rawDesc = "" +
 	"\x06groups\x18\x05 \x03(\v2\x1b.postroad.topology.v1.GroupR\x06groups\x12?\n" +
 	"\n" +
 	"connectors\x18\x06 \x03(\v2\x1f.postroad.topology.v1.ConnectorR\n" +
-	"connectors\"S\n" +
+	"connectors\x12I\n" +
+	"\amissing\x18\a \x03(\v2/.postroad.topology.v1.ShowResponse.MissingEntryR\amissing\x1a:\n" +
+	"\fMissingEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"S\n" +
 	"\x05Group\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x126\n" +
 	"\aservers\x18\x02 \x03(\v2\x1c.postroad.topology.v1.ServerR\aservers\"k\n" +
@@ -1797,7 +3203,7 @@ const file_postroad_topology_v1_topology_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12!\n" +
 	"\fsmtp_address\x18\x03 \x01(\tR\vsmtpAddress\x12\x14\n" +
-	"\x05drain\x18\x04 \x01(\tR\x05drain\"\xa4\x03\n" +
+	"\x05drain\x18\x04 \x01(\tR\x05drain\"\x9c\x04\n" +
 	"\tConnector\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04kind\x18\x02 \x01(\tR\x04kind\x12!\n" +
@@ -1813,27 +3219,41 @@ const file_postroad_topology_v1_topology_proto_rawDesc = "" +
 	"\vsmart_hosts\x18\v \x03(\tR\n" +
 	"smartHosts\x12\x1a\n" +
 	"\bdisabled\x18\f \x01(\bR\bdisabled\x12\x16\n" +
-	"\x06queued\x18\r \x01(\x03R\x06queued\"p\n" +
+	"\x06queued\x18\r \x01(\x03R\x06queued\x12\x14\n" +
+	"\x05drain\x18\x0e \x01(\tR\x05drain\x12\x1a\n" +
+	"\bmessages\x18\x0f \x01(\x03R\bmessages\x12\x14\n" +
+	"\x05bytes\x18\x10 \x01(\x03R\x05bytes\x12\x16\n" +
+	"\x06spread\x18\x15 \x01(\tR\x06spread\x12\x16\n" +
+	"\x06weight\x18\x16 \x01(\x05R\x06weight\"p\n" +
 	"\n" +
 	"Bridgehead\x12\x16\n" +
 	"\x06server\x18\x01 \x01(\tR\x06server\x12\x0e\n" +
 	"\x02up\x18\x02 \x01(\bR\x02up\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\"\n" +
-	"\rsince_unix_ms\x18\x04 \x01(\x03R\vsinceUnixMs\"\x9e\x01\n" +
+	"\rsince_unix_ms\x18\x04 \x01(\x03R\vsinceUnixMs\"\xe5\x01\n" +
 	"\x0eExplainRequest\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x16\n" +
 	"\x06sender\x18\x03 \x01(\tR\x06sender\x12\x12\n" +
 	"\x04size\x18\x04 \x01(\x03R\x04size\x12\x1a\n" +
 	"\bpriority\x18\x05 \x01(\tR\bpriority\x12\x16\n" +
-	"\x06system\x18\x06 \x01(\bR\x06system\"\xdb\x01\n" +
+	"\x06system\x18\x06 \x01(\bR\x06system\x12\x1f\n" +
+	"\n" +
+	"at_version\x18\x14 \x01(\x04H\x00R\tatVersion\x12\x1e\n" +
+	"\n" +
+	"at_unix_ms\x18\x15 \x01(\x03H\x00R\batUnixMsB\x04\n" +
+	"\x02at\"\xd0\x02\n" +
 	"\x0fExplainResponse\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x1a\n" +
 	"\bcategory\x18\x03 \x03(\tR\bcategory\x123\n" +
 	"\x06routes\x18\x04 \x03(\v2\x1b.postroad.topology.v1.RouteR\x06routes\x12#\n" +
 	"\rtable_version\x18\x05 \x01(\x04R\ftableVersion\x12$\n" +
-	"\x0ecatalog_age_ms\x18\x06 \x01(\x03R\fcatalogAgeMs\"\xfd\x02\n" +
+	"\x0ecatalog_age_ms\x18\x06 \x01(\x03R\fcatalogAgeMs\x12 \n" +
+	"\ffrom_unix_ms\x18\x14 \x01(\x03R\n" +
+	"fromUnixMs\x12\"\n" +
+	"\runtil_unix_ms\x18\x15 \x01(\x03R\vuntilUnixMs\x12-\n" +
+	"\x12directory_revision\x18\x16 \x01(\x03R\x11directoryRevision\"\xfd\x02\n" +
 	"\x05Route\x12\x1c\n" +
 	"\trecipient\x18\x01 \x01(\tR\trecipient\x12 \n" +
 	"\vdestination\x18\x02 \x01(\tR\vdestination\x12\x16\n" +
@@ -1889,7 +3309,7 @@ const file_postroad_topology_v1_topology_proto_rawDesc = "" +
 	"\x04cost\x18\x02 \x01(\x05R\x04cost\"2\n" +
 	"\bNewDrain\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
-	"\x04mode\x18\x02 \x01(\tR\x04mode\"\xb2\x02\n" +
+	"\x04mode\x18\x02 \x01(\tR\x04mode\"\xe3\x04\n" +
 	"\x0eWhatIfResponse\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12#\n" +
 	"\rtable_version\x18\x02 \x01(\x04R\ftableVersion\x123\n" +
@@ -1898,36 +3318,155 @@ const file_postroad_topology_v1_topology_proto_rawDesc = "" +
 	"\acut_off\x18\x05 \x03(\v2\x1c.postroad.topology.v1.CutOffR\x06cutOff\x12\x1d\n" +
 	"\n" +
 	"moved_ways\x18\x06 \x01(\x05R\tmovedWays\x12!\n" +
-	"\fmoved_spaces\x18\a \x01(\x05R\vmovedSpaces\"F\n" +
+	"\fmoved_spaces\x18\a \x01(\x05R\vmovedSpaces\x12\x1a\n" +
+	"\bmessages\x18\b \x01(\x03R\bmessages\x12\x14\n" +
+	"\x05bytes\x18\t \x01(\x03R\x05bytes\x12K\n" +
+	"\amissing\x18\n" +
+	" \x03(\v21.postroad.topology.v1.WhatIfResponse.MissingEntryR\amissing\x126\n" +
+	"\x05loads\x18\v \x03(\v2 .postroad.topology.v1.LoadChangeR\x05loads\x12<\n" +
+	"\ttakeovers\x18\x14 \x03(\v2\x1e.postroad.topology.v1.TakeoverR\ttakeovers\x1a:\n" +
+	"\fMissingEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"n\n" +
+	"\bTakeover\x12\x1c\n" +
+	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x16\n" +
+	"\x06remote\x18\x02 \x01(\bR\x06remote\x12\x16\n" +
+	"\x06before\x18\x03 \x03(\tR\x06before\x12\x14\n" +
+	"\x05after\x18\x04 \x03(\tR\x05after\"\xa4\x01\n" +
+	"\n" +
+	"LoadChange\x12\x1c\n" +
+	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x1a\n" +
+	"\bmessages\x18\x02 \x01(\x03R\bmessages\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x03R\x05bytes\x12%\n" +
+	"\x0emessages_delta\x18\x04 \x01(\x12R\rmessagesDelta\x12\x1f\n" +
+	"\vbytes_delta\x18\x05 \x01(\x12R\n" +
+	"bytesDelta\"f\n" +
 	"\x03Way\x12\x12\n" +
 	"\x04cost\x18\x01 \x01(\x05R\x04cost\x12\x12\n" +
 	"\x04path\x18\x02 \x03(\tR\x04path\x12\x17\n" +
-	"\aheld_by\x18\x03 \x01(\tR\x06heldBy\"\x93\x01\n" +
+	"\aheld_by\x18\x03 \x01(\tR\x06heldBy\x12\x1e\n" +
+	"\n" +
+	"connectors\x18\x04 \x03(\tR\n" +
+	"connectors\"\xc5\x01\n" +
 	"\tWayChange\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12\x0e\n" +
 	"\x02to\x18\x02 \x01(\tR\x02to\x121\n" +
 	"\x06before\x18\x03 \x01(\v2\x19.postroad.topology.v1.WayR\x06before\x12/\n" +
-	"\x05after\x18\x04 \x01(\v2\x19.postroad.topology.v1.WayR\x05after\"|\n" +
+	"\x05after\x18\x04 \x01(\v2\x19.postroad.topology.v1.WayR\x05after\x12\x1a\n" +
+	"\bmessages\x18\x05 \x01(\x03R\bmessages\x12\x14\n" +
+	"\x05bytes\x18\x06 \x01(\x03R\x05bytes\"\x9c\x01\n" +
 	"\x04Exit\x12\x16\n" +
 	"\x06result\x18\x01 \x01(\tR\x06result\x12\x1c\n" +
 	"\tconnector\x18\x02 \x01(\tR\tconnector\x12\x12\n" +
 	"\x04cost\x18\x03 \x01(\x05R\x04cost\x12\x12\n" +
 	"\x04path\x18\x04 \x03(\tR\x04path\x12\x16\n" +
-	"\x06reason\x18\x05 \x01(\tR\x06reason\"\xac\x01\n" +
+	"\x06reason\x18\x05 \x01(\tR\x06reason\x12\x1e\n" +
+	"\n" +
+	"connectors\x18\x06 \x03(\tR\n" +
+	"connectors\"\xde\x01\n" +
 	"\vSpaceChange\x12\x12\n" +
 	"\x04from\x18\x01 \x01(\tR\x04from\x12#\n" +
 	"\raddress_space\x18\x02 \x01(\tR\faddressSpace\x122\n" +
 	"\x06before\x18\x03 \x01(\v2\x1a.postroad.topology.v1.ExitR\x06before\x120\n" +
-	"\x05after\x18\x04 \x01(\v2\x1a.postroad.topology.v1.ExitR\x05after\"T\n" +
+	"\x05after\x18\x04 \x01(\v2\x1a.postroad.topology.v1.ExitR\x05after\x12\x1a\n" +
+	"\bmessages\x18\x05 \x01(\x03R\bmessages\x12\x14\n" +
+	"\x05bytes\x18\x06 \x01(\x03R\x05bytes\"T\n" +
 	"\x06CutOff\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\tR\x05group\x12\x18\n" +
 	"\ainbound\x18\x02 \x01(\bR\ainbound\x12\x1a\n" +
-	"\boutbound\x18\x03 \x01(\bR\boutbound2\xe5\x02\n" +
+	"\boutbound\x18\x03 \x01(\bR\boutbound\"\x10\n" +
+	"\x0eTrafficRequest\"\x97\x02\n" +
+	"\x0fTrafficResponse\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\x12\"\n" +
+	"\rsince_unix_ms\x18\x03 \x01(\x03R\vsinceUnixMs\x120\n" +
+	"\x05flows\x18\x04 \x03(\v2\x1a.postroad.topology.v1.FlowR\x05flows\x12I\n" +
+	"\x06queued\x18\x05 \x03(\v21.postroad.topology.v1.TrafficResponse.QueuedEntryR\x06queued\x1a9\n" +
+	"\vQueuedEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\xee\x01\n" +
+	"\x04Flow\x12\x1c\n" +
+	"\tconnector\x18\x01 \x01(\tR\tconnector\x12!\n" +
+	"\ftarget_group\x18\x02 \x01(\tR\vtargetGroup\x12#\n" +
+	"\raddress_space\x18\x03 \x01(\tR\faddressSpace\x12\x1a\n" +
+	"\bmessages\x18\x04 \x01(\x03R\bmessages\x12\x14\n" +
+	"\x05bytes\x18\x05 \x01(\x03R\x05bytes\x12)\n" +
+	"\x10entered_messages\x18\x06 \x01(\x03R\x0fenteredMessages\x12#\n" +
+	"\rentered_bytes\x18\a \x01(\x03R\fenteredBytes\"\x8b\x01\n" +
+	"\fDrainRequest\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x12\n" +
+	"\x04mode\x18\x03 \x01(\tR\x04mode\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x0e\n" +
+	"\x02by\x18\x05 \x01(\tR\x02by\x12\x17\n" +
+	"\adry_run\x18\x06 \x01(\bR\x06dryRun\"\x83\x02\n" +
+	"\rDrainResponse\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
+	"\x06before\x18\x03 \x01(\tR\x06before\x12\x14\n" +
+	"\x05after\x18\x04 \x01(\tR\x05after\x12\x1a\n" +
+	"\brevision\x18\x05 \x01(\x03R\brevision\x12>\n" +
+	"\aeffects\x18\x06 \x01(\v2$.postroad.topology.v1.WhatIfResponseR\aeffects\x12\x14\n" +
+	"\x05nodes\x18\a \x03(\tR\x05nodes\x12\x1a\n" +
+	"\bwarnings\x18\b \x03(\tR\bwarnings\x12\x0e\n" +
+	"\x02by\x18\t \x01(\tR\x02by\"c\n" +
+	"\bLoadFile\x128\n" +
+	"\x06series\x18\x01 \x03(\v2 .postroad.topology.v1.LoadSeriesR\x06series\x12\x1d\n" +
+	"\n" +
+	"since_hour\x18\x02 \x01(\x03R\tsinceHour\"\xa8\x01\n" +
+	"\n" +
+	"LoadSeries\x12\x1c\n" +
+	"\tconnector\x18\x01 \x01(\tR\tconnector\x12!\n" +
+	"\ftarget_group\x18\x02 \x01(\tR\vtargetGroup\x12#\n" +
+	"\raddress_space\x18\x03 \x01(\tR\faddressSpace\x124\n" +
+	"\x05hours\x18\x04 \x03(\v2\x1e.postroad.topology.v1.LoadHourR\x05hours\"\xa0\x01\n" +
+	"\bLoadHour\x12\x12\n" +
+	"\x04hour\x18\x01 \x01(\x03R\x04hour\x12\x1a\n" +
+	"\bmessages\x18\x02 \x01(\x03R\bmessages\x12\x14\n" +
+	"\x05bytes\x18\x03 \x01(\x03R\x05bytes\x12)\n" +
+	"\x10entered_messages\x18\x04 \x01(\x03R\x0fenteredMessages\x12#\n" +
+	"\rentered_bytes\x18\x05 \x01(\x03R\fenteredBytes\"\x80\x02\n" +
+	"\vHistoryStep\x129\n" +
+	"\x06change\x18\x01 \x01(\v2!.postroad.topology.v1.TableChangeR\x06change\x127\n" +
+	"\aobjects\x18\x02 \x03(\v2\x1d.postroad.directory.v1.ObjectR\aobjects\x12!\n" +
+	"\fobjects_gone\x18\x03 \x03(\tR\vobjectsGone\x127\n" +
+	"\arecords\x18\x04 \x03(\v2\x1d.postroad.linkstate.v1.RecordR\arecords\x12!\n" +
+	"\frecords_gone\x18\x05 \x03(\fR\vrecordsGone\"<\n" +
+	"\x0eResolveRequest\x12\x16\n" +
+	"\x06domain\x18\x01 \x01(\tR\x06domain\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\"\xe6\x01\n" +
+	"\x0fResolveResponse\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
+	"\x06domain\x18\x02 \x01(\tR\x06domain\x128\n" +
+	"\x05hosts\x18\x03 \x03(\v2\".postroad.topology.v1.ResolvedHostR\x05hosts\x12?\n" +
+	"\tquestions\x18\x04 \x03(\v2!.postroad.topology.v1.DNSQuestionR\tquestions\x12\x14\n" +
+	"\x05error\x18\x05 \x01(\tR\x05error\x12\x16\n" +
+	"\x06status\x18\x06 \x01(\tR\x06status\"{\n" +
+	"\fResolvedHost\x12\x1e\n" +
+	"\n" +
+	"preference\x18\x01 \x01(\x05R\n" +
+	"preference\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1c\n" +
+	"\taddresses\x18\x03 \x03(\tR\taddresses\x12\x19\n" +
+	"\bleft_out\x18\x04 \x01(\tR\aleftOut\"\xdd\x01\n" +
+	"\vDNSQuestion\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04type\x18\x02 \x01(\tR\x04type\x12\x18\n" +
+	"\arecords\x18\x03 \x01(\x05R\arecords\x12\x16\n" +
+	"\x06exists\x18\x04 \x01(\bR\x06exists\x12\x16\n" +
+	"\x06cached\x18\x05 \x01(\bR\x06cached\x12\x16\n" +
+	"\x06server\x18\x06 \x01(\tR\x06server\x12\x15\n" +
+	"\x06age_ms\x18\a \x01(\x03R\x05ageMs\x12\x17\n" +
+	"\aleft_ms\x18\b \x01(\x03R\x06leftMs\x12\x14\n" +
+	"\x05error\x18\t \x01(\tR\x05error2\xe7\x04\n" +
 	"\x0fTopologyService\x12M\n" +
 	"\x04Show\x12!.postroad.topology.v1.ShowRequest\x1a\".postroad.topology.v1.ShowResponse\x12V\n" +
 	"\aExplain\x12$.postroad.topology.v1.ExplainRequest\x1a%.postroad.topology.v1.ExplainResponse\x12V\n" +
+	"\aResolve\x12$.postroad.topology.v1.ResolveRequest\x1a%.postroad.topology.v1.ResolveResponse\x12V\n" +
 	"\aHistory\x12$.postroad.topology.v1.HistoryRequest\x1a%.postroad.topology.v1.HistoryResponse\x12S\n" +
-	"\x06WhatIf\x12#.postroad.topology.v1.WhatIfRequest\x1a$.postroad.topology.v1.WhatIfResponseBDZBgithub.com/postroad/postroad/proto/postroad/topology/v1;topologyv1b\x06proto3"
+	"\x06WhatIf\x12#.postroad.topology.v1.WhatIfRequest\x1a$.postroad.topology.v1.WhatIfResponse\x12V\n" +
+	"\aTraffic\x12$.postroad.topology.v1.TrafficRequest\x1a%.postroad.topology.v1.TrafficResponse\x12P\n" +
+	"\x05Drain\x12\".postroad.topology.v1.DrainRequest\x1a#.postroad.topology.v1.DrainResponseBDZBgithub.com/postroad/postroad/proto/postroad/topology/v1;topologyv1b\x06proto3"
 
 var (
 	file_postroad_topology_v1_topology_proto_rawDescOnce sync.Once
@@ -1941,7 +3480,7 @@ func file_postroad_topology_v1_topology_proto_rawDescGZIP() []byte {
 	return file_postroad_topology_v1_topology_proto_rawDescData
 }
 
-var file_postroad_topology_v1_topology_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_postroad_topology_v1_topology_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_postroad_topology_v1_topology_proto_goTypes = []any{
 	(*ShowRequest)(nil),      // 0: postroad.topology.v1.ShowRequest
 	(*ShowResponse)(nil),     // 1: postroad.topology.v1.ShowResponse
@@ -1961,45 +3500,84 @@ var file_postroad_topology_v1_topology_proto_goTypes = []any{
 	(*NewCost)(nil),          // 15: postroad.topology.v1.NewCost
 	(*NewDrain)(nil),         // 16: postroad.topology.v1.NewDrain
 	(*WhatIfResponse)(nil),   // 17: postroad.topology.v1.WhatIfResponse
-	(*Way)(nil),              // 18: postroad.topology.v1.Way
-	(*WayChange)(nil),        // 19: postroad.topology.v1.WayChange
-	(*Exit)(nil),             // 20: postroad.topology.v1.Exit
-	(*SpaceChange)(nil),      // 21: postroad.topology.v1.SpaceChange
-	(*CutOff)(nil),           // 22: postroad.topology.v1.CutOff
-	(*v1.Object)(nil),        // 23: postroad.directory.v1.Object
+	(*Takeover)(nil),         // 18: postroad.topology.v1.Takeover
+	(*LoadChange)(nil),       // 19: postroad.topology.v1.LoadChange
+	(*Way)(nil),              // 20: postroad.topology.v1.Way
+	(*WayChange)(nil),        // 21: postroad.topology.v1.WayChange
+	(*Exit)(nil),             // 22: postroad.topology.v1.Exit
+	(*SpaceChange)(nil),      // 23: postroad.topology.v1.SpaceChange
+	(*CutOff)(nil),           // 24: postroad.topology.v1.CutOff
+	(*TrafficRequest)(nil),   // 25: postroad.topology.v1.TrafficRequest
+	(*TrafficResponse)(nil),  // 26: postroad.topology.v1.TrafficResponse
+	(*Flow)(nil),             // 27: postroad.topology.v1.Flow
+	(*DrainRequest)(nil),     // 28: postroad.topology.v1.DrainRequest
+	(*DrainResponse)(nil),    // 29: postroad.topology.v1.DrainResponse
+	(*LoadFile)(nil),         // 30: postroad.topology.v1.LoadFile
+	(*LoadSeries)(nil),       // 31: postroad.topology.v1.LoadSeries
+	(*LoadHour)(nil),         // 32: postroad.topology.v1.LoadHour
+	(*HistoryStep)(nil),      // 33: postroad.topology.v1.HistoryStep
+	(*ResolveRequest)(nil),   // 34: postroad.topology.v1.ResolveRequest
+	(*ResolveResponse)(nil),  // 35: postroad.topology.v1.ResolveResponse
+	(*ResolvedHost)(nil),     // 36: postroad.topology.v1.ResolvedHost
+	(*DNSQuestion)(nil),      // 37: postroad.topology.v1.DNSQuestion
+	nil,                      // 38: postroad.topology.v1.ShowResponse.MissingEntry
+	nil,                      // 39: postroad.topology.v1.WhatIfResponse.MissingEntry
+	nil,                      // 40: postroad.topology.v1.TrafficResponse.QueuedEntry
+	(*v1.Object)(nil),        // 41: postroad.directory.v1.Object
+	(*v11.Record)(nil),       // 42: postroad.linkstate.v1.Record
 }
 var file_postroad_topology_v1_topology_proto_depIdxs = []int32{
 	2,  // 0: postroad.topology.v1.ShowResponse.groups:type_name -> postroad.topology.v1.Group
 	4,  // 1: postroad.topology.v1.ShowResponse.connectors:type_name -> postroad.topology.v1.Connector
-	3,  // 2: postroad.topology.v1.Group.servers:type_name -> postroad.topology.v1.Server
-	5,  // 3: postroad.topology.v1.Connector.bridgeheads:type_name -> postroad.topology.v1.Bridgehead
-	8,  // 4: postroad.topology.v1.ExplainResponse.routes:type_name -> postroad.topology.v1.Route
-	9,  // 5: postroad.topology.v1.Route.candidates:type_name -> postroad.topology.v1.Candidate
-	10, // 6: postroad.topology.v1.Route.bridgeheads:type_name -> postroad.topology.v1.RankedBridgehead
-	13, // 7: postroad.topology.v1.HistoryResponse.changes:type_name -> postroad.topology.v1.TableChange
-	15, // 8: postroad.topology.v1.WhatIfRequest.costs:type_name -> postroad.topology.v1.NewCost
-	16, // 9: postroad.topology.v1.WhatIfRequest.drains:type_name -> postroad.topology.v1.NewDrain
-	23, // 10: postroad.topology.v1.WhatIfRequest.objects:type_name -> postroad.directory.v1.Object
-	19, // 11: postroad.topology.v1.WhatIfResponse.ways:type_name -> postroad.topology.v1.WayChange
-	21, // 12: postroad.topology.v1.WhatIfResponse.spaces:type_name -> postroad.topology.v1.SpaceChange
-	22, // 13: postroad.topology.v1.WhatIfResponse.cut_off:type_name -> postroad.topology.v1.CutOff
-	18, // 14: postroad.topology.v1.WayChange.before:type_name -> postroad.topology.v1.Way
-	18, // 15: postroad.topology.v1.WayChange.after:type_name -> postroad.topology.v1.Way
-	20, // 16: postroad.topology.v1.SpaceChange.before:type_name -> postroad.topology.v1.Exit
-	20, // 17: postroad.topology.v1.SpaceChange.after:type_name -> postroad.topology.v1.Exit
-	0,  // 18: postroad.topology.v1.TopologyService.Show:input_type -> postroad.topology.v1.ShowRequest
-	6,  // 19: postroad.topology.v1.TopologyService.Explain:input_type -> postroad.topology.v1.ExplainRequest
-	11, // 20: postroad.topology.v1.TopologyService.History:input_type -> postroad.topology.v1.HistoryRequest
-	14, // 21: postroad.topology.v1.TopologyService.WhatIf:input_type -> postroad.topology.v1.WhatIfRequest
-	1,  // 22: postroad.topology.v1.TopologyService.Show:output_type -> postroad.topology.v1.ShowResponse
-	7,  // 23: postroad.topology.v1.TopologyService.Explain:output_type -> postroad.topology.v1.ExplainResponse
-	12, // 24: postroad.topology.v1.TopologyService.History:output_type -> postroad.topology.v1.HistoryResponse
-	17, // 25: postroad.topology.v1.TopologyService.WhatIf:output_type -> postroad.topology.v1.WhatIfResponse
-	22, // [22:26] is the sub-list for method output_type
-	18, // [18:22] is the sub-list for method input_type
-	18, // [18:18] is the sub-list for extension type_name
-	18, // [18:18] is the sub-list for extension extendee
-	0,  // [0:18] is the sub-list for field type_name
+	38, // 2: postroad.topology.v1.ShowResponse.missing:type_name -> postroad.topology.v1.ShowResponse.MissingEntry
+	3,  // 3: postroad.topology.v1.Group.servers:type_name -> postroad.topology.v1.Server
+	5,  // 4: postroad.topology.v1.Connector.bridgeheads:type_name -> postroad.topology.v1.Bridgehead
+	8,  // 5: postroad.topology.v1.ExplainResponse.routes:type_name -> postroad.topology.v1.Route
+	9,  // 6: postroad.topology.v1.Route.candidates:type_name -> postroad.topology.v1.Candidate
+	10, // 7: postroad.topology.v1.Route.bridgeheads:type_name -> postroad.topology.v1.RankedBridgehead
+	13, // 8: postroad.topology.v1.HistoryResponse.changes:type_name -> postroad.topology.v1.TableChange
+	15, // 9: postroad.topology.v1.WhatIfRequest.costs:type_name -> postroad.topology.v1.NewCost
+	16, // 10: postroad.topology.v1.WhatIfRequest.drains:type_name -> postroad.topology.v1.NewDrain
+	41, // 11: postroad.topology.v1.WhatIfRequest.objects:type_name -> postroad.directory.v1.Object
+	21, // 12: postroad.topology.v1.WhatIfResponse.ways:type_name -> postroad.topology.v1.WayChange
+	23, // 13: postroad.topology.v1.WhatIfResponse.spaces:type_name -> postroad.topology.v1.SpaceChange
+	24, // 14: postroad.topology.v1.WhatIfResponse.cut_off:type_name -> postroad.topology.v1.CutOff
+	39, // 15: postroad.topology.v1.WhatIfResponse.missing:type_name -> postroad.topology.v1.WhatIfResponse.MissingEntry
+	19, // 16: postroad.topology.v1.WhatIfResponse.loads:type_name -> postroad.topology.v1.LoadChange
+	18, // 17: postroad.topology.v1.WhatIfResponse.takeovers:type_name -> postroad.topology.v1.Takeover
+	20, // 18: postroad.topology.v1.WayChange.before:type_name -> postroad.topology.v1.Way
+	20, // 19: postroad.topology.v1.WayChange.after:type_name -> postroad.topology.v1.Way
+	22, // 20: postroad.topology.v1.SpaceChange.before:type_name -> postroad.topology.v1.Exit
+	22, // 21: postroad.topology.v1.SpaceChange.after:type_name -> postroad.topology.v1.Exit
+	27, // 22: postroad.topology.v1.TrafficResponse.flows:type_name -> postroad.topology.v1.Flow
+	40, // 23: postroad.topology.v1.TrafficResponse.queued:type_name -> postroad.topology.v1.TrafficResponse.QueuedEntry
+	17, // 24: postroad.topology.v1.DrainResponse.effects:type_name -> postroad.topology.v1.WhatIfResponse
+	31, // 25: postroad.topology.v1.LoadFile.series:type_name -> postroad.topology.v1.LoadSeries
+	32, // 26: postroad.topology.v1.LoadSeries.hours:type_name -> postroad.topology.v1.LoadHour
+	13, // 27: postroad.topology.v1.HistoryStep.change:type_name -> postroad.topology.v1.TableChange
+	41, // 28: postroad.topology.v1.HistoryStep.objects:type_name -> postroad.directory.v1.Object
+	42, // 29: postroad.topology.v1.HistoryStep.records:type_name -> postroad.linkstate.v1.Record
+	36, // 30: postroad.topology.v1.ResolveResponse.hosts:type_name -> postroad.topology.v1.ResolvedHost
+	37, // 31: postroad.topology.v1.ResolveResponse.questions:type_name -> postroad.topology.v1.DNSQuestion
+	0,  // 32: postroad.topology.v1.TopologyService.Show:input_type -> postroad.topology.v1.ShowRequest
+	6,  // 33: postroad.topology.v1.TopologyService.Explain:input_type -> postroad.topology.v1.ExplainRequest
+	34, // 34: postroad.topology.v1.TopologyService.Resolve:input_type -> postroad.topology.v1.ResolveRequest
+	11, // 35: postroad.topology.v1.TopologyService.History:input_type -> postroad.topology.v1.HistoryRequest
+	14, // 36: postroad.topology.v1.TopologyService.WhatIf:input_type -> postroad.topology.v1.WhatIfRequest
+	25, // 37: postroad.topology.v1.TopologyService.Traffic:input_type -> postroad.topology.v1.TrafficRequest
+	28, // 38: postroad.topology.v1.TopologyService.Drain:input_type -> postroad.topology.v1.DrainRequest
+	1,  // 39: postroad.topology.v1.TopologyService.Show:output_type -> postroad.topology.v1.ShowResponse
+	7,  // 40: postroad.topology.v1.TopologyService.Explain:output_type -> postroad.topology.v1.ExplainResponse
+	35, // 41: postroad.topology.v1.TopologyService.Resolve:output_type -> postroad.topology.v1.ResolveResponse
+	12, // 42: postroad.topology.v1.TopologyService.History:output_type -> postroad.topology.v1.HistoryResponse
+	17, // 43: postroad.topology.v1.TopologyService.WhatIf:output_type -> postroad.topology.v1.WhatIfResponse
+	26, // 44: postroad.topology.v1.TopologyService.Traffic:output_type -> postroad.topology.v1.TrafficResponse
+	29, // 45: postroad.topology.v1.TopologyService.Drain:output_type -> postroad.topology.v1.DrainResponse
+	39, // [39:46] is the sub-list for method output_type
+	32, // [32:39] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_postroad_topology_v1_topology_proto_init() }
@@ -2007,13 +3585,17 @@ func file_postroad_topology_v1_topology_proto_init() {
 	if File_postroad_topology_v1_topology_proto != nil {
 		return
 	}
+	file_postroad_topology_v1_topology_proto_msgTypes[6].OneofWrappers = []any{
+		(*ExplainRequest_AtVersion)(nil),
+		(*ExplainRequest_AtUnixMs)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postroad_topology_v1_topology_proto_rawDesc), len(file_postroad_topology_v1_topology_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   23,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

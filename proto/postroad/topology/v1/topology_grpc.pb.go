@@ -23,8 +23,11 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	TopologyService_Show_FullMethodName    = "/postroad.topology.v1.TopologyService/Show"
 	TopologyService_Explain_FullMethodName = "/postroad.topology.v1.TopologyService/Explain"
+	TopologyService_Resolve_FullMethodName = "/postroad.topology.v1.TopologyService/Resolve"
 	TopologyService_History_FullMethodName = "/postroad.topology.v1.TopologyService/History"
 	TopologyService_WhatIf_FullMethodName  = "/postroad.topology.v1.TopologyService/WhatIf"
+	TopologyService_Traffic_FullMethodName = "/postroad.topology.v1.TopologyService/Traffic"
+	TopologyService_Drain_FullMethodName   = "/postroad.topology.v1.TopologyService/Drain"
 )
 
 // TopologyServiceClient is the client API for TopologyService service.
@@ -35,10 +38,18 @@ type TopologyServiceClient interface {
 	Show(ctx context.Context, in *ShowRequest, opts ...grpc.CallOption) (*ShowResponse, error)
 	// Explain says what would become of a recipient, and why.
 	Explain(ctx context.Context, in *ExplainRequest, opts ...grpc.CallOption) (*ExplainResponse, error)
+	// Resolve says which hosts DNS names for a domain, as a node would deliver to them.
+	Resolve(ctx context.Context, in *ResolveRequest, opts ...grpc.CallOption) (*ResolveResponse, error)
 	// History lists the last changes of a node's routing table.
 	History(ctx context.Context, in *HistoryRequest, opts ...grpc.CallOption) (*HistoryResponse, error)
 	// WhatIf says which ways would change if something else did. Nothing is changed.
 	WhatIf(ctx context.Context, in *WhatIfRequest, opts ...grpc.CallOption) (*WhatIfResponse, error)
+	// Traffic says what the asked node sent over connectors in the last day, and
+	// what waits there for each of them.
+	Traffic(ctx context.Context, in *TrafficRequest, opts ...grpc.CallOption) (*TrafficResponse, error)
+	// Drain keeps new mail away from a server or connector, or lets it return, by
+	// changing its directory object.
+	Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (*DrainResponse, error)
 }
 
 type topologyServiceClient struct {
@@ -69,6 +80,16 @@ func (c *topologyServiceClient) Explain(ctx context.Context, in *ExplainRequest,
 	return out, nil
 }
 
+func (c *topologyServiceClient) Resolve(ctx context.Context, in *ResolveRequest, opts ...grpc.CallOption) (*ResolveResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResolveResponse)
+	err := c.cc.Invoke(ctx, TopologyService_Resolve_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *topologyServiceClient) History(ctx context.Context, in *HistoryRequest, opts ...grpc.CallOption) (*HistoryResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(HistoryResponse)
@@ -89,6 +110,26 @@ func (c *topologyServiceClient) WhatIf(ctx context.Context, in *WhatIfRequest, o
 	return out, nil
 }
 
+func (c *topologyServiceClient) Traffic(ctx context.Context, in *TrafficRequest, opts ...grpc.CallOption) (*TrafficResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TrafficResponse)
+	err := c.cc.Invoke(ctx, TopologyService_Traffic_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *topologyServiceClient) Drain(ctx context.Context, in *DrainRequest, opts ...grpc.CallOption) (*DrainResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DrainResponse)
+	err := c.cc.Invoke(ctx, TopologyService_Drain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // TopologyServiceServer is the server API for TopologyService service.
 // All implementations must embed UnimplementedTopologyServiceServer
 // for forward compatibility.
@@ -97,10 +138,18 @@ type TopologyServiceServer interface {
 	Show(context.Context, *ShowRequest) (*ShowResponse, error)
 	// Explain says what would become of a recipient, and why.
 	Explain(context.Context, *ExplainRequest) (*ExplainResponse, error)
+	// Resolve says which hosts DNS names for a domain, as a node would deliver to them.
+	Resolve(context.Context, *ResolveRequest) (*ResolveResponse, error)
 	// History lists the last changes of a node's routing table.
 	History(context.Context, *HistoryRequest) (*HistoryResponse, error)
 	// WhatIf says which ways would change if something else did. Nothing is changed.
 	WhatIf(context.Context, *WhatIfRequest) (*WhatIfResponse, error)
+	// Traffic says what the asked node sent over connectors in the last day, and
+	// what waits there for each of them.
+	Traffic(context.Context, *TrafficRequest) (*TrafficResponse, error)
+	// Drain keeps new mail away from a server or connector, or lets it return, by
+	// changing its directory object.
+	Drain(context.Context, *DrainRequest) (*DrainResponse, error)
 	mustEmbedUnimplementedTopologyServiceServer()
 }
 
@@ -117,11 +166,20 @@ func (UnimplementedTopologyServiceServer) Show(context.Context, *ShowRequest) (*
 func (UnimplementedTopologyServiceServer) Explain(context.Context, *ExplainRequest) (*ExplainResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Explain not implemented")
 }
+func (UnimplementedTopologyServiceServer) Resolve(context.Context, *ResolveRequest) (*ResolveResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Resolve not implemented")
+}
 func (UnimplementedTopologyServiceServer) History(context.Context, *HistoryRequest) (*HistoryResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method History not implemented")
 }
 func (UnimplementedTopologyServiceServer) WhatIf(context.Context, *WhatIfRequest) (*WhatIfResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method WhatIf not implemented")
+}
+func (UnimplementedTopologyServiceServer) Traffic(context.Context, *TrafficRequest) (*TrafficResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Traffic not implemented")
+}
+func (UnimplementedTopologyServiceServer) Drain(context.Context, *DrainRequest) (*DrainResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Drain not implemented")
 }
 func (UnimplementedTopologyServiceServer) mustEmbedUnimplementedTopologyServiceServer() {}
 func (UnimplementedTopologyServiceServer) testEmbeddedByValue()                         {}
@@ -180,6 +238,24 @@ func _TopologyService_Explain_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TopologyService_Resolve_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResolveRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TopologyServiceServer).Resolve(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TopologyService_Resolve_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TopologyServiceServer).Resolve(ctx, req.(*ResolveRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _TopologyService_History_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(HistoryRequest)
 	if err := dec(in); err != nil {
@@ -216,6 +292,42 @@ func _TopologyService_WhatIf_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _TopologyService_Traffic_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TrafficRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TopologyServiceServer).Traffic(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TopologyService_Traffic_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TopologyServiceServer).Traffic(ctx, req.(*TrafficRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _TopologyService_Drain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DrainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(TopologyServiceServer).Drain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: TopologyService_Drain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(TopologyServiceServer).Drain(ctx, req.(*DrainRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // TopologyService_ServiceDesc is the grpc.ServiceDesc for TopologyService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -232,12 +344,24 @@ var TopologyService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _TopologyService_Explain_Handler,
 		},
 		{
+			MethodName: "Resolve",
+			Handler:    _TopologyService_Resolve_Handler,
+		},
+		{
 			MethodName: "History",
 			Handler:    _TopologyService_History_Handler,
 		},
 		{
 			MethodName: "WhatIf",
 			Handler:    _TopologyService_WhatIf_Handler,
+		},
+		{
+			MethodName: "Traffic",
+			Handler:    _TopologyService_Traffic_Handler,
+		},
+		{
+			MethodName: "Drain",
+			Handler:    _TopologyService_Drain_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
