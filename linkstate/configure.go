@@ -59,6 +59,7 @@ func (m *Machine) setPeers(members Members, now time.Time) {
 	wanted := neighbours(members, m.conf.Self, m.groups)
 	for _, p := range m.peers {
 		if _, stays := wanted[p.server]; !stays {
+			m.agree(p)
 			m.emit(Disconnect{p.server})
 		}
 	}
@@ -129,9 +130,9 @@ func (m *Machine) setLinks(connectors []ConnectorInfo, now time.Time) {
 		}
 		l := m.link(c.GUID)
 		if l == nil {
-			l = newLink(c)
-			l.since = now.UnixMilli()
+			l = newLink(c, now)
 		}
+		l.waiting = slices.Contains(m.waiting, c.GUID)
 		c.Detection = c.Detection.withDefaults()
 		l.info = c
 		l.flaps.restore(c.Detection.Damping, now)

@@ -12,8 +12,11 @@ import (
 // Each change from up to down adds Penalty; the sum halves every HalfLife. A
 // change that lifts the sum to Suppress or above suppresses the connector: it
 // stays down, though it may work, until the sum has decayed to Reuse. It is then
-// probed, and up at the first success. The sum is bounded, so that no connector
-// is suppressed for longer than Maximum after its last change.
+// probed, and up at the first success. Changes that connections and probes see
+// meanwhile are counted too; the organisation hears of a later return when the
+// time it was told has come, so that flaps below the surface cost it one record
+// for each suppression at most. The sum is bounded, so that no connector is
+// suppressed for longer than Maximum after its last change.
 //
 // The time-based defaults follow the probe interval, as flaps do: with the
 // defaults of Detection a half-life of 5 minutes and at most 15 minutes of
@@ -61,6 +64,7 @@ type flaps struct {
 	penalty float64   // at the time of
 	at      time.Time // the last change to down
 	until   time.Time // suppressed until then; zero: not suppressed
+	told    time.Time // until, as the organisation knows it
 }
 
 // note counts one change from up to down.
@@ -74,7 +78,7 @@ func (f *flaps) note(d Damping, now time.Time) {
 	}
 	ceiling := max(d.Suppress, d.Reuse*math.Exp2(float64(d.Maximum)/float64(d.HalfLife)))
 	f.penalty, f.at = min(f.penalty+d.Penalty, ceiling), now
-	if f.penalty >= d.Suppress {
+	if f.penalty >= d.Suppress || f.suppressed(now) && f.penalty > d.Reuse {
 		wait := time.Duration(math.Log2(f.penalty/d.Reuse) * float64(d.HalfLife))
 		f.until = now.Add(min(wait.Truncate(time.Millisecond), d.Maximum))
 	}
@@ -83,12 +87,21 @@ func (f *flaps) note(d Damping, now time.Time) {
 // suppressed says whether the connector has to stay down at this time.
 func (f *flaps) suppressed(now time.Time) bool { return now.Before(f.until) }
 
-// millis is until in Unix milliseconds, 0 if the connector is not suppressed.
+// tell makes what is known public.
+func (f *flaps) tell() { f.told = f.until }
+
+// overdue: the time that was told has come, and is not the right one any more.
+func (f *flaps) overdue(now time.Time) bool { return !f.told.Equal(f.until) && !now.Before(f.told) }
+
+// free ends the suppression; the penalty stays.
+func (f *flaps) free() { f.until, f.told = time.Time{}, time.Time{} }
+
+// millis is what was told in Unix milliseconds, 0 if the connector is not suppressed.
 func (f *flaps) millis() int64 {
-	if f.until.IsZero() {
+	if f.told.IsZero() {
 		return 0
 	}
-	return f.until.UnixMilli()
+	return f.told.UnixMilli()
 }
 
 // restore takes over what a record of an earlier run says, within new settings.
@@ -98,5 +111,6 @@ func (f *flaps) restore(d Damping, now time.Time) {
 		*f = flaps{}
 	case f.until.After(now.Add(d.Maximum)):
 		f.until = now.Add(d.Maximum)
+		f.tell()
 	}
 }

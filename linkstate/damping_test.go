@@ -44,10 +44,16 @@ func TestFlappingLinkIsDamped(t *testing.T) {
 	if count[Changed](b) != 0 {
 		t.Error("a success that changes nothing made a record")
 	}
-	b.wait(until.Sub(b.now) - time.Second)
-	if n := count[Probe](b); n != 0 {
-		t.Errorf("%d probes while a link that works is suppressed", n)
+	for until.Sub(b.now) > time.Second { // looked at like any link that is down
+		b.clear()
+		b.wait(min(10*time.Second, until.Sub(b.now)-time.Second))
+		if n := count[Probe](b); n > 1 {
+			t.Fatalf("%d probes in a probe interval", n)
+		}
+		b.link(outside, true)
+		b.wantLink(outside, true)
 	}
+	b.clear()
 	b.wait(2 * time.Second)
 	if n := count[Probe](b); n != 1 {
 		t.Fatalf("%d probes when the suppression ends, want 1", n)
@@ -196,4 +202,58 @@ func TestHashIsThatOfOlderVersions(t *testing.T) {
 	if newer.Hash() == record(301, more).Hash() || newer.Hash() == record(0, more).Hash() {
 		t.Error("the field does not count")
 	}
+}
+
+// Below the surface a suppressed link may go on flapping. That is counted, and
+// costs the organisation nothing until the time it was told has come.
+func TestFlapsWhileSuppressedAreCounted(t *testing.T) {
+	b := dampedBench(t, Damping{Suppress: 2500, Reuse: 1000, HalfLife: 30 * time.Second, Maximum: 5 * time.Minute})
+	for range 3 {
+		b.link(outside, false)
+		b.wait(time.Second)
+		b.link(outside, true)
+	}
+	b.wantLink(outside, true)
+	told := time.UnixMilli(b.suppressedUntil())
+	before := b.m.Table().Get(us).Sequence
+	said := func() uint64 { return b.m.Table().Get(us).Sequence - before }
+	flaps := 0
+	for told.Sub(b.now) > 4*time.Second {
+		b.link(outside, false)
+		b.wait(time.Second)
+		b.link(outside, true)
+		b.wait(time.Second)
+		flaps++
+	}
+	if said() != 0 || b.suppressedUntil() != told.UnixMilli() {
+		t.Fatalf("%d flaps below the surface made %d changes", flaps, said())
+	}
+	b.wait(told.Sub(b.now) + time.Second)
+	b.link(outside, true)
+	b.wantLink(outside, true)
+	later := time.UnixMilli(b.suppressedUntil())
+	if n := said(); n != 1 || !later.After(told.Add(30*time.Second)) {
+		t.Fatalf("%d changes when the time came, suppressed until %v after %v, want one and at least a half-life more", n, later, told)
+	}
+	b.wait(later.Sub(b.now) + time.Second)
+	b.link(outside, true)
+	b.wantLink(outside, false)
+}
+
+// A failure that is only a glitch is no flap, suppressed or not.
+func TestGlitchWhileSuppressedIsNoFlap(t *testing.T) {
+	b := newBench(t)
+	m := testMembers()
+	m.Connectors[2].Detection = Detection{GlitchRetries: 2, GlitchInterval: time.Second, ProbeInterval: 10 * time.Second, Damping: Damping{Suppress: 1000, Reuse: 500, HalfLife: time.Minute}}
+	b.do(b.m.Configure(m, testTimings, b.now))
+	takeDown(b)
+	until := b.suppressedUntil()
+	b.link(outside, true)
+	b.wait(30 * time.Second)
+	b.link(outside, false)
+	b.wait(2 * time.Second)
+	b.link(outside, true)
+	b.wait(time.UnixMilli(until).Sub(b.now) + time.Second)
+	b.link(outside, true)
+	b.wantLink(outside, false)
 }

@@ -42,6 +42,10 @@
 //     the accuser is the one that cannot reach it.
 //   - A record older than the own one is answered with the own one.
 //
+// To a peer that is known to have a record, the next one travels as a [Patch]: few
+// octets, whatever the number of connectors. Patches and whole records mean the
+// same; whoever cannot use a patch asks for the whole.
+//
 // # Synchronisation
 //
 // A [Digest] without entries carries only the hash of a table. Whoever receives
@@ -50,7 +54,7 @@
 // for those that are newer there. Bare digests are sent by the higher of two
 // GUIDs when a stream opens, by everyone to one random neighbour each
 // anti-entropy interval, and when two keep-alives in a row show hashes that
-// differ but have come to rest.
+// differ but have come to rest. A difference that stays is told as [Diverged].
 //
 // # Truth about existence
 //

@@ -1,7 +1,9 @@
 package linkstate
 
+import "time"
+
 // Effect is something for the runner to do: Connect, Disconnect, Reset, Send,
-// Probe, Changed or Persist. Effects of one step are done in their order.
+// Probe, Diverged, Changed or Persist. Effects of one step are done in their order.
 type Effect interface{ effect() }
 
 // Connect: keep a stream to this peer from now on. Which of the two dials is
@@ -35,6 +37,14 @@ type Probe struct {
 	Server    GUID
 }
 
+// Diverged: the peer's table has differed from the own one in the same way since
+// then, though frames pass; comparing does not help, as when two directories
+// disagree about which servers there are. A zero Since takes it back.
+type Diverged struct {
+	Peer  GUID
+	Since time.Time
+}
+
 // Changed: the table is another one now.
 type Changed struct{}
 
@@ -46,5 +56,6 @@ func (Disconnect) effect() {}
 func (Reset) effect()      {}
 func (Send) effect()       {}
 func (Probe) effect()      {}
+func (Diverged) effect()   {}
 func (Changed) effect()    {}
 func (Persist) effect()    {}

@@ -23,8 +23,12 @@ type DigestEntry struct {
 // Want asks for the records of these servers.
 type Want struct{ Servers []GUID }
 
-// Records carries what changed.
-type Records struct{ Records []*Record }
+// Records carries what changed: patches for a peer that is known to have the
+// record before, whole records otherwise.
+type Records struct {
+	Records []*Record
+	Patches []*Patch
+}
 
 // Keepalive is sent at its interval, whatever else was sent. The runner adds what
 // changes often and is nobody's state: Revision and Queued.
@@ -38,6 +42,14 @@ func (*Digest) frame()    {}
 func (*Want) frame()      {}
 func (*Records) frame()   {}
 func (*Keepalive) frame() {}
+
+// Versions of the protocol. Two nodes speak the lower one of theirs.
+const (
+	OldestProtocol = 1
+	// ProtocolPatches brings [Patch].
+	ProtocolPatches = 2
+	Protocol        = ProtocolPatches
+)
 
 // RecordsPerFrame bounds a frame to some 100 KiB, so that a first
 // synchronisation does not stand in the way of keep-alives for long.

@@ -34,11 +34,15 @@ type Machine struct {
 	wards  []*ward       // other groups of several servers with neighbours in them, sorted
 	links  []*link       // connectors of which self is a bridgehead, sorted
 	drain  Drain
+	// waiting connectors, configured or not.
+	waiting []GUID
 	// sequence of the last own record. It goes on over incarnations, and over a
 	// time in which the directory did not have this server.
 	sequence uint64
 
 	nextAntiEntropy time.Time
+	postponed       int       // times in a row
+	moved           time.Time // last change of the table
 
 	// Of the current step, emptied by flush.
 	out              []Effect
@@ -65,6 +69,9 @@ func (m *Machine) TickInterval() time.Duration {
 	least := min(m.timings.Keepalive, m.timings.SuspectAfter, m.timings.RefuteWithin, m.timings.AntiEntropy)
 	for _, l := range m.links {
 		least = min(least, l.info.Detection.GlitchInterval, l.info.Detection.ProbeInterval)
+		if idle := l.info.Detection.IdleProbe; idle > 0 {
+			least = min(least, idle)
+		}
 	}
 	return min(max(least/4, time.Millisecond), time.Second)
 }
@@ -77,7 +84,7 @@ func (m *Machine) Restore(records []*Record, age time.Duration, now time.Time) [
 			continue
 		}
 		if r.Server == m.conf.Self {
-			m.restoreOwn(r)
+			m.restoreOwn(r, now)
 		}
 		if cur := m.table.Get(r.Server); cur == nil || Compare(r, cur) > 0 {
 			m.enter(r, now.Add(-age))
@@ -88,14 +95,15 @@ func (m *Machine) Restore(records []*Record, age time.Duration, now time.Time) [
 
 // restoreOwn keeps what the last run knew of its connectors: a link that was
 // down yesterday is down until a probe says otherwise.
-func (m *Machine) restoreOwn(r *Record) {
+func (m *Machine) restoreOwn(r *Record, now time.Time) {
 	m.conf.Incarnation = max(m.conf.Incarnation, r.Incarnation+1)
 	for _, c := range r.Connectors {
 		if c.Down {
-			l := newLink(ConnectorInfo{GUID: c.Connector})
-			l.down, l.since, l.reason = true, c.Since, c.Reason
+			l := newLink(ConnectorInfo{GUID: c.Connector}, now)
+			l.works, l.down, l.since, l.reason = false, true, c.Since, c.Reason
 			if c.SuppressedUntil != 0 {
 				l.flaps.until = time.UnixMilli(c.SuppressedUntil)
+				l.flaps.tell()
 			}
 			m.links = append(m.links, l) // sorted, as the record is
 		}
@@ -150,8 +158,7 @@ func (m *Machine) publish(now time.Time) {
 func sameStatement(a, b *Record) bool {
 	return a.Status == b.Status && a.Drain == b.Drain && a.Version == b.Version &&
 		slices.EqualFunc(a.Connectors, b.Connectors, func(x, y ConnectorState) bool {
-			return x.Connector == y.Connector && x.Down == y.Down && x.Since == y.Since && x.Reason == y.Reason &&
-				x.SuppressedUntil == y.SuppressedUntil
+			return x.equal(&y)
 		})
 }
 
@@ -167,6 +174,9 @@ func (m *Machine) enter(r *Record, at time.Time) {
 	} else {
 		m.table, m.unseen = m.table.with(r, at), true
 	}
+	if at.After(m.moved) {
+		m.moved = at
+	}
 	m.changed = true
 }
 
@@ -176,8 +186,21 @@ func (m *Machine) emit(e Effect) { m.out = append(m.out, e) }
 // happened is told once however often it happened.
 func (m *Machine) flush() []Effect {
 	for _, p := range m.peers {
+		if len(p.wants) > 0 {
+			m.emit(Send{p.server, &Want{slices.Clone(p.wants)}})
+			p.wants = p.wants[:0]
+		}
+	}
+	for _, p := range m.peers {
+		if len(p.pending) == 0 {
+			continue
+		}
 		for part := range slices.Chunk(p.pending, RecordsPerFrame) {
-			m.emit(Send{p.server, &Records{slices.Clone(part)}})
+			f := &Records{}
+			for _, r := range part {
+				p.update(f, m.table.row(r.Server)) // which is r, or newer
+			}
+			m.emit(Send{p.server, f})
 		}
 		p.pending = p.pending[:0]
 	}

@@ -64,7 +64,7 @@ func (b *bench) clear() { b.did = nil }
 
 func (b *bench) up(peers ...GUID) {
 	for _, p := range peers {
-		b.do(b.m.PeerUp(p, b.now))
+		b.do(b.m.PeerUp(p, Protocol, b.now))
 	}
 }
 
@@ -80,7 +80,7 @@ func (b *bench) wait(d time.Duration, talkers ...GUID) {
 }
 
 func (b *bench) receive(from GUID, records ...*Record) {
-	b.do(b.m.Receive(from, &Records{records}, b.now))
+	b.do(b.m.Receive(from, &Records{Records: records}, b.now))
 }
 
 func (b *bench) link(connector GUID, ok bool) {
@@ -92,7 +92,8 @@ func (b *bench) sentTo(server GUID) []GUID {
 	var to []GUID
 	for _, e := range b.did {
 		if s, ok := e.(Send); ok {
-			if f, ok := s.Frame.(*Records); ok && slices.ContainsFunc(f.Records, func(r *Record) bool { return r.Server == server }) {
+			if f, ok := s.Frame.(*Records); ok && (slices.ContainsFunc(f.Records, func(r *Record) bool { return r.Server == server }) ||
+				slices.ContainsFunc(f.Patches, func(p *Patch) bool { return p.Server == server })) {
 				to = append(to, s.Peer)
 			}
 		}

@@ -36,6 +36,9 @@ type Timings struct {
 	SuspectAfter time.Duration // silence after which a watched server is suspected; default 15s
 	RefuteWithin time.Duration // time a suspect has before it is declared down; default 15s
 	AntiEntropy  time.Duration // between two comparisons with a random neighbour; default 60s
+	// DivergedAfter: a neighbour whose table differs in the same way for so long is
+	// told of by [Diverged]; default three times AntiEntropy.
+	DivergedAfter time.Duration
 }
 
 // Defaults of Timings.
@@ -60,6 +63,9 @@ func (t Timings) withDefaults() Timings {
 			*d.v = d.def
 		}
 	}
+	if t.DivergedAfter <= 0 {
+		t.DivergedAfter = 3 * t.AntiEntropy
+	}
 	return t
 }
 
@@ -70,6 +76,9 @@ type Detection struct {
 	GlitchRetries  int
 	GlitchInterval time.Duration // between them; zero: 60s
 	ProbeInterval  time.Duration // between probes of a down connector; zero: 60s
+	// IdleProbe has a connector probed that is up and over which nothing was tried
+	// for this long; zero: never, mail finds out.
+	IdleProbe time.Duration
 	// SuppressStateChanges keeps the connector up whatever happens on it: routing
 	// by cost alone, for a line that is known to be bad and has no alternative.
 	SuppressStateChanges bool

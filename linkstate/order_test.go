@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 )
@@ -147,29 +148,31 @@ func TestTableAgainstMap(t *testing.T) {
 	})
 }
 
-func TestClip(t *testing.T) {
+func TestBrief(t *testing.T) {
 	for in, want := range map[string]string{
-		"":         "",
-		"refused":  "refused",
-		"a\xffb":   "a?b",
-		"\xc3\xa9": "é",
+		"":             "",
+		" refused\r\n": "refused",
+		"a\xffb":       "a?b",
+		"\xc3\xa9":     "é",
+		"dial tcp 192.0.2.1:25: connect: connection refused": "connection refused",
+		"dial: no route": "dial: no route",
+		"lookup mail.example on [::1]:53: no such host":                             "no such host",
+		"451 4.3.2 mail.example.test: try again in a quarter of an hour":            "451 4.3.2 mail.example.test: try…",
+		"tls: the certificate is not what it should be and this goes on and on and": "the certificate is not what it sh…",
 	} {
-		if got := clip(in); got != want {
-			t.Errorf("clip(%q) = %q, want %q", in, got, want)
+		if got := brief(in); got != want {
+			t.Errorf("brief(%q) = %q, want %q", in, got, want)
 		}
 	}
-	long := make([]rune, 100)
-	for i := range long {
-		long[i] = 'é'
-	}
 	// x, then two bytes each, then the sign that something is missing: three bytes.
-	if got := clip("x" + string(long)); len(got) != MaxReason || !strings.HasSuffix(got, "é…") || clip(got) != got {
+	if got := brief("x" + strings.Repeat("é", 100)); len(got) != MaxReason || !strings.HasSuffix(got, "é…") || brief(got) != got {
 		t.Errorf("clipped to %d bytes: %q", len(got), got)
 	}
-	words := strings.Repeat("012345 ", 20) // cut right after a space
-	if got := clip(words); !strings.HasSuffix(got, "5…") {
-		t.Errorf("clipped to %q, want no space at the end", got)
-	}
+	rapid.Check(t, func(t *rapid.T) {
+		if got := brief(rapid.String().Draw(t, "reason")); len(got) > MaxReason || !utf8.ValidString(got) {
+			t.Fatalf("%d bytes: %q", len(got), got)
+		}
+	})
 }
 
 func BenchmarkTableChange(b *testing.B) {

@@ -14,6 +14,8 @@ type peer struct {
 	watched bool
 
 	connected bool
+	met       bool      // tables were compared on this stream
+	protocol  uint32    // as the peer speaks it
 	heard     time.Time // last frame, or when waiting for one began
 	everHeard bool
 	sent      time.Time // last frame
@@ -27,11 +29,19 @@ type peer struct {
 	refuted int
 
 	pending []*Record // to be sent at the end of the step
+	wants   []GUID    // to be asked for at the end of the step
+	known   known
 
 	// theirs and ours are the hashes at the peer's last keep-alive; compared is
 	// the pair for which a synchronisation was already tried.
 	theirs, ours Hash
 	compared     [2]Hash
+
+	// difference is the exclusive or of both hashes, the same as long as it is made
+	// of the same records; since then; told as Diverged.
+	difference Hash
+	since      time.Time
+	diverged   bool
 }
 
 // Patience before a watched server is suspected.
@@ -53,20 +63,22 @@ func (m *Machine) peer(server GUID) *peer {
 }
 
 // PeerUp: a stream to the peer is open and the carrier knows that it is the
-// peer. A peer that is no neighbour is refused with a Disconnect.
-func (m *Machine) PeerUp(server GUID, now time.Time) []Effect {
+// peer, and which version of the protocol it speaks at most. A peer that is no
+// neighbour is refused with a Disconnect.
+func (m *Machine) PeerUp(server GUID, protocol uint32, now time.Time) []Effect {
 	p := m.peer(server)
 	if p == nil {
 		m.emit(Disconnect{server})
 		return m.flush()
 	}
 	p.connected, p.heard, p.everHeard, p.sent = true, now, true, now
-	p.refuted = 0
+	p.protocol, p.known, p.refuted, p.met = protocol, known{}, 0, false
 	if w := m.ward(m.groups[server]); w != nil {
 		w.refuted = 0
 	}
 	p.theirs, p.ours, p.compared = Hash{}, Hash{}, [2]Hash{}
 	if m.conf.Self.Compare(server) > 0 {
+		p.met = true
 		m.emit(Send{server, &Digest{Hash: m.table.Digest()}})
 	}
 	for _, l := range m.links {
@@ -86,7 +98,8 @@ func (m *Machine) PeerLost(server GUID, now time.Time) []Effect {
 
 func (m *Machine) lose(p *peer, now time.Time) {
 	p.connected = false
-	p.pending = p.pending[:0]
+	p.pending, p.wants, p.known = p.pending[:0], p.wants[:0], known{}
+	m.agree(p)
 	for _, l := range m.links {
 		m.remoteLost(l, p.server, now)
 	}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/hex"
 	"slices"
-	"strings"
-	"unicode/utf8"
 )
 
 // GUID names a directory object: a server, a routing group, a connector.
@@ -87,8 +85,9 @@ type Record struct {
 // Bounds of what a record may hold.
 const (
 	// MaxReason bounds ConnectorState.Reason in bytes: a change of one link has
-	// to stay cheap for every adjacency of the organisation.
-	MaxReason = 80
+	// to stay cheap for every adjacency of the organisation, and crosses it twice
+	// where both ends hear of it at the same time.
+	MaxReason = 36
 	// MaxIncarnation is the highest that is believed. It leaves room above any
 	// clock, and makes an overflow by refuting unreachable.
 	MaxIncarnation = 1 << 62
@@ -118,19 +117,4 @@ func (r *Record) Valid() bool {
 		}
 	}
 	return true
-}
-
-// clip makes a reason, which may be a stranger's words, valid UTF-8 of at most
-// MaxReason bytes; what was cut off is shown by an ellipsis.
-func clip(s string) string {
-	s = strings.ToValidUTF8(s, "?")
-	if len(s) <= MaxReason {
-		return s
-	}
-	const more = "…"
-	cut := MaxReason - len(more)
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return strings.TrimRight(s[:cut], " ") + more
 }

@@ -49,6 +49,7 @@ func TestOnlyDifferencesTravel(t *testing.T) {
 	b := newBench(t)
 	b.up(mate)
 	b.receive(mate, alive(mate, 1, 1), alive(mate2, 1, 5), alive(far, 1, 1))
+	b.now = b.now.Add(testTimings.Keepalive)
 	b.clear()
 	b.do(b.m.Receive(mate, &Digest{Hash: Hash{1}}, b.now))
 	frames := b.framesTo(mate)
@@ -180,9 +181,10 @@ func TestTwoMachinesAgree(t *testing.T) {
 			}
 			machines[us].Restore([]*Record{alive(mate2, 1, 1), alive(far, 2, 1)}, 0, now)
 			machines[mate].Restore([]*Record{alive(mate2, 1, 2), alive(far2, 2, 1)}, 0, now)
+			now = now.Add(testTimings.Keepalive)
 			other := map[GUID]GUID{us: mate, mate: us}
 			for g, m := range machines {
-				m.PeerUp(other[g], now)
+				m.PeerUp(other[g], Protocol, now)
 			}
 			type letter struct {
 				to    GUID
@@ -205,5 +207,110 @@ func TestTwoMachinesAgree(t *testing.T) {
 				t.Errorf("%d and %d records, digests %s and %s", a.Len(), b.Len(), a.Digest(), b.Digest())
 			}
 		})
+	}
+}
+
+// A neighbour whose table goes on to differ raises an alarm; one that lags behind
+// does not, nor does one whose table changes all the time.
+func TestDivergenceIsTold(t *testing.T) {
+	told := func(b *bench) (all []Diverged) {
+		for _, e := range b.did {
+			if d, ok := e.(Diverged); ok {
+				all = append(all, d)
+			}
+		}
+		return all
+	}
+	say := func(b *bench, h Hash) {
+		b.now = b.now.Add(time.Second)
+		b.do(b.m.Receive(mate, &Keepalive{Hash: h}, b.now))
+	}
+	b := newBench(t)
+	b.up(mate)
+	for i := range 1000 { // always another
+		say(b, Hash{1, byte(i >> 8), byte(i)})
+	}
+	if all := told(b); len(all) != 0 {
+		t.Fatalf("alarms %v about a table that changes", all)
+	}
+	say(b, Hash{2})
+	since := b.now
+	for range 400 { // three times a minute is the default
+		say(b, Hash{2})
+	}
+	if all := told(b); !slices.Equal(all, []Diverged{{mate, since}}) {
+		t.Fatalf("alarms %v, want one, since %v", all, since)
+	}
+	b.clear()
+	say(b, Hash{3})
+	say(b, b.m.Table().Digest())
+	say(b, b.m.Table().Digest())
+	if all := told(b); !slices.Equal(all, []Diverged{{Peer: mate}}) {
+		t.Errorf("alarms %v when the tables are the same again, want the end of it", all)
+	}
+	for range 400 {
+		say(b, Hash{4})
+	}
+	b.clear()
+	b.do(b.m.PeerLost(mate, b.now))
+	if all := told(b); !slices.Equal(all, []Diverged{{Peer: mate}}) {
+		t.Errorf("alarms %v when the stream is lost, want the end of it", all)
+	}
+}
+
+// While news is under way tables differ for a moment. A comparison in that moment
+// would cost an entry for each server, so it waits until the table rests; but not
+// for ever, and never on a new stream.
+func TestComparisonWaitsForRest(t *testing.T) {
+	b := newBench(t)
+	b.up(mate, mate2)
+	full := func() (n int) {
+		for _, peer := range []GUID{mate, mate2} {
+			for _, f := range b.framesTo(peer) {
+				if d, ok := f.(*Digest); ok && len(d.Entries) > 0 {
+					n++
+				}
+			}
+		}
+		return n
+	}
+	bare := func(from GUID) { b.do(b.m.Receive(from, &Digest{Hash: Hash{1}}, b.now)) }
+	b.clear()
+	b.receive(mate, alive(far, 1, 1))
+	for _, from := range []GUID{mate, mate2} {
+		first := us.Compare(from) < 0 // who has the higher GUID has asked already
+		b.clear()
+		bare(from)
+		if got := full() == 1; got != first {
+			t.Errorf("the first digest of %s, right after a change, is answered: %v, want %v", from, got, first)
+		}
+	}
+	b.clear()
+	bare(mate)
+	if full() != 0 {
+		t.Error("a digest is answered while the table changes")
+	}
+	b.now = b.now.Add(testTimings.Keepalive)
+	bare(mate)
+	if full() != 1 {
+		t.Error("a digest is not answered though the table rests")
+	}
+
+	// A table that never rests is compared all the same, later.
+	b.clear()
+	asked := 0
+	for i := range 300 {
+		b.receive(mate, alive(far, 1, uint64(i+2)))
+		b.wait(250*time.Millisecond, mate, mate2)
+	}
+	for _, peer := range []GUID{mate, mate2} {
+		for _, f := range b.framesTo(peer) {
+			if _, ok := f.(*Digest); ok {
+				asked++
+			}
+		}
+	}
+	if asked != 1 {
+		t.Errorf("%d comparisons in 75 s of changes with an interval of 60 s, want 1", asked)
 	}
 }

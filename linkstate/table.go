@@ -17,6 +17,54 @@ type row struct {
 	record  *Record
 	hash    Hash
 	changed time.Time
+	// before is the record that this one replaced, to which a patch made elsewhere
+	// at the same time applies; nil if there was none.
+	before     *Record
+	beforeHash Hash
+}
+
+func newRow(r *Record, now time.Time, before *row) *row {
+	n := &row{record: r, hash: r.Hash(), changed: now}
+	if before != nil {
+		n.before, n.beforeHash = before.record, before.hash
+	}
+	return n
+}
+
+func (r *row) get() *Record {
+	if r == nil {
+		return nil
+	}
+	return r.record
+}
+
+// formerly gives the record before as a row if it has that hash, else nil.
+func (r *row) formerly(h Hash) *row {
+	if r == nil || r.before == nil || r.beforeHash != h {
+		return nil
+	}
+	return &row{record: r.before, hash: h}
+}
+
+// patched applies a patch to the record, or to the one before.
+func (r *row) patched(p *Patch) (*Record, bool) {
+	switch {
+	case r == nil:
+		return nil, false
+	case r.hash.short() == p.Base:
+		return p.apply(r.record)
+	case r.before != nil && r.beforeHash.short() == p.Base:
+		return p.apply(r.before)
+	}
+	return nil, false
+}
+
+// row gives the row of a server, nil if nothing is known of it.
+func (t *Table) row(server GUID) *row {
+	if i, ok := t.find(server); ok {
+		return t.rows[i]
+	}
+	return nil
 }
 
 func (t *Table) find(server GUID) (int, bool) {
@@ -87,12 +135,14 @@ func (t *Table) Version() uint64 {
 func (t *Table) with(r *Record, now time.Time) *Table {
 	i, known := t.find(r.Server)
 	n := &Table{digest: t.digest, version: t.version + 1}
-	fresh := &row{r, r.Hash(), now}
+	var fresh *row
 	if known {
 		n.rows = slices.Clone(t.rows)
+		fresh = newRow(r, now, n.rows[i])
 		n.digest.toggle(n.rows[i].hash)
 		n.rows[i] = fresh
 	} else {
+		fresh = newRow(r, now, nil)
 		n.rows = slices.Insert(slices.Clip(t.rows), i, fresh)
 	}
 	n.digest.toggle(fresh.hash)
@@ -102,11 +152,13 @@ func (t *Table) with(r *Record, now time.Time) *Table {
 // set is with in place, for a table that nobody else has seen yet.
 func (t *Table) set(r *Record, now time.Time) {
 	i, known := t.find(r.Server)
-	fresh := &row{r, r.Hash(), now}
+	var fresh *row
 	if known {
+		fresh = newRow(r, now, t.rows[i])
 		t.digest.toggle(t.rows[i].hash)
 		t.rows[i] = fresh
 	} else {
+		fresh = newRow(r, now, nil)
 		t.rows = slices.Insert(t.rows, i, fresh)
 	}
 	t.digest.toggle(fresh.hash)

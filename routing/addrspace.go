@@ -48,7 +48,7 @@ func (t *Table) indexSpaces() {
 // serveAnywhere says whether a connector in scope serves SMTP:*.
 func (t *Table) serveAnywhere() bool {
 	x := t.spaces[typeSMTP]
-	return x != nil && slices.ContainsFunc(x.any.spaces, func(s space) bool { return !t.conns[s.conn].away })
+	return x != nil && slices.ContainsFunc(x.any.spaces, func(s space) bool { return !t.away(s.conn) })
 }
 
 func upperType(typ string) string {

@@ -70,6 +70,18 @@ func BenchmarkDecide(b *testing.B) {
 			t.ToServer(far, &Message{Visited: visited})
 		}
 	})
+	for i := range top.Connectors {
+		if c := &top.Connectors[i]; i%3 == 0 && len(c.Targets) > 0 {
+			c.Reject, c.Spread = []SenderID{SenderID(i % 7)}, PerMessage
+		}
+	}
+	listed, sender := Build(top), NewSenderSet(2, 1000)
+	b.Run("server/listed", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			listed.ToServer(far, &Message{Sender: sender, Bucket: 9})
+		}
+	})
 	b.Run("suffix", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {

@@ -37,11 +37,11 @@ type Ranked struct {
 	Chosen  bool
 	Reason  string
 
-	damped bool
+	damped, unheard bool
 }
 
-// rank orders bridgeheads: live before dead, not drained before drained, then
-// by weight, then by GUID.
+// rank orders bridgeheads: live before dead, not drained before drained, heard of
+// before unheard, then by weight, then by GUID.
 func rank(list []Ranked) {
 	slices.SortFunc(list, func(a, b Ranked) int {
 		switch {
@@ -49,6 +49,8 @@ func rank(list []Ranked) {
 			return trueFirst(a.Up)
 		case a.Drained != b.Drained:
 			return trueFirst(b.Drained)
+		case a.unheard != b.unheard:
+			return trueFirst(b.unheard)
 		case a.Weight != b.Weight:
 			return trueFirst(a.Weight > b.Weight)
 		}
@@ -90,34 +92,42 @@ func (t *Table) remotes(c *Connector, list []Ranked) []Ranked {
 	return list
 }
 
-// judge says whether a server may carry mail of others. This server itself is
-// never barred by its own drain: what it holds must leave.
-func (t *Table) judge(server GUID) Ranked {
-	r := Ranked{Server: server}
-	i, ok := t.serverAt[server]
+// fit says whether a server may carry mail of others, and whether only if nothing
+// else is left. This server itself is never barred by its own drain: what it
+// holds must leave.
+func (t *Table) fit(server GUID) (up, drained bool) {
+	i, ok := t.serverAt.get(server)
 	if !ok {
-		r.Reason = "not in the directory"
-		return r
+		return false, false
 	}
 	s := &t.top.Servers[i]
-	r.Drained = s.Drain != DrainNone
+	return server == t.top.Self || s.Up && s.Drain != DrainHard, s.Drain != DrainNone
+}
+
+// judge is fit with the reason.
+func (t *Table) judge(server GUID) Ranked {
+	r := Ranked{Server: server}
+	r.Up, r.Drained = t.fit(server)
+	i, ok := t.serverAt.get(server)
+	r.unheard = ok && t.top.Servers[i].Unheard && server != t.top.Self
 	switch {
-	case server == t.top.Self:
-		r.Up = true
-	case !s.Up:
-		r.Reason = orElse(s.Reason, "server is down")
-	case s.Drain == DrainHard:
-		r.Reason = "server is drained"
+	case r.Up:
+	case !ok:
+		r.Reason = "not in the directory"
+	case !t.top.Servers[i].Up:
+		r.Reason = orElse(t.top.Servers[i].Reason, "server is down")
 	default:
-		r.Up = true
+		r.Reason = "server is drained"
 	}
 	return r
 }
 
-// live ranks what is up of list for this server and gives the GUIDs.
-func (t *Table) live(list []Ranked) []GUID {
+// live ranks what is up of list for this server, or one bucket of its messages,
+// and gives the GUIDs.
+func (t *Table) live(c *Connector, list []Ranked, bucket uint8) []GUID {
+	by := chooser(t.top.Self, c.Spread, bucket)
 	for i := range list {
-		list[i].Weight = Weight(t.top.Self, list[i].Server)
+		list[i].Weight = Score(by, list[i].Server, c.share(list[i].Server))
 	}
 	rank(list)
 	var up []GUID
@@ -126,5 +136,5 @@ func (t *Table) live(list []Ranked) []GUID {
 			up = append(up, r.Server)
 		}
 	}
-	return up
+	return slices.Clip(up)
 }

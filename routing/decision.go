@@ -62,6 +62,10 @@ type Decision struct {
 	Path []GUID
 	// TooLarge: NoRoute because of size limits alone.
 	TooLarge bool
+	// Forbidden: NoRoute because of sender lists alone.
+	Forbidden bool
+	// Spread: a message of another bucket may go another way.
+	Spread bool
 	// Reason says why, in words for an operator.
 	Reason string
 }

@@ -2,6 +2,7 @@ package routing
 
 import (
 	"fmt"
+	"slices"
 
 	"pgregory.net/rapid"
 )
@@ -47,8 +48,16 @@ func drawConnector(t *rapid.T, top *Topology, name string) Connector {
 		Fallback:   rapid.Bool().Draw(t, "fallback"),
 		Disabled:   rapid.IntRange(0, 9).Draw(t, "disabled") == 0,
 		Drain:      rapid.SampledFrom([]Drain{0, 0, 0, 0, 0, 0, 0, DrainSoft, DrainHard}).Draw(t, "cdrain"),
+		Accept:     drawSenders(t, "accept"),
+		Reject:     drawSenders(t, "reject"),
+		Spread:     rapid.SampledFrom([]Spread{PerServer, PerServer, PerMessage}).Draw(t, "spread"),
+		Weight:     rapid.SampledFrom([]int{0, 1, 1, 3, 100}).Draw(t, "weight"),
+		Weights:    map[GUID]int{},
 	}
 	for _, s := range top.Servers {
+		if w := rapid.SampledFrom([]int{0, 0, 1, 2, 7}).Draw(t, "share"); w > 0 {
+			c.Weights[s.GUID] = w
+		}
 		if s.Group == c.Group && rapid.IntRange(0, 3).Draw(t, "bridgehead") > 0 {
 			c.Bridgeheads = append(c.Bridgeheads, Bridgehead{Server: s.GUID, Up: rapid.IntRange(0, 4).Draw(t, "link") > 0, Reason: "refused", Damped: rapid.IntRange(0, 4).Draw(t, "damped") == 0})
 		}
@@ -71,6 +80,20 @@ func drawConnector(t *rapid.T, top *Topology, name string) Connector {
 	return c
 }
 
+// drawSenders is a list, mostly empty; 0 is the null reverse path.
+func drawSenders(t *rapid.T, name string) []SenderID {
+	if rapid.IntRange(0, 4).Draw(t, name) > 0 {
+		return nil
+	}
+	list := rapid.SliceOfNDistinct(rapid.Uint64Range(0, 4), 1, 3, rapid.ID).Draw(t, name+" list")
+	slices.Sort(list)
+	var ids []SenderID
+	for _, id := range list {
+		ids = append(ids, SenderID(id))
+	}
+	return ids
+}
+
 func drawPattern(t *rapid.T) string {
 	return rapid.SampledFrom([]string{"*", "*.a", "*.b.a", "b.a", "c.b.a", "x.*.a", "*b.a", "C.*", "*.*.b.a", "c*"}).Draw(t, "pattern")
 }
@@ -80,7 +103,13 @@ func drawMessage(t *rapid.T, top *Topology) *Message {
 		Priority:  int8(rapid.IntRange(-1, 1).Draw(t, "priority")),
 		System:    rapid.Bool().Draw(t, "system"),
 		SizeBound: rapid.SampledFrom([]int64{0, 50, 100, 500, 5000}).Draw(t, "bound"),
+		Bucket:    uint8(rapid.IntRange(0, Buckets).Draw(t, "bucket")),
 	}
+	var ids []SenderID
+	for _, id := range rapid.SliceOfN(rapid.Uint64Range(0, 6), 0, 3).Draw(t, "sender") {
+		ids = append(ids, SenderID(id))
+	}
+	m.Sender = NewSenderSet(ids...)
 	if rapid.IntRange(0, 2).Draw(t, "hasvisited") == 0 {
 		for range rapid.IntRange(1, 3).Draw(t, "visited") {
 			m.Visited = append(m.Visited, rapid.SampledFrom(top.Groups).Draw(t, "visit").GUID)

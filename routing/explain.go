@@ -45,7 +45,7 @@ func (t *Table) explain(m *Message, decide func(*Message, *recorder) Decision) E
 	if m == nil {
 		m = &Message{}
 	}
-	rec := &recorder{t: t, best: -1}
+	rec := &recorder{t: t, bucket: m.Bucket, best: -1}
 	d := decide(m, rec)
 	d.Path = rec.way
 	rec.compare()
@@ -60,6 +60,7 @@ func (t *Table) explain(m *Message, decide func(*Message, *recorder) Decision) E
 // recorder notes what a decision looks at. It decides nothing.
 type recorder struct {
 	t          *Table
+	bucket     uint8
 	candidates []Candidate
 	seen       []considered // parallel to candidates
 	best       int          // index of the winner; -1: none
@@ -143,7 +144,10 @@ func (r *recorder) compare() {
 			}
 		case !s.open:
 		case (s.price << hopBits).drains() > (w.price << hopBits).drains():
-			c.Reason = "leads over drained servers"
+			c.Reason = "leads over drained servers or connectors"
+			if r.t.top.Connectors[s.conn].Drain != DrainNone {
+				c.Reason = "drained: only if nothing else is left"
+			}
 		case s.price > w.price:
 			c.Reason = "costs " + strconv.Itoa(c.Cost) + ", " + name + " only " + strconv.Itoa(r.candidates[r.best].Cost)
 		case s.hops > w.hops:
@@ -160,10 +164,13 @@ func (r *recorder) tie(a, b int32) string {
 	switch {
 	case a == b:
 		return "which is the same connector"
-	case x.mine != y.mine:
+	case r.t.mine(a) != r.t.mine(b):
 		return "of which this server is a bridgehead"
 	case (x.group == r.t.group) != (y.group == r.t.group):
 		return "whose bridgeheads are in this group"
+	}
+	if x.spreads || y.spreads {
+		return "and mail is spread over both per message"
 	}
 	return "which has the higher weight for this server"
 }
@@ -189,34 +196,46 @@ func (r *recorder) names(path []int32) []GUID {
 // bridgeheads records who sends over a connector and, when this server crosses
 // it now, who receives.
 func (r *recorder) bridgeheads(conn int32, crossing bool) {
-	c, n := &r.t.top.Connectors[conn], &r.t.conns[conn]
+	c, s := &r.t.top.Connectors[conn], r.t.sides[conn]
 	locals := r.t.locals(c, nil)
-	r.t.live(locals) // ranks
+	r.t.live(c, locals, r.bucket) // ranks
 	chosen := r.t.top.Self
-	if !n.mine && len(n.local) > 0 {
-		chosen = n.local[0]
+	if local := forBucket(s.local, s.localOf, r.bucket); !s.mine && len(local) > 0 {
+		chosen = local[0]
 	}
-	r.rank(locals, chosen, n.mine)
+	r.rank(locals, chosen, s.mine, s.localOf)
 	if crossing {
 		remotes := r.t.remotes(c, nil)
-		r.t.live(remotes)
-		r.rank(remotes, n.remote[0], false)
+		r.t.live(c, remotes, r.bucket)
+		r.rank(remotes, forBucket(s.remote, s.remoteOf, r.bucket)[0], false, s.remoteOf)
 	}
 }
 
-func (r *recorder) rank(list []Ranked, chosen GUID, self bool) {
+// rank says of each bridgehead why it is where it is; of is the ranking of each
+// bucket, nil if the connector does not spread.
+func (r *recorder) rank(list []Ranked, chosen GUID, self bool, of [][]GUID) {
+	live := 0
+	for _, b := range list {
+		if b.Up {
+			live++
+		}
+	}
 	for _, b := range list {
 		switch b.Chosen = b.Up && b.Server == chosen; {
 		case b.Chosen && b.damped:
 			b.Reason = "its link flaps, but nothing else is left"
 		case b.Chosen && self:
 			b.Reason = "this server"
+		case of != nil && !self && live > 1 && b.Up && !b.Drained:
+			b.Reason = r.shareText(b.Server, of)
 		case b.Chosen:
 			b.Reason = "highest weight for this server"
 		case b.damped:
 			b.Reason = "its link flaps: only if nothing else is left"
 		case b.Up && b.Drained:
 			b.Reason = "drained: only if nothing else is left"
+		case b.Up && b.unheard:
+			b.Reason = "nothing was heard of it yet: behind those that are known to live"
 		case b.Up && self:
 			b.Reason = "this server is a bridgehead itself"
 		case b.Up:
@@ -224,6 +243,25 @@ func (r *recorder) rank(list []Ranked, chosen GUID, self bool) {
 		}
 		r.ranked = append(r.ranked, b)
 	}
+}
+
+// shareText says which part of the messages a bridgehead gets, when each message
+// is asked for by itself.
+func (r *recorder) shareText(server GUID, of [][]GUID) string {
+	share := 0
+	for _, list := range of[1:] {
+		if list[0] == server {
+			share++
+		}
+	}
+	text := fmt.Sprintf("spread per message, %d of %d", share, Buckets)
+	if r.bucket == 0 {
+		return text
+	}
+	if of[r.bucket][0] == server {
+		return text + ", this one among them"
+	}
+	return text
 }
 
 // ways records, for a mailbox in another group, each connector out of the own
@@ -234,7 +272,7 @@ func (r *recorder) ways(q *question, group int32) {
 	avoid := make([]bool, len(t.top.Groups))
 	avoid[t.group] = true
 	for _, v := range q.m.Visited {
-		if i, ok := t.groupAt[v]; ok {
+		if i, ok := t.groupAt.get(v); ok {
 			avoid[i] = true
 		}
 	}
@@ -284,7 +322,7 @@ func (t *Table) pathText(path []GUID) string {
 		if i > 0 {
 			text += " > "
 		}
-		text += t.top.Groups[t.groupAt[g]].Name
+		text += t.top.Groups[t.groupIndex(g)].Name
 	}
 	return text
 }
@@ -312,6 +350,8 @@ func (t *Table) barText(conn int32, bar barrier) string {
 		return "does not take system messages"
 	case barUser:
 		return "takes system messages only"
+	case barSender:
+		return "does not take mail of this sender"
 	case barDisabled:
 		return "disabled"
 	case barDrained:

@@ -157,18 +157,8 @@ func (o *oracle) cheapest(level []match) []match {
 		}
 		best = append(best, x)
 	}
-	for _, rule := range []func(match) bool{
-		func(x match) bool {
-			return o.up(x.c) && o.mine(x.c)
-		},
-		func(x match) bool { return x.c.Group == o.self.Group },
-	} {
-		if slices.ContainsFunc(best, rule) {
-			best = slices.DeleteFunc(best, func(x match) bool { return !rule(x) })
-		}
-	}
 	slices.SortFunc(best, func(a, b match) int {
-		if Weight(o.top.Self, a.c.GUID) > Weight(o.top.Self, b.c.GUID) {
+		if o.ahead(a.c, b.c) {
 			return -1
 		}
 		return 1
@@ -195,7 +185,7 @@ func (o *oracle) checkChoice(t *rapid.T, d Decision, best []match) {
 		expect(t, d, Outbound, d.Cost)
 	default:
 		expect(t, d, ToNode, d.Cost)
-		if d.Next != o.preferred(senders, o.damped(x.c)) {
+		if d.Next != o.preferred(x.c, senders, o.damped(x.c)) {
 			t.Fatalf("handed to %x, not to the preferred bridgehead", d.Next)
 		}
 	}
@@ -203,13 +193,14 @@ func (o *oracle) checkChoice(t *rapid.T, d Decision, best []match) {
 
 func (o *oracle) checkNothing(t *rapid.T, d Decision, typ string, all []match) {
 	t.Helper()
-	paused, barred := false, false
+	paused, barred, sender := false, false, true
 	for _, x := range all {
 		if o.away(x.c) {
 			continue
 		}
 		paused = paused || o.outOfUse(x.c)
 		barred = barred || !o.outOfUse(x.c)
+		sender = sender && !o.outOfUse(x.c) && o.foremost(x.c) == "sender"
 	}
 	star := false
 	for _, c := range o.top.Connectors {
@@ -228,5 +219,18 @@ func (o *oracle) checkNothing(t *rapid.T, d Decision, typ string, all []match) {
 		if !barred && d.TooLarge {
 			t.Fatalf("too large for nothing")
 		}
+		if want := barred && sender; want != d.Forbidden {
+			t.Fatalf("forbidden: got %t, want %t", d.Forbidden, want)
+		}
 	}
+}
+
+// foremost is what a message that may not use a connector is told.
+func (o *oracle) foremost(c Connector) string {
+	lenient := *o
+	lenient.anyone = true
+	if !lenient.permits(c) {
+		return "content"
+	}
+	return "sender"
 }

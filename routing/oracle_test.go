@@ -15,6 +15,8 @@ type oracle struct {
 	top  *Topology
 	m    *Message
 	self Server
+	// anyone: sender lists do not count.
+	anyone bool
 }
 
 func newOracle(top *Topology, m *Message) *oracle {
@@ -72,7 +74,14 @@ func (o *oracle) up(c Connector) bool {
 	return len(s) > 0 && (c.Kind != RoutingGroupConnector || len(r) > 0)
 }
 
-func (o *oracle) outOfUse(c Connector) bool { return c.Disabled || c.Drain == DrainHard }
+// outOfUse: a drained connector is still there for its own bridgeheads.
+func (o *oracle) outOfUse(c Connector) bool {
+	own := false
+	for _, b := range c.Bridgeheads {
+		own = own || b.Server == o.top.Self
+	}
+	return c.Disabled || c.Drain == DrainHard && !own
+}
 
 func (o *oracle) usable(c Connector) bool {
 	return !o.outOfUse(c) && (o.up(c) || c.OnLinkDown == Hold)
@@ -81,7 +90,7 @@ func (o *oracle) usable(c Connector) bool {
 func (o *oracle) drains(c Connector) int {
 	_, s := o.senders(c)
 	_, r := o.receivers(c)
-	if c.Drain == DrainSoft || o.up(c) && (s || c.Kind == RoutingGroupConnector && r) {
+	if c.Drain == DrainSoft || c.Drain == DrainHard || o.up(c) && (s || c.Kind == RoutingGroupConnector && r) {
 		return 1
 	}
 	return 0
@@ -91,8 +100,25 @@ func (o *oracle) permits(c Connector) bool {
 	if c.MaxSize > 0 && o.m.SizeBound > c.MaxSize || c.NoSystem && o.m.System || c.NoUser && !o.m.System {
 		return false
 	}
+	if !o.anyone && !o.welcome(c) {
+		return false
+	}
 	bit := map[int8]Priorities{-1: AllowLow, 0: AllowNormal, 1: AllowHigh}[o.m.Priority]
 	return c.Priorities == 0 || c.Priorities&bit != 0
+}
+
+// welcome is the rule of sender lists: named in none of the one, and in the other
+// if that names anybody; the null reverse path needs not be named.
+func (o *oracle) welcome(c Connector) bool {
+	accepted := len(c.Accept) == 0
+	for i := range o.m.Sender.Len() {
+		id := o.m.Sender.ID(i)
+		if slices.Contains(c.Reject, id) {
+			return false
+		}
+		accepted = accepted || slices.Contains(c.Accept, id) || id == NullSender
+	}
+	return accepted
 }
 
 // length orders paths: drained connectors, cost, hops.
@@ -234,14 +260,21 @@ func (o *oracle) checkGroup(t *rapid.T, d Decision, group GUID) {
 		if fits := newOracle(o.top, &small).to(group, false, true, true) != far; fits != d.TooLarge {
 			t.Fatalf("too large: got %t, want %t", d.TooLarge, fits)
 		}
+		any := newOracle(o.top, o.m)
+		any.anyone = true
+		if may := !d.TooLarge && any.to(group, false, true, true) != far; may != d.Forbidden {
+			t.Fatalf("forbidden: got %t, want %t", d.Forbidden, may)
+		}
 	}
 }
 
-// checkHop checks that a hop is the first of some best path of this length.
+// checkHop checks that a hop is the first of a best path of this length, the one
+// that goes before the others.
 func (o *oracle) checkHop(t *rapid.T, d Decision, group GUID, want length) {
 	t.Helper()
 	dist := o.distances(true, false, true)
-	legal := false
+	first := Connector{}
+	into := map[GUID][]GUID{}
 	for _, c := range o.top.Connectors {
 		if c.Group != o.self.Group || !o.usable(c) || !o.permits(c) {
 			continue
@@ -254,12 +287,38 @@ func (o *oracle) checkHop(t *rapid.T, d Decision, group GUID, want length) {
 			if (length{o.drains(c), e.Cost, 1}).plus(rest) != want {
 				continue
 			}
-			legal = legal || o.crosses(d, c, e.Group)
+			into[c.GUID] = append(into[c.GUID], e.Group)
+			if first.GUID.IsZero() || o.ahead(c, first) {
+				first = c
+			}
 		}
 	}
-	if !legal {
-		t.Fatalf("%s to %x via %x begins no best path", d.Kind, d.Next, d.Via)
+	if !slices.ContainsFunc(into[first.GUID], func(g GUID) bool { return o.crosses(d, first, g) }) {
+		t.Fatalf("%s to %x via %x does not begin the best path, which is over %s", d.Kind, d.Next, d.Via, first.Name)
 	}
+}
+
+// ahead orders connectors of one price.
+func (o *oracle) ahead(a, b Connector) bool {
+	for _, rule := range []func(Connector) bool{
+		func(c Connector) bool { return o.up(c) && o.mine(c) },
+		func(c Connector) bool { return c.Group == o.self.Group },
+	} {
+		if rule(a) != rule(b) {
+			return rule(a)
+		}
+	}
+	return o.score(a, a.GUID, a.Weight) > o.score(b, b.GUID, b.Weight)
+}
+
+// score draws lots as [Score] says, by hand.
+func (o *oracle) score(c Connector, of GUID, share int) uint64 {
+	by := chooser(o.top.Self, c.Spread, o.m.Bucket)
+	lots := []uint64{Weight(by, of)}
+	for len(lots) < share {
+		lots = append(lots, mix(lots[len(lots)-1]+0x9e3779b97f4a7c15))
+	}
+	return slices.Max(lots)
 }
 
 // crosses says whether the decision is the right one if c is the first connector.
@@ -269,13 +328,13 @@ func (o *oracle) crosses(d Decision, c Connector, into GUID) bool {
 		return d.Kind == Unreachable
 	}
 	if !o.mine(c) {
-		return d.Kind == ToNode && d.Via.IsZero() && d.Next == o.preferred(senders, o.damped(c)) && len(d.NextServers) == len(senders)
+		return d.Kind == ToNode && d.Via.IsZero() && d.Next == o.preferred(c, senders, o.damped(c)) && len(d.NextServers) == len(senders)
 	}
 	if c.Kind == SMTPConnector {
 		return d.Kind == Outbound && d.Via == c.GUID && d.NextGroup == into
 	}
 	receivers, _ := o.receivers(c)
-	return d.Kind == ToNode && d.Via == c.GUID && d.NextGroup == into && d.Next == o.preferred(receivers, nil)
+	return d.Kind == ToNode && d.Via == c.GUID && d.NextGroup == into && d.Next == o.preferred(c, receivers, nil)
 }
 
 // damped are the bridgeheads whose link flaps.
@@ -298,13 +357,13 @@ func (o *oracle) mine(c Connector) bool {
 
 // preferred is the server with the highest weight among those not drained and
 // not damped.
-func (o *oracle) preferred(list, damped []GUID) GUID {
+func (o *oracle) preferred(c Connector, list, damped []GUID) GUID {
 	var best GUID
 	bestDrained := true
 	for _, g := range list {
 		_, drained := o.alive(g)
 		drained = drained || slices.Contains(damped, g)
-		if best.IsZero() || bestDrained && !drained || bestDrained == drained && Weight(o.top.Self, g) > Weight(o.top.Self, best) {
+		if best.IsZero() || bestDrained && !drained || bestDrained == drained && o.score(c, g, c.Weights[g]) > o.score(c, best, c.Weights[best]) {
 			best, bestDrained = g, drained
 		}
 	}

@@ -14,10 +14,12 @@ type question struct {
 	// detour holds the paths that enter no visited group; nil: not needed yet.
 	detour *spf
 	// configured, unrestricted and unlimited hold the paths if all connectors
-	// were up: for the message, for any message, for a message without a size.
-	configured, unrestricted, unlimited *spf
+	// were up: for the message, for any message, for a message without a size, for
+	// one that every sender may send.
+	configured, unrestricted, unlimited, anyones *spf
 
-	seen barriers // why connectors were dropped
+	seen   barriers // why connectors were dropped
+	spread bool     // equally cheap connectors were told apart by the bucket
 }
 
 // barriers is a set of barrier values.
@@ -45,7 +47,7 @@ func (q *question) tree(group int32) *spf {
 	}
 	avoid := make([]bool, len(q.t.top.Groups))
 	for _, g := range q.m.Visited {
-		if i, ok := q.t.groupAt[g]; ok {
+		if i, ok := q.t.groupAt.get(g); ok {
 			avoid[i] = true
 		}
 	}
@@ -81,22 +83,26 @@ func (q *question) reach(group int32) (metric, bool) {
 // knows to be in reach.
 func (q *question) towards(group int32) Decision {
 	t := q.t
-	e := &t.graph.edges[q.tree(group).first[group]]
-	c, n := &t.top.Connectors[e.conn], &t.conns[e.conn]
+	tree := q.tree(group)
+	e := &t.graph.edges[tree.first[group]]
+	c, n, s := &t.top.Connectors[e.conn], &t.conns[e.conn], t.sides[e.conn]
 	if q.rec != nil {
-		q.rec.path(q.tree(group), group)
-		q.rec.bridgeheads(e.conn, n.mine && c.Kind == RoutingGroupConnector)
+		q.rec.path(tree, group)
+		q.rec.bridgeheads(e.conn, s.mine && c.Kind == RoutingGroupConnector)
 	}
+	tied := tree.tied != nil && tree.tied[group]
 	switch {
 	case n.state == stateHeld:
-		return Decision{Kind: Unreachable, Reason: t.held(e.conn)}
-	case n.mine && c.Kind == RoutingGroupConnector:
+		return Decision{Kind: Unreachable, Spread: tied, Reason: t.held(e.conn)}
+	case s.mine && c.Kind == RoutingGroupConnector:
+		remote := forBucket(s.remote, s.remoteOf, q.m.Bucket)
 		return Decision{
-			Kind: ToNode, Next: n.remote[0], NextServers: n.remote,
-			NextGroup: t.top.Groups[e.to].GUID, Via: c.GUID, Reason: reasonCross,
+			Kind: ToNode, Next: remote[0], NextServers: remote,
+			NextGroup: t.top.Groups[e.to].GUID, Via: c.GUID, Spread: tied || n.spreads && len(remote) > 1, Reason: reasonCross,
 		}
-	case n.mine:
-		return Decision{Kind: Outbound, NextGroup: t.top.Groups[e.to].GUID, Via: c.GUID, Reason: reasonCross}
+	case s.mine:
+		return Decision{Kind: Outbound, NextGroup: t.top.Groups[e.to].GUID, Via: c.GUID, Spread: tied, Reason: reasonCross}
 	}
-	return Decision{Kind: ToNode, Next: n.local[0], NextServers: n.local, Reason: reasonHandOver}
+	local := forBucket(s.local, s.localOf, q.m.Bucket)
+	return Decision{Kind: ToNode, Next: local[0], NextServers: local, Spread: tied || n.spreads && len(local) > 1, Reason: reasonHandOver}
 }

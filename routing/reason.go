@@ -19,7 +19,7 @@ func (q *question) note(text string) {
 // stuck decides for addresses whose connectors are all out of reach. The most
 // hopeful of their verdicts counts: waiting before loop before no route.
 func (q *question) stuck(l *level) Decision {
-	d := Decision{Kind: NoRoute, TooLarge: true}
+	d := Decision{Kind: NoRoute, TooLarge: true, Forbidden: true}
 	var why []string
 	for i := range l.spaces {
 		conn := l.spaces[i].conn
@@ -35,12 +35,12 @@ func (q *question) stuck(l *level) Decision {
 		if one.Kind == Unreachable || one.Kind == Loop && d.Kind == NoRoute {
 			d.Kind = one.Kind
 		}
-		d.TooLarge = d.TooLarge && one.TooLarge
+		d.TooLarge, d.Forbidden = d.TooLarge && one.TooLarge, d.Forbidden && one.Forbidden
 		if len(why) < maxListed {
 			why = append(why, q.t.connName(conn)+": "+one.Reason)
 		}
 	}
-	d.TooLarge = d.TooLarge && d.Kind == NoRoute
+	d.TooLarge, d.Forbidden = d.TooLarge && d.Kind == NoRoute, d.Forbidden && d.Kind == NoRoute
 	d.Reason = strings.Join(why, "; ")
 	return d
 }
@@ -59,8 +59,10 @@ func (q *question) nothing(typ string) Decision {
 		return Decision{Kind: Direct, Reason: reasonDirect}
 	case why.only(barSize):
 		return Decision{Kind: NoRoute, TooLarge: true, Reason: "larger than every connector that serves the address allows"}
+	case why.only(barSender):
+		return Decision{Kind: NoRoute, Forbidden: true, Reason: "no connector that serves the address takes mail of this sender"}
 	case why != 0:
-		return Decision{Kind: NoRoute, Reason: "every connector that serves the address excludes messages of this size, priority or type"}
+		return Decision{Kind: NoRoute, Reason: "every connector that serves the address excludes messages of this size, priority, type or sender"}
 	}
 	return Decision{Kind: NoRoute, Reason: reasonNoMatch}
 }
@@ -96,14 +98,18 @@ func (q *question) barredFrom(group int32) Decision {
 		m := *q.m
 		m.SizeBound = 0
 		q.unlimited = t.search(&t.graph, t.group, filter{m: &m, all: true})
+		m.SizeBound, m.anyone = q.m.SizeBound, true
+		q.anyones = t.search(&t.graph, t.group, filter{m: &m, all: true})
 	}
 	switch {
 	case q.unrestricted.dist[group] == noPath:
 		return Decision{Kind: Unreachable, Reason: "no connectors lead from group " + t.top.Groups[t.group].Name + " to group " + name}
 	case q.unlimited.dist[group] != noPath:
 		return Decision{Kind: NoRoute, TooLarge: true, Reason: "larger than the connectors to group " + name + " allow"}
+	case q.anyones.dist[group] != noPath:
+		return Decision{Kind: NoRoute, Forbidden: true, Reason: "the connectors to group " + name + " do not take mail of this sender"}
 	}
-	return Decision{Kind: NoRoute, Reason: "the connectors to group " + name + " exclude messages of this size, priority or type"}
+	return Decision{Kind: NoRoute, Reason: "the connectors to group " + name + " exclude messages of this size, priority, type or sender"}
 }
 
 // firstVisited names the first visited group on the live path.
@@ -137,7 +143,7 @@ func (t *Table) held(conn int32) string {
 // down says why a connector cannot be used.
 func (t *Table) down(conn int32) string {
 	c := &t.top.Connectors[conn]
-	switch c.off() {
+	switch t.conns[conn].off {
 	case barDisabled:
 		return "disabled"
 	case barDrained:
@@ -174,7 +180,7 @@ func (t *Table) dead(list []Ranked) (string, bool) {
 func (t *Table) connName(conn int32) string { return "connector " + t.top.Connectors[conn].Name }
 
 func (t *Table) serverName(g GUID) string {
-	if i, ok := t.serverAt[g]; ok {
+	if i, ok := t.serverAt.get(g); ok {
 		return t.top.Servers[i].Name
 	}
 	return "unknown server"

@@ -1,7 +1,5 @@
 package routing
 
-import "slices"
-
 // ToAddress decides the next hop for an address outside: address type ("SMTP",
 // "X400") and address; for SMTP the domain alone is enough. m may be nil, as
 // for [Table.ToServer]. It does not allocate if typ is in upper and address in
@@ -59,6 +57,7 @@ func (t *Table) toAddress(typ, address string, m *Message, rec *recorder) Decisi
 func (q *question) pick(l *level) (best *space, price metric, open, fallback bool) {
 	t := q.t
 	fallback = true
+	var tied, spread bool
 	for i := range l.spaces {
 		s := &l.spaces[i]
 		if bar := q.barred(s.conn, true); bar != barNone {
@@ -74,17 +73,27 @@ func (q *question) pick(l *level) (best *space, price metric, open, fallback boo
 		if q.rec != nil {
 			q.rec.candidate(q, s, p, ok)
 		}
-		if ok && (best == nil || p < price || p == price && t.ahead(s.conn, best.conn)) {
+		if !ok {
+			continue
+		}
+		switch spreads := t.conns[s.conn].spreads; {
+		case best == nil || p < price:
+			tied, spread = false, spreads
+		case p == price:
+			tied, spread = true, spread || spreads
+		}
+		if best == nil || p < price || p == price && t.ahead(s.conn, best.conn, q.m.Bucket) {
 			best, price = s, p
 		}
 	}
+	q.spread = tied && spread
 	return best, price, open, fallback
 }
 
 // barred says why the message may not use a connector.
 func (q *question) barred(conn int32, choosing bool) barrier {
 	switch n := &q.t.conns[conn]; {
-	case choosing && n.away:
+	case choosing && q.t.away(conn):
 		return barScope
 	case n.off != barNone:
 		return n.off
@@ -113,7 +122,7 @@ func (q *question) price(s *space) (metric, bool) {
 // this server chooses anew.
 func (q *question) travelled(x *spaceIndex, address string) (Decision, bool) {
 	t := q.t
-	conn, ok := t.connAt[q.m.Connector]
+	conn, ok := t.connAt.get(q.m.Connector)
 	if !ok || t.conns[conn].group < 0 {
 		q.note("the connector chosen by an earlier server no longer exists; choosing anew")
 		return Decision{}, false
@@ -167,6 +176,7 @@ func (q *question) chosen(s *space, price metric, rest cursor) Decision {
 	} else {
 		d = q.towards(n.group)
 	}
+	d.Spread = d.Spread || q.spread
 	d.Connector = c.GUID
 	d.Cost = (price << hopBits).cost()
 	return d
@@ -183,8 +193,10 @@ func (q *question) here(conn int32) Decision {
 	switch {
 	case n.state == stateHeld:
 		return Decision{Kind: Unreachable, Reason: t.held(conn)}
-	case n.mine:
+	case t.mine(conn):
 		return Decision{Kind: Outbound, Via: t.top.Connectors[conn].GUID, Reason: reasonOutbound}
 	}
-	return Decision{Kind: ToNode, Next: n.local[0], NextServers: slices.Clip(n.local), Reason: reasonToBridge}
+	s := t.sides[conn]
+	local := forBucket(s.local, s.localOf, q.m.Bucket)
+	return Decision{Kind: ToNode, Next: local[0], NextServers: local, Spread: n.spreads && len(local) > 1, Reason: reasonToBridge}
 }

@@ -20,7 +20,7 @@ func (t *Table) toServer(server GUID, m *Message, rec *recorder) Decision {
 	if t.group < 0 {
 		return Decision{Kind: Unreachable, Reason: reasonOffTheMap}
 	}
-	i, ok := t.serverAt[server]
+	i, ok := t.serverAt.get(server)
 	if !ok {
 		// The recipient names it, so the directory is being changed, or this
 		// server's replica lags. Waiting is safe, a report is not.

@@ -8,6 +8,9 @@ type spf struct {
 	dist   []metric // noPath: cannot be reached
 	first  []int32  // edge out of source with which the path begins; -1 for source
 	parent []int32  // edge into the group; -1 for source
+	// tied: equally short paths begin with different connectors. nil where
+	// nothing spreads, for then it does not matter.
+	tied []bool
 }
 
 // limits of a search.
@@ -15,6 +18,14 @@ type filter struct {
 	m     *Message // nil: restrictions do not count
 	avoid []bool   // groups that must not be entered; nil: none
 	all   bool     // connectors that are down or out of use count as well
+}
+
+// bucket is that of the message.
+func (f *filter) bucket() uint8 {
+	if f.m == nil {
+		return 0
+	}
+	return f.m.Bucket
 }
 
 func (f *filter) passes(t *Table, e *edge) bool {
@@ -36,6 +47,10 @@ func (t *Table) search(g *graph, source int32, f filter) *spf {
 		s.dist[i], s.first[i], s.parent[i] = noPath, -1, -1
 	}
 	s.dist[source] = 0
+	if t.classes.spreads {
+		s.tied = make([]bool, n)
+	}
+	bucket := f.bucket()
 	var h heap
 	h.push(item{0, source})
 	for len(h) > 0 {
@@ -56,10 +71,13 @@ func (t *Table) search(g *graph, source int32, f filter) *spf {
 			if top.group == source {
 				first = i
 			}
+			if s.tied != nil {
+				s.tied[e.to] = s.tied[top.group] || d == s.dist[e.to] && (s.tied[e.to] || g.edges[first].conn != g.edges[s.first[e.to]].conn)
+			}
 			if d < s.dist[e.to] {
 				s.dist[e.to], s.first[e.to], s.parent[e.to] = d, first, i
 				h.push(item{d, e.to})
-			} else if t.preferred(g, first, i, s.first[e.to], s.parent[e.to]) {
+			} else if t.preferred(g, bucket, first, i, s.first[e.to], s.parent[e.to]) {
 				s.first[e.to], s.parent[e.to] = first, i
 			}
 		}
@@ -69,10 +87,10 @@ func (t *Table) search(g *graph, source int32, f filter) *spf {
 
 // preferred says whether a path with first and last edges (first, last) goes
 // before an equally long one with (first2, last2).
-func (t *Table) preferred(g *graph, first, last, first2, last2 int32) bool {
+func (t *Table) preferred(g *graph, bucket uint8, first, last, first2, last2 int32) bool {
 	a, b := &g.edges[first], &g.edges[first2]
 	if a.conn != b.conn {
-		return t.ahead(a.conn, b.conn)
+		return t.ahead(a.conn, b.conn, bucket)
 	}
 	if a.to != b.to {
 		return less(t.top.Groups[a.to].GUID, t.top.Groups[b.to].GUID)
@@ -83,15 +101,15 @@ func (t *Table) preferred(g *graph, first, last, first2, last2 int32) bool {
 
 // ahead orders connectors of equal cost: those that this server may send over
 // itself, those of this group, then by weight.
-func (t *Table) ahead(a, b int32) bool {
-	x, y := &t.conns[a], &t.conns[b]
-	switch {
-	case x.mine != y.mine:
-		return x.mine
-	case (x.group == t.group) != (y.group == t.group):
-		return x.group == t.group
-	case x.weight != y.weight:
-		return x.weight > y.weight
+func (t *Table) ahead(a, b int32, bucket uint8) bool {
+	if x, y := t.mine(a), t.mine(b); x != y {
+		return x
+	}
+	if x, y := t.conns[a].group == t.group, t.conns[b].group == t.group; x != y {
+		return x
+	}
+	if v, w := t.score(a, bucket), t.score(b, bucket); v != w {
+		return v > w
 	}
 	return less(t.top.Connectors[a].GUID, t.top.Connectors[b].GUID)
 }

@@ -4,8 +4,10 @@ import (
 	"crypto/md5"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -130,6 +132,8 @@ func (s *story) line(line string) error {
 		return s.set(w[1], parseOptions(w[2:]))
 	case "ask":
 		s.ask(line, w[1:])
+	case "share": // like ask, for each bucket
+		s.share(line, w[1:])
 	default:
 		return fmt.Errorf("unknown word %q", w[0])
 	}
@@ -198,6 +202,31 @@ func restrict(c *Connector, o options) {
 	if o.has("size") {
 		c.MaxSize = o.number("size")
 	}
+	if o.has("spread") {
+		c.Spread = PerMessage
+		if o["spread"] == "no" {
+			c.Spread = PerServer
+		}
+	}
+	if o.has("weight") {
+		c.Weight = int(o.number("weight"))
+	}
+	for _, w := range o.list("weights") {
+		server, n, _ := strings.Cut(w, ":")
+		if c.Weights == nil {
+			c.Weights = map[GUID]int{}
+		}
+		c.Weights[guid(server)], _ = strconv.Atoi(n)
+	}
+	if o.has("drain") {
+		c.Drain = map[string]Drain{"soft": DrainSoft, "hard": DrainHard}[o["drain"]]
+	}
+	if o.has("accept") {
+		c.Accept = senderIDs(o.list("accept"))
+	}
+	if o.has("reject") {
+		c.Reject = senderIDs(o.list("reject"))
+	}
 	for _, p := range o.list("priorities") {
 		c.Priorities |= map[string]Priorities{"low": AllowLow, "normal": AllowNormal, "high": AllowHigh}[p]
 	}
@@ -238,6 +267,45 @@ func (s *story) set(name string, o options) error {
 	return fmt.Errorf("no server and no connector is called %q", name)
 }
 
+func senderIDs(list []string) []SenderID {
+	var ids []SenderID
+	for _, text := range list {
+		n, _ := strconv.ParseUint(text, 10, 64)
+		ids = append(ids, SenderID(n))
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// share tells how many of the buckets go which way.
+func (s *story) share(line string, w []string) {
+	o := parseOptions(w)
+	top := s.top
+	if o.has("from") {
+		top.Self = guid(o["from"])
+	}
+	t := Build(top)
+	count := make(map[string]int)
+	for b := 1; b <= Buckets; b++ {
+		m := &Message{Bucket: uint8(b)}
+		d := t.ToServer(guid(w[1]), m)
+		if w[0] == "address" {
+			d = t.ToAddress(w[1], w[2], m)
+		}
+		way := d.Kind.String()
+		for _, g := range []GUID{d.Next, d.Via, d.Connector} {
+			if !g.IsZero() {
+				way += " " + s.names[g]
+			}
+		}
+		count[way]++
+	}
+	fmt.Fprintf(&s.out, "%s\n", line)
+	for _, way := range slices.Sorted(maps.Keys(count)) {
+		fmt.Fprintf(&s.out, "  %2d of %d: %s\n", count[way], Buckets, way)
+	}
+}
+
 // ask asks "server NAME" or "address TYPE ADDRESS", then what the message is.
 func (s *story) ask(line string, w []string) {
 	o := parseOptions(w)
@@ -245,7 +313,7 @@ func (s *story) ask(line string, w []string) {
 	if o.has("from") {
 		top.Self = guid(o["from"])
 	}
-	m := &Message{SizeBound: o.number("size"), Priority: int8(o.number("priority")), System: o.has("system"), Connector: guid(o["connector"])}
+	m := &Message{SizeBound: o.number("size"), Priority: int8(o.number("priority")), System: o.has("system"), Connector: guid(o["connector"]), Sender: NewSenderSet(senderIDs(o.list("sender"))...), Bucket: uint8(o.number("bucket"))}
 	for _, v := range o.list("visited") {
 		m.Visited = append(m.Visited, guid(v))
 	}
@@ -274,8 +342,13 @@ func (s *story) tell(x Explanation, d Decision) {
 	if x.Cost > 0 {
 		fmt.Fprintf(&s.out, " cost=%d", x.Cost)
 	}
-	if x.TooLarge {
-		s.out.WriteString(" too-large")
+	for _, p := range []struct {
+		word string
+		is   bool
+	}{{"too-large", x.TooLarge}, {"forbidden", x.Forbidden}, {"spread", x.Spread}} {
+		if p.is {
+			s.out.WriteString(" " + p.word)
+		}
 	}
 	s.out.WriteByte('\n')
 	for _, c := range x.Candidates {

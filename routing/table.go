@@ -12,12 +12,11 @@ type Table struct {
 	top   Topology
 	group int32 // index of the own group; -1: off the map
 
-	groupAt  map[GUID]int32
-	serverAt map[GUID]int32
-	connAt   map[GUID]int32
+	groupAt, serverAt, connAt index
 
-	serverGUIDs []GUID // of top.Servers: a decision for one server needs a slice of one
-	conns       []conn // parallel to top.Connectors
+	serverGUIDs []GUID          // of top.Servers: a decision for one server needs a slice of one
+	conns       []conn          // parallel to top.Connectors
+	sides       map[int32]*side // of the connectors of the own group
 	graph       graph
 
 	spaces   map[string]*spaceIndex // by address type, upper case
@@ -26,21 +25,29 @@ type Table struct {
 
 	classes classes
 	paths   []atomic.Pointer[spf] // by class; filled on demand
+	trees   *trees                // instead of paths, where edges have sender lists
+	spreads bool                  // a message's bucket can make a difference
 }
 
 // conn is what Build found out about a connector.
 type conn struct {
-	group  int32 // of its bridgeheads; -1: unknown
-	state  connState
-	mine   bool // this server may send over it now
-	bars   bool // has restrictions on messages
-	away   bool // not in scope for this server
-	falls  bool // Fallback
-	off    barrier
-	drain  metric
-	weight uint64 // Weight(self, connector)
-	// Live bridgeheads, best first; only for connectors of the own group.
+	group   int32 // of its bridgeheads; -1: unknown
+	state   connState
+	bars    bool // has restrictions on messages
+	spreads bool // PerMessage
+	scoped  bool // ScopeGroup
+	falls   bool // Fallback
+	off     barrier
+	drain   metric
+}
+
+// side is what a connector of the own group is to this server.
+type side struct {
+	mine bool // this server may send over it now
+	// Live bridgeheads, best first.
 	local, remote []GUID
+	// The same for each bucket; nil unless the connector spreads.
+	localOf, remoteOf [][]GUID
 }
 
 // connState is how a connector takes part in decisions.
@@ -66,18 +73,20 @@ func Build(top Topology) *Table {
 	t := &Table{
 		top:         top,
 		group:       -1,
-		groupAt:     make(map[GUID]int32, len(top.Groups)),
-		serverAt:    make(map[GUID]int32, len(top.Servers)),
-		connAt:      make(map[GUID]int32, len(top.Connectors)),
+		groupAt:     newIndex(len(top.Groups)),
+		serverAt:    newIndex(len(top.Servers)),
+		connAt:      newIndex(len(top.Connectors)),
 		serverGUIDs: make([]GUID, len(top.Servers)),
 		conns:       make([]conn, len(top.Connectors)),
+		sides:       make(map[int32]*side),
 	}
 	for i := range top.Groups {
-		t.groupAt[top.Groups[i].GUID] = int32(i)
+		t.groupAt.put(&top.Groups[i].GUID, i)
 	}
 	for i := range top.Servers {
 		s := &top.Servers[i]
-		t.serverAt[s.GUID], t.serverGUIDs[i] = int32(i), s.GUID
+		t.serverAt.put(&s.GUID, i)
+		t.serverGUIDs[i] = s.GUID
 		if s.GUID == top.Self {
 			t.group = t.groupIndex(s.Group)
 		}
@@ -88,6 +97,7 @@ func Build(top Topology) *Table {
 	t.limits = t.sizeLimits()
 	t.classes = newClasses(t)
 	t.paths = make([]atomic.Pointer[spf], t.classes.number())
+	t.trees, t.spreads = new(trees), t.anySpread()
 	t.pathsFor(&Message{})
 	return t
 }
@@ -100,35 +110,49 @@ func (t *Table) Version() uint64 { return t.top.Version }
 func (t *Table) Limits() []int64 { return t.limits }
 
 func (t *Table) groupIndex(g GUID) int32 {
-	if i, ok := t.groupAt[g]; ok {
-		return i
+	i, ok := t.groupAt.get(g)
+	if !ok {
+		return -1
 	}
-	return -1
+	return i
 }
 
 func (t *Table) judgeConnectors() {
-	var local, remote []Ranked
 	for i := range t.top.Connectors {
 		c, n := &t.top.Connectors[i], &t.conns[i]
-		t.connAt[c.GUID] = int32(i)
+		t.connAt.put(&c.GUID, i)
 		n.group = t.groupIndex(c.Group)
-		n.falls, n.off = c.Fallback, c.off()
-		n.bars = c.MaxSize > 0 || c.Priorities != 0 || c.NoSystem || c.NoUser
-		local, remote = t.locals(c, local[:0]), t.remotes(c, remote[:0])
-		n.state, n.drain = stateOf(c, local, remote)
-		t.takeSide(c, n, local, remote)
+		n.falls, n.scoped, n.spreads = c.Fallback, c.Scope == ScopeGroup, c.Spread == PerMessage
+		n.bars, n.off = c.restricts(), t.off(c)
+		n.state, n.drain = t.stateOf(c, n.off)
+		if n.group >= 0 && n.group == t.group {
+			t.takeSide(c, int32(i))
+		}
 	}
 }
 
-// takeSide finds out what a connector is to this server; the bridgeheads are
-// looked at only for connectors of the own group.
-func (t *Table) takeSide(c *Connector, n *conn, local, remote []Ranked) {
-	n.weight = Weight(t.top.Self, c.GUID)
-	n.away = c.Scope == ScopeGroup && n.group != t.group
-	if n.group >= 0 && n.group == t.group {
-		n.mine = n.state == stateUp && mayCross(local, t.top.Self)
-		n.local, n.remote = t.live(local), t.live(remote)
+// takeSide finds out what a connector of the own group is to this server.
+func (t *Table) takeSide(c *Connector, conn int32) {
+	n := &t.conns[conn]
+	local, remote := t.locals(c, nil), t.remotes(c, nil)
+	s := &side{mine: n.state == stateUp && mayCross(local, t.top.Self)}
+	s.local, s.remote = t.live(c, local, 0), t.live(c, remote, 0)
+	if n.spreads {
+		s.localOf, s.remoteOf = t.spreadList(c, local), t.spreadList(c, remote)
 	}
+	t.sides[conn] = s
+}
+
+// mine says whether this server may send over a connector now.
+func (t *Table) mine(conn int32) bool {
+	n := &t.conns[conn]
+	return n.group == t.group && n.group >= 0 && t.sides[conn].mine
+}
+
+// away says whether a connector is not in scope for this server.
+func (t *Table) away(conn int32) bool {
+	n := &t.conns[conn]
+	return n.scoped && n.group != t.group
 }
 
 // mayCross says whether this server sends over a connector itself: if it is a
@@ -144,17 +168,28 @@ func mayCross(local []Ranked, self GUID) bool {
 
 // stateOf joins what the bridgeheads say: one live bridgehead on each side
 // keeps a connector up; if only drained ones are left it is a drained connector.
-func stateOf(c *Connector, local, remote []Ranked) (connState, metric) {
-	if c.off() != barNone {
+// It decides by what [Table.locals] and [Table.remotes] say in more words.
+func (t *Table) stateOf(c *Connector, off barrier) (connState, metric) {
+	if off != barNone {
 		return stateOff, 0
 	}
-	up, clear := anyUp(local)
+	var up, clear bool
+	for i := range c.Bridgeheads {
+		b := &c.Bridgeheads[i]
+		if ok, drained := t.fit(b.Server); ok && (b.Up || b.Damped) {
+			up, clear = true, clear || b.Up && !drained
+		}
+	}
 	if c.Kind == RoutingGroupConnector {
-		u, cl := anyUp(remote)
-		up, clear = up && u, clear && cl
+		var there, clearThere bool
+		for _, g := range c.Remote {
+			ok, drained := t.fit(g)
+			there, clearThere = there || ok, clearThere || ok && !drained
+		}
+		up, clear = up && there, clear && clearThere
 	}
 	var drain metric
-	if up && !clear || c.Drain == DrainSoft {
+	if up && !clear || c.Drain != DrainNone {
 		drain = oneDrain
 	}
 	switch {

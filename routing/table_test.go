@@ -16,6 +16,17 @@ func TestNothingAllocated(t *testing.T) {
 	table := Build(top)
 	far := top.Servers[1001].GUID
 	visited := []GUID{top.Groups[0].GUID, guid("elsewhere")}
+	// The same map with sender lists on every third connector, and spreading on all.
+	other := top
+	other.Connectors = slices.Clone(top.Connectors)
+	for i := range other.Connectors {
+		c := &other.Connectors[i]
+		c.Spread, c.Weight = PerMessage, 1+i%5
+		if i%3 == 0 && len(c.Targets) > 0 {
+			c.Reject, c.Accept = []SenderID{SenderID(i % 7)}, []SenderID{90, 91}
+		}
+	}
+	listed, sender := Build(other), NewSenderSet(91, 1000)
 	travelling := table.ToAddress("SMTP", "mail.d9500.example", nil).Connector
 	for _, c := range []struct {
 		name string
@@ -29,6 +40,12 @@ func TestNothingAllocated(t *testing.T) {
 		{"star", Outbound, func() Decision { return table.ToAddress("SMTP", "elsewhere.test", nil) }},
 		{"travelled", ToNode, func() Decision {
 			return table.ToAddress("SMTP", "mail.d9500.example", &Message{Connector: travelling})
+		}},
+		{"sender and bucket", ToNode, func() Decision {
+			return listed.ToServer(far, &Message{Sender: sender, Bucket: 5})
+		}},
+		{"spread address", Outbound, func() Decision {
+			return listed.ToAddress("SMTP", "elsewhere.test", &Message{Sender: sender, Bucket: 5})
 		}},
 	} {
 		if d := c.ask(); d.Kind != c.kind {

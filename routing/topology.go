@@ -36,6 +36,10 @@ type Server struct {
 	Up     bool
 	Reason string
 	Drain  Drain
+	// Unheard: up as far as anybody knows, but nobody has heard of it yet. Among the
+	// bridgeheads of a connector it stands behind those that are known to live; which
+	// path is cheapest does not depend on it.
+	Unheard bool
 }
 
 // Drain says how far mail is kept away from a server or connector.
@@ -45,7 +49,9 @@ type Drain uint8
 const (
 	DrainNone Drain = iota
 	DrainSoft       // used only if nothing else is left
-	DrainHard       // not used; a server still sends what it already holds
+	// DrainHard: not used; a server still sends what it holds, and so does a
+	// bridgehead of a drained connector if it has no other way.
+	DrainHard
 )
 
 // ConnectorKind tells what a connector leads to.
@@ -114,11 +120,19 @@ type Connector struct {
 	Priorities Priorities
 	NoSystem   bool
 	NoUser     bool
-	OnLinkDown OnLinkDown
+	// Accept has the senders whose mail it takes, sorted; empty: everyone's.
+	// Reject has those whose mail it does not take in any case, sorted.
+	Accept, Reject []SenderID
+	OnLinkDown     OnLinkDown
 	// Fallback lets mail use a less specific connector while this one is down.
 	Fallback bool
 	Disabled bool
 	Drain    Drain
+	Spread   Spread
+	// Weight is its share among equally cheap connectors, see [Score].
+	Weight int
+	// Weights are the shares of bridgeheads, local and remote; missing: 1.
+	Weights map[GUID]int
 	// Bridgeheads are the servers of Group that may send over it.
 	Bridgeheads []Bridgehead
 	// Remote are the servers of the target group that receive; only routing

@@ -19,7 +19,8 @@ func TestMailArrives(t *testing.T) {
 			own.Self = s.GUID
 			tables[s.GUID] = Build(own)
 		}
-		m := &Message{SizeBound: 500}
+		drawn := drawMessage(t, &top)
+		m := &Message{SizeBound: 500, Sender: drawn.Sender, Bucket: drawn.Bucket}
 		from, _ := newOracle(&top, m).server(top.Self)
 		dest := rapid.SampledFrom(top.Servers).Draw(t, "destination")
 		address := rapid.Bool().Draw(t, "outside")

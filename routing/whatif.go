@@ -1,5 +1,7 @@
 package routing
 
+import "slices"
+
 // Effects are what a change of the map does to the ways of mail.
 type Effects struct {
 	// Ways are the pairs of groups whose mail goes another way or at another cost.
@@ -8,6 +10,8 @@ type Effects struct {
 	Spaces []SpaceMove
 	// CutOff are the groups that lose their last way in or out.
 	CutOff []Cut
+	// Takeovers are the connectors that mail would cross by other bridgeheads.
+	Takeovers []Takeover
 }
 
 // Move is a pair of groups whose mail would take another way.
@@ -20,6 +24,8 @@ type Move struct {
 type Way struct {
 	Cost int
 	Path []GUID
+	// Over are the connectors of the path, one for each step.
+	Over []GUID
 	// Held is the first connector on the path that is down and holds its mail;
 	// zero if mail moves.
 	Held GUID
@@ -42,6 +48,10 @@ func WhatIf(before, after Topology, m *Message) Effects {
 	}
 	groups := union(&before, &after)
 	spaces := spacesOf(&before, &after)
+	examples := make([]string, len(spaces))
+	for i, p := range spaces {
+		examples[i] = p.example()
+	}
 	before.Self, after.Self = GUID{}, GUID{}
 	was, would := Build(before), Build(after)
 	have, wouldHave := fitness(&before), fitness(&after)
@@ -61,9 +71,10 @@ func WhatIf(before, after Topology, m *Message) Effects {
 				e.Ways = append(e.Ways, Move{From: from, To: to, Before: p.way(), After: q.way()})
 			}
 		}
-		e.Spaces = append(e.Spaces, spaceMoves(a, b, from, spaces, m)...)
+		e.Spaces = append(e.Spaces, spaceMoves(a, b, from, spaces, examples, m)...)
 	}
 	e.CutOff = reach.cuts(groups)
+	e.Takeovers = takeovers(was, would)
 	return e
 }
 
@@ -176,8 +187,9 @@ func (b branch) equal(c branch) bool {
 	}
 	i, j := b.to, c.to
 	for i != b.s.source && j != c.s.source {
-		i, j = b.t.graph.edges[b.s.parent[i]].from, c.t.graph.edges[c.s.parent[j]].from
-		if b.t.top.Groups[i].GUID != c.t.top.Groups[j].GUID {
+		e, f := &b.t.graph.edges[b.s.parent[i]], &c.t.graph.edges[c.s.parent[j]]
+		i, j = e.from, f.from
+		if b.t.top.Groups[i].GUID != c.t.top.Groups[j].GUID || b.t.top.Connectors[e.conn].GUID != c.t.top.Connectors[f.conn].GUID {
 			return false
 		}
 	}
@@ -188,7 +200,19 @@ func (b branch) way() Way {
 	if b.to < 0 {
 		return Way{Cost: -1}
 	}
-	return Way{Cost: b.s.dist[b.to].cost(), Path: b.t.groupPath(b.s, b.to), Held: b.t.heldOn(b.s, b.to)}
+	return Way{Cost: b.s.dist[b.to].cost(), Path: b.t.groupPath(b.s, b.to), Over: b.t.connectorsTo(b.s, b.to), Held: b.t.heldOn(b.s, b.to)}
+}
+
+// connectorsTo are the connectors of a path in their order.
+func (t *Table) connectorsTo(s *spf, to int32) []GUID {
+	var over []GUID
+	for to != s.source {
+		e := &t.graph.edges[s.parent[to]]
+		over = append(over, t.top.Connectors[e.conn].GUID)
+		to = e.from
+	}
+	slices.Reverse(over)
+	return over
 }
 
 func (t *Table) groupPath(s *spf, to int32) []GUID {

@@ -22,18 +22,13 @@ type Exit struct {
 	Connector GUID
 	// Cost of path and address space; -1 without a connector.
 	Cost int
-	// Path is the groups to the connector's own.
-	Path []GUID
+	// Path is the groups to the connector's own, Over the connectors between them.
+	Path, Over []GUID
 	// Held is the first connector on the path, or the chosen one, that is down
 	// and holds its mail; zero if mail moves.
 	Held GUID
 	// Reason says why mail waits or cannot leave.
 	Reason string
-}
-
-// equal compares what happens to the mail; reasons are words.
-func (e Exit) equal(f Exit) bool {
-	return e.Kind == f.Kind && e.Connector == f.Connector && e.Cost == f.Cost && e.Held == f.Held && slices.Equal(e.Path, f.Path)
 }
 
 // pattern is an address space without its cost, in the form that decides.
@@ -77,36 +72,55 @@ func (p pattern) example() string {
 	return octet + p.text[last+1:]
 }
 
-func spaceMoves(a, b *Table, from GUID, spaces []pattern, m *Message) []SpaceMove {
+func spaceMoves(a, b *Table, from GUID, spaces []pattern, examples []string, m *Message) []SpaceMove {
 	if a.group < 0 && b.group < 0 {
 		return nil // nobody is there to send
 	}
 	var moves []SpaceMove
-	for _, p := range spaces {
-		move := SpaceMove{From: from, Type: p.typ, Pattern: p.text, Before: a.exit(p, m), After: b.exit(p, m)}
-		if !move.Before.equal(move.After) {
-			moves = append(moves, move)
+	for i, p := range spaces {
+		before, after := a.leave(p.typ, examples[i], m), b.leave(p.typ, examples[i], m)
+		if !before.equal(after) {
+			moves = append(moves, SpaceMove{From: from, Type: p.typ, Pattern: p.text, Before: before.exit(), After: after.exit()})
 		}
 	}
 	return moves
 }
 
-// exit decides for an address space.
-func (t *Table) exit(p pattern, m *Message) Exit {
-	d := t.ToAddress(p.typ, p.example(), m)
+// departure is an exit as far as it needs not be written down: most of a million
+// are only compared.
+type departure struct {
+	Decision
+	way  branch
+	held GUID
+}
+
+// leave decides for an address.
+func (t *Table) leave(typ, address string, m *Message) departure {
+	d := departure{Decision: t.ToAddress(typ, address, m), way: branch{t: t, to: -1}}
+	conn, ok := t.connAt.get(d.Connector)
+	if !ok {
+		return d
+	}
+	d.way.s, d.way.to = t.pathsFor(m), t.conns[conn].group
+	if d.held = t.heldOn(d.way.s, d.way.to); d.held.IsZero() && t.conns[conn].state == stateHeld {
+		d.held = d.Connector
+	}
+	return d
+}
+
+// equal compares what happens to the mail; reasons are words.
+func (d departure) equal(e departure) bool {
+	return d.Kind == e.Kind && d.Connector == e.Connector && d.Cost == e.Cost && d.held == e.held && d.way.equal(e.way)
+}
+
+func (d departure) exit() Exit {
 	e := Exit{Kind: d.Kind, Cost: -1}
 	if d.Kind == Unreachable || d.Kind == NoRoute || d.Kind == Loop {
 		e.Reason = d.Reason
 	}
-	conn, ok := t.connAt[d.Connector]
-	if !ok {
-		return e
-	}
-	n, s := &t.conns[conn], t.pathsFor(m)
-	e.Connector, e.Cost = d.Connector, d.Cost
-	e.Path, e.Held = t.groupPath(s, n.group), t.heldOn(s, n.group)
-	if e.Held.IsZero() && n.state == stateHeld {
-		e.Held = d.Connector
+	if d.way.to >= 0 {
+		e.Connector, e.Cost, e.Held = d.Connector, d.Cost, d.held
+		e.Path, e.Over = d.way.t.groupPath(d.way.s, d.way.to), d.way.t.connectorsTo(d.way.s, d.way.to)
 	}
 	return e
 }

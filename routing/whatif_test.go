@@ -40,20 +40,21 @@ func TestWhatIf(t *testing.T) {
 	}
 	s.must(t, "bc", "disabled")
 	a, b, c, out := guid("a"), guid("b"), guid("c"), guid("out")
+	ab, bc, ac := guid("ab"), guid("bc"), guid("ac")
 	want := Effects{
 		Ways: []Move{
-			{From: a, To: c, Before: Way{Cost: 3, Path: []GUID{a, b, c}}, After: Way{Cost: 9, Path: []GUID{a, c}}},
-			{From: b, To: c, Before: Way{Cost: 2, Path: []GUID{b, c}}, After: Way{Cost: -1}},
+			{From: a, To: c, Before: Way{Cost: 3, Path: []GUID{a, b, c}, Over: []GUID{ab, bc}}, After: Way{Cost: 9, Path: []GUID{a, c}, Over: []GUID{ac}}},
+			{From: b, To: c, Before: Way{Cost: 2, Path: []GUID{b, c}, Over: []GUID{bc}}, After: Way{Cost: -1}},
 		},
 		Spaces: []SpaceMove{
 			{
 				From: a, Type: "SMTP", Pattern: "*",
-				Before: Exit{Kind: ToNode, Connector: out, Cost: 4, Path: []GUID{a, b, c}},
-				After:  Exit{Kind: ToNode, Connector: out, Cost: 10, Path: []GUID{a, c}},
+				Before: Exit{Kind: ToNode, Connector: out, Cost: 4, Path: []GUID{a, b, c}, Over: []GUID{ab, bc}},
+				After:  Exit{Kind: ToNode, Connector: out, Cost: 10, Path: []GUID{a, c}, Over: []GUID{ac}},
 			},
 			{
 				From: b, Type: "SMTP", Pattern: "*",
-				Before: Exit{Kind: ToNode, Connector: out, Cost: 3, Path: []GUID{b, c}},
+				Before: Exit{Kind: ToNode, Connector: out, Cost: 3, Path: []GUID{b, c}, Over: []GUID{bc}},
 				After:  Exit{Kind: Unreachable, Cost: -1},
 			},
 		},
@@ -158,7 +159,7 @@ func TestWhatIfLaws(t *testing.T) {
 			}
 		}
 		for i, s := range there.Spaces {
-			if r := back.Spaces[i]; !s.Before.equal(r.After) || !s.After.equal(r.Before) {
+			if r := back.Spaces[i]; !sameExit(s.Before, r.After) || !sameExit(s.After, r.Before) {
 				t.Fatalf("there %+v, back %+v", s, r)
 			}
 		}
@@ -202,4 +203,55 @@ func TestPatternExample(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestWhatIfTwin: of two links side by side the other one takes over; the groups
+// on the way are the same, and yet mail goes another way.
+func TestWhatIfTwin(t *testing.T) {
+	s := lineMap(t)
+	if err := s.line("rgc twin b c 3 local=b-1 remote=c-1"); err != nil {
+		t.Fatal(err)
+	}
+	before := s.top
+	s.must(t, "bc", "cost=3")
+	s.must(t, "bc", "disabled")
+	var over [][]GUID
+	for _, m := range WhatIf(before, s.top, nil).Ways {
+		over = append(over, m.After.Over)
+	}
+	want := [][]GUID{{guid("ab"), guid("twin")}, {guid("twin")}}
+	if !reflect.DeepEqual(over, want) {
+		t.Errorf("over %v, want %v", over, want)
+	}
+}
+
+// sameExit compares what happens to the mail; reasons are words.
+func sameExit(a, b Exit) bool {
+	return a.Kind == b.Kind && a.Connector == b.Connector && a.Cost == b.Cost && a.Held == b.Held && slices.Equal(a.Path, b.Path)
+}
+
+// Who takes over when a bridgehead is drained, on either side of a connector.
+func TestTakeovers(t *testing.T) {
+	before := fan("remote", 0, []int{1, 1, 1}, make([]bool, 3))
+	after := before
+	after.Servers = slices.Clone(before.Servers)
+	for i := range after.Servers {
+		if after.Servers[i].GUID == guid("remote-1") {
+			after.Servers[i].Drain = DrainSoft
+		}
+	}
+	all := []GUID{guid("remote-0"), guid("remote-1"), guid("remote-2")}
+	want := []Takeover{{Connector: guid("connector"), Remote: true, Before: all, After: []GUID{all[0], all[2]}}}
+	if got := WhatIf(before, after, nil).Takeovers; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	// A connector that loses all of them is no takeover, nor is no change.
+	for i := range after.Servers {
+		after.Servers[i].Drain = DrainHard
+	}
+	for _, other := range []Topology{before, after} {
+		if got := WhatIf(before, other, nil).Takeovers; len(got) > 0 {
+			t.Errorf("%+v", got)
+		}
+	}
 }

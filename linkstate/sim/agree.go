@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/postroad/postroad/linkstate"
 )
@@ -10,15 +11,37 @@ import (
 // Agreed checks what must be true after a time without trouble: servers that
 // can reach each other, directly or over neighbours, have the same table, and
 // the table says what is the case.
-func (w *World) Agreed() error {
+func (w *World) Agreed() error { return w.failure(w.agreed()) }
+
+func (w *World) agreed() error {
 	for _, part := range w.parts() {
 		for _, n := range part {
 			if err := w.agree(part, n); err != nil {
-				return w.failure(err)
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// Settle lets time pass without trouble until all agree, at most as long as quiet,
+// and a little longer to see that they go on to.
+func (w *World) Settle(quiet time.Duration) error {
+	const step = 4 * time.Second
+	for end := w.now.Add(quiet); w.now.Before(end); {
+		if err := w.Run(step); err != nil {
+			return err
+		}
+		if w.agreed() == nil {
+			if err := w.Run(step); err != nil {
+				return err
+			}
+			if w.agreed() == nil {
+				return nil
+			}
+		}
+	}
+	return w.Agreed()
 }
 
 func (w *World) agree(part []*node, n *node) error {

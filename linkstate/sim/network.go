@@ -35,7 +35,7 @@ func (n *node) open(peer linkstate.GUID, epoch int) {
 		n.perform(n.machine.PeerLost(peer, n.clock()))
 	}
 	n.stream[peer] = epoch
-	n.perform(n.machine.PeerUp(peer, n.clock()))
+	n.perform(n.machine.PeerUp(peer, min(n.protocol, n.w.node(peer).protocol), n.clock()))
 }
 
 // hangUp closes this side's end; the other side hears of it if it can.
@@ -77,6 +77,9 @@ func (w *World) usable(n *node, connector linkstate.GUID) bool {
 }
 
 func (w *World) send(from *node, to linkstate.GUID, f linkstate.Frame) {
+	if r, ok := f.(*linkstate.Records); ok && len(r.Patches) > 0 && min(from.protocol, w.node(to).protocol) < linkstate.ProtocolPatches {
+		from.broken("%s sends a patch to %s, between which protocol 1 is spoken", label(from.server), label(to))
+	}
 	if w.OnSend != nil {
 		w.OnSend(from.server, to, f)
 	}

@@ -13,6 +13,8 @@ type node struct {
 	w      *World
 	server linkstate.GUID
 	skew   time.Duration // of its clock
+	// protocol is the version it speaks; a node that has not been upgraded knows no patches.
+	protocol uint32
 
 	machine *linkstate.Machine // nil: not running
 	run     int                // counts starts, so that late events miss
@@ -23,14 +25,16 @@ type node struct {
 	disk    []*linkstate.Record
 	savedAt time.Time
 
-	last     *linkstate.Table // after the last input, for the rules
-	highest  uint64           // incarnation it ever had
-	deadFrom time.Time        // of the last crash
+	last    *linkstate.Table // after the last input, for the rules
+	highest uint64           // incarnation it ever had
 }
 
 func (w *World) addNode(server linkstate.GUID) *node {
-	n := &node{w: w, server: server, members: w.directory}
+	n := &node{w: w, server: server, members: w.directory, protocol: linkstate.Protocol}
 	if !w.scripted {
+		if w.random.IntN(4) == 0 {
+			n.protocol = linkstate.OldestProtocol
+		}
 		n.skew = w.upTo(20*time.Second) - 10*time.Second
 	}
 	w.nodes = append(w.nodes, n)
@@ -57,6 +61,7 @@ func (w *World) start(n *node) {
 		Random:      w.random.IntN,
 	})
 	n.perform(n.machine.Restore(n.disk, w.now.Sub(n.savedAt), n.clock()))
+	n.perform(n.machine.SetWaiting(w.waits(), n.clock()))
 	n.configure()
 	n.ticking(n.run)
 	for _, c := range n.members.Connectors {
@@ -88,7 +93,9 @@ func (n *node) ticking(run int) {
 func (n *node) mailing(connector linkstate.GUID, run int) {
 	n.w.after(n.w.upTo(4*time.Second), func() {
 		if n.run == run && n.machine != nil {
-			n.result(connector, n.w.usable(n, connector))
+			if _, waits := n.w.waiting[connector]; !waits {
+				n.result(connector, n.w.usable(n, connector))
+			}
 			n.mailing(connector, run)
 		}
 	})
@@ -160,6 +167,9 @@ func (n *node) checkRecord(before, r *linkstate.Record) {
 	if before != nil && before.Incarnation == r.Incarnation && before.Status == r.Status && r.Sequence < before.Sequence {
 		n.broken("sequence of %s went back from %d to %d", label(r.Server), before.Sequence, r.Sequence)
 	}
+	if r.Server == n.server && before != nil {
+		n.checkWaiting(before, r)
+	}
 	maker := n.w.node(r.Server)
 	if r.Incarnation > maker.highest && maker != n {
 		n.broken("%s has incarnation %d of %s, which never had more than %d", label(n.server), r.Incarnation, label(r.Server), maker.highest)
@@ -168,6 +178,21 @@ func (n *node) checkRecord(before, r *linkstate.Record) {
 		n.broken("%s took a record of %s, which its directory does not have", label(n.server), label(r.Server))
 	}
 }
+
+// checkWaiting: no connector goes down for waiting. A probe that was out when the
+// waiting began may still have its say, and one that is asked for always.
+func (n *node) checkWaiting(before, now *linkstate.Record) {
+	for _, c := range now.Connectors {
+		since, waits := n.w.waiting[c.Connector]
+		was, known := before.Connector(c.Connector)
+		if waits && known && c.Down && !was.Down && n.w.now.Sub(since) > probeTime && n.w.conf.Detection.IdleProbe == 0 {
+			n.broken("%s says that %s is down, which nobody used: it waits", label(n.server), label(c.Connector))
+		}
+	}
+}
+
+// probeTime is more than a probe takes.
+const probeTime = time.Second
 
 // configured says whether a server is in this node's directory; before the
 // first Configure anything may be in the restored table.
@@ -189,6 +214,9 @@ func (w *World) statement(r *linkstate.Record) string {
 	}
 	if !r.Accuser.IsZero() {
 		text += ", says " + label(r.Accuser)
+	}
+	if r.Drain != linkstate.DrainNone {
+		text += []string{"", ", drained softly", ", drained hard"}[min(r.Drain, 2)]
 	}
 	for i := range r.Connectors {
 		if c := &r.Connectors[i]; c.Down {

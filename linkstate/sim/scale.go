@@ -87,3 +87,23 @@ func (w *World) same() bool {
 	want := w.nodes[0].machine.Table().Digest()
 	return !slices.ContainsFunc(w.nodes, func(n *node) bool { return n.machine.Table().Digest() != want })
 }
+
+// Flip makes the next message over a random connector fail, or succeed if it has
+// failed the last time, at one of its bridgeheads.
+func (w *World) Flip() {
+	c := w.directory.Connectors[w.random.IntN(len(w.directory.Connectors))]
+	w.broken[c.GUID] = !w.broken[c.GUID]
+	w.node(c.Local[0]).result(c.GUID, !w.broken[c.GUID])
+}
+
+// Connectors is the largest number of connectors of which one server is a bridgehead.
+func (w *World) Connectors() (most int) {
+	of := make(map[linkstate.GUID]int)
+	for _, c := range w.directory.Connectors {
+		for _, s := range c.Local {
+			of[s]++
+			most = max(most, of[s])
+		}
+	}
+	return most
+}

@@ -23,7 +23,13 @@ import (
 //	break CONNECTOR, mend CONNECTOR   mail over it fails, whatever gossip does
 //	crash SERVER..., die SERVER...    the process; the host with it, so that streams hang
 //	cut NAME NAME, heal               servers or groups no longer reach each other; all do again
-//	remove SERVER                     from the directory
+//	deafen NAME NAME                  what the first sends to the second is lost, not the other way
+//	remove SERVER, add SERVER GROUP   from the directory, and to it
+//	drain SERVER none|soft|hard       as the server says of itself
+//	close CONNECTOR, open CONNECTOR   by its schedule: nobody sends over it while it is closed
+//	clock SERVER DURATION             while it does not run: how far its clock is ahead
+//	lose SERVER                       while it does not run: its disk is empty
+//	protocol SERVER NUMBER            before start: the version it speaks
 //	table SERVER                      show what it knows
 //	agree                             check the rules of [World.Agreed]
 //
@@ -70,11 +76,13 @@ func (p *player) do(words []string) error {
 	}
 	verb, args := words[0], words[1:]
 	switch verb {
-	case "group", "connector", "set":
+	case "group", "connector", "set", "protocol":
 		return p.configure(verb, args)
-	case "start", "crash", "die", "remove", "table":
+	case "add", "drain", "clock":
+		return p.change(verb, args)
+	case "start", "crash", "die", "remove", "lose", "table":
 		return p.servers(verb, args)
-	case "mail", "break", "mend":
+	case "mail", "break", "mend", "close", "open":
 		return p.connectors(verb, args)
 	case "wait":
 		d, err := time.ParseDuration(strings.Join(args, ""))
@@ -82,8 +90,8 @@ func (p *player) do(words []string) error {
 			return err
 		}
 		return p.w.Run(d)
-	case "cut":
-		return p.cut(args)
+	case "cut", "deafen":
+		return p.cut(args, verb == "cut")
 	case "heal":
 		p.w.Heal()
 	case "agree":
@@ -104,6 +112,14 @@ func (p *player) configure(verb string, args []string) error {
 		return fmt.Errorf("must come before start")
 	case verb == "set":
 		return p.set(args)
+	case verb == "protocol" && len(args) == 2:
+		n := p.w.node(named(args[0]))
+		if n == nil {
+			return fmt.Errorf("no server is called %q", args[0])
+		}
+		v, err := strconv.ParseUint(args[1], 10, 32)
+		n.protocol = uint32(v)
+		return err
 	case verb == "group" && len(args) > 1:
 		if p.groups == nil {
 			p.groups = make(map[string][]linkstate.GUID)
@@ -135,7 +151,8 @@ func (p *player) set(args []string) error {
 	det := &p.w.conf.Detection
 	durations := map[string]*time.Duration{
 		"keepalive": &p.w.conf.Timings.Keepalive, "suspectAfter": &p.w.conf.Timings.SuspectAfter, "refuteWithin": &p.w.conf.Timings.RefuteWithin,
-		"glitchInterval": &det.GlitchInterval, "probeInterval": &det.ProbeInterval, "halfLife": &det.Damping.HalfLife, "maximum": &det.Damping.Maximum,
+		"glitchInterval": &det.GlitchInterval, "probeInterval": &det.ProbeInterval, "idleProbe": &det.IdleProbe,
+		"halfLife": &det.Damping.HalfLife, "maximum": &det.Damping.Maximum,
 	}
 	for _, a := range args {
 		name, value, _ := strings.Cut(a, "=")
@@ -195,6 +212,8 @@ func (p *player) servers(verb string, args []string) error {
 			p.w.Crash(s, verb == "die")
 		case verb == "remove":
 			p.w.Remove(s)
+		case verb == "lose":
+			n.disk = nil
 		case n.machine == nil:
 			return fmt.Errorf("%s does not run", label(s))
 		default:
@@ -217,6 +236,8 @@ func (p *player) connectors(verb string, args []string) error {
 		switch verb {
 		case "break", "mend":
 			p.w.broken[c.GUID] = verb == "break"
+		case "close", "open":
+			p.w.Wait(c.GUID, verb == "close")
 		case "mail":
 			for _, s := range c.Local {
 				if n := p.w.node(s); n.machine != nil {
@@ -229,7 +250,42 @@ func (p *player) connectors(verb string, args []string) error {
 	return p.w.err
 }
 
-func (p *player) cut(args []string) error {
+// change is about one server and a word.
+func (p *player) change(verb string, args []string) error {
+	if len(args) != 2 {
+		return fmt.Errorf("needs a server and one word")
+	}
+	n := p.w.node(named(args[0]))
+	if n == nil {
+		return fmt.Errorf("no server is called %q", args[0])
+	}
+	switch verb {
+	case "add":
+		group := p.groups[args[1]]
+		if group == nil {
+			return fmt.Errorf("no group is called %q", args[1])
+		}
+		p.w.note("the directory gains %s", args[0])
+		d := p.w.directory
+		d.Servers = append(slices.Clone(d.Servers), linkstate.Member{Server: n.server, Group: named(args[1])})
+		p.w.publish(d)
+	case "clock":
+		d, err := time.ParseDuration(args[1])
+		if err != nil {
+			return err
+		}
+		p.w.SetClock(n.server, d)
+	case "drain":
+		i := slices.Index([]string{"none", "soft", "hard"}, args[1])
+		if i < 0 || n.machine == nil {
+			return fmt.Errorf("needs a server that runs, and none, soft or hard")
+		}
+		n.perform(n.machine.SetDrain(linkstate.Drain(i), n.clock()))
+	}
+	return p.w.err
+}
+
+func (p *player) cut(args []string, both bool) error {
 	if len(args) != 2 {
 		return fmt.Errorf("needs two servers or groups")
 	}
@@ -244,7 +300,9 @@ func (p *player) cut(args []string) error {
 	for _, x := range a {
 		for _, y := range b {
 			p.w.Cut(x, y)
-			p.w.Cut(y, x)
+			if both {
+				p.w.Cut(y, x)
+			}
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -20,7 +21,7 @@ func (w *World) Crash(server linkstate.GUID, hostToo bool) {
 			w.after(w.delay(), func() { other.closed(server, epoch) })
 		}
 	}
-	n.machine, n.deadFrom = nil, w.now
+	n.machine = nil
 	n.run++
 }
 
@@ -38,13 +39,37 @@ func (w *World) Return(server linkstate.GUID, emptyDisk bool) {
 	n := w.node(server)
 	if emptyDisk {
 		n.disk = nil
-		// Seconds of the clock are the incarnation; a server that loses its disk
-		// has been away for one.
-		if w.now.Sub(n.deadFrom) < time.Second {
-			return
-		}
 	}
 	w.start(n)
+}
+
+// SetClock sets the clock of a server that does not run, by so much from the time
+// of the world. Incarnations are made of clocks.
+func (w *World) SetClock(server linkstate.GUID, skew time.Duration) {
+	if n := w.node(server); n.machine == nil {
+		w.note("the clock of %s is set to %+v", label(server), skew.Round(time.Second))
+		n.skew = skew
+	}
+}
+
+// Wait closes a connector, as a schedule does, or opens it again. While it waits no
+// mail is sent over it.
+func (w *World) Wait(connector linkstate.GUID, waits bool) {
+	w.note("%s waits: %v", label(connector), waits)
+	if waits {
+		w.waiting[connector] = w.now
+	} else {
+		delete(w.waiting, connector)
+	}
+	for _, n := range w.nodes {
+		if n.machine != nil {
+			n.perform(n.machine.SetWaiting(w.waits(), n.clock()))
+		}
+	}
+}
+
+func (w *World) waits() []linkstate.GUID {
+	return slices.SortedFunc(maps.Keys(w.waiting), linkstate.GUID.Compare)
 }
 
 // Cut loses everything that a sends to b.
@@ -74,8 +99,13 @@ func (w *World) Heal() {
 	clear(w.cut)
 }
 
-// Calm ends loss and duplication of frames; delay and overtaking stay.
-func (w *World) Calm() { w.lossy = false }
+// Calm ends loss and duplication of frames, and waiting; delay and overtaking stay.
+func (w *World) Calm() {
+	w.lossy = false
+	for _, c := range w.waits() {
+		w.Wait(c, false)
+	}
+}
 
 // Remove takes a server out of the directory. Each node hears of it in its own time.
 func (w *World) Remove(server linkstate.GUID) {
@@ -113,7 +143,7 @@ func (w *World) publish(d linkstate.Members) {
 // Trouble makes one random bad thing happen.
 func (w *World) Trouble() {
 	pick := func() linkstate.GUID { return w.nodes[w.random.IntN(len(w.nodes))].server }
-	switch w.random.IntN(13) {
+	switch w.random.IntN(17) {
 	case 0, 1, 2:
 		server := pick()
 		w.Crash(server, w.random.IntN(3) == 0)
@@ -139,6 +169,15 @@ func (w *World) Trouble() {
 		w.Add(pick())
 	case 10:
 		w.CrashGroup(w.group(pick()))
+	case 11:
+		server, empty := pick(), w.random.IntN(2) == 0
+		w.Crash(server, false)
+		w.SetClock(server, w.upTo(4*time.Hour)-2*time.Hour)
+		w.after(w.upTo(5*time.Second), func() { w.Return(server, empty) })
+	case 12, 13:
+		c := w.directory.Connectors[w.random.IntN(len(w.directory.Connectors))].GUID
+		_, waits := w.waiting[c]
+		w.Wait(c, !waits)
 	default:
 		c := w.directory.Connectors[w.random.IntN(len(w.directory.Connectors))].GUID
 		w.broken[c] = !w.broken[c]

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"container/heap"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
@@ -37,8 +36,9 @@ type World struct {
 	byServer map[linkstate.GUID]*node
 	// directory is the newest truth; nodes learn it one by one.
 	directory linkstate.Members
-	cut       map[[2]linkstate.GUID]bool // frames from [0] to [1] vanish
-	broken    map[linkstate.GUID]bool    // connectors that fail, though servers may reach each other
+	cut       map[[2]linkstate.GUID]bool   // frames from [0] to [1] vanish
+	broken    map[linkstate.GUID]bool      // connectors that fail, though servers may reach each other
+	waiting   map[linkstate.GUID]time.Time // connectors that are closed, since then
 
 	// OnSend, if set, sees each frame as it leaves.
 	OnSend func(from, to linkstate.GUID, f linkstate.Frame)
@@ -80,6 +80,8 @@ func empty(c Config) *World {
 		now:    epoch,
 		cut:    make(map[[2]linkstate.GUID]bool),
 		broken: make(map[linkstate.GUID]bool),
+
+		waiting: make(map[linkstate.GUID]time.Time),
 
 		byServer: make(map[linkstate.GUID]*node),
 	}
@@ -142,42 +144,12 @@ func (w *World) upTo(d time.Duration) time.Duration { return time.Duration(w.ran
 
 func (w *World) delay() time.Duration { return w.conf.Delay/2 + w.upTo(w.conf.Delay) }
 
-// event is something that happens at a time; serial keeps the order of events
-// of the same time.
-type event struct {
-	at     time.Time
-	serial int
-	do     func()
-}
-
-type queue []event
-
-func (q queue) Len() int { return len(q) }
-func (q queue) Less(i, j int) bool {
-	if q[i].at.Equal(q[j].at) {
-		return q[i].serial < q[j].serial
-	}
-	return q[i].at.Before(q[j].at)
-}
-func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *queue) Push(x any)   { *q = append(*q, x.(event)) }
-func (q *queue) Pop() any {
-	last := (*q)[len(*q)-1]
-	*q = (*q)[:len(*q)-1]
-	return last
-}
-
-func (w *World) after(d time.Duration, do func()) {
-	w.serial++
-	heap.Push(&w.events, event{w.now.Add(d), w.serial, do})
-}
-
 // Run lets time pass and returns the first broken rule, if any.
 func (w *World) Run(d time.Duration) error {
 	end := w.now.Add(d)
-	for w.err == nil && len(w.events) > 0 && !w.events[0].at.After(end) {
-		e := heap.Pop(&w.events).(event)
-		w.now = e.at
+	for until := end.Sub(epoch); w.err == nil && len(w.events) > 0 && w.events[0].at <= until; {
+		e := w.events.pop()
+		w.now = epoch.Add(e.at)
 		e.do()
 	}
 	w.now = end
