@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,9 +22,6 @@ import (
 type Options struct {
 	// Logger; nil: none.
 	Logger *zap.Logger
-	// Self is the GUID of the server for which WaitReady waits; zero: any
-	// organisation is enough.
-	Self directory.GUID
 	// MinFree is the free disk space in octets below which nothing is written;
 	// 0: 64 MiB.
 	MinFree uint64
@@ -39,7 +35,6 @@ type Options struct {
 type Catalog struct {
 	db    *store
 	log   *zap.Logger
-	self  directory.GUID
 	low   uint64
 	free  func() (uint64, error)
 	now   func() time.Time
@@ -55,7 +50,6 @@ type Catalog struct {
 	savedState  time.Time // when the contact was last written
 	subscribers map[int]func(*directory.Configuration)
 	next        int
-	changed     chan struct{} // closed when the configuration changes
 }
 
 // state is how far the catalog has followed.
@@ -64,6 +58,8 @@ type state struct {
 	Revision   int64     `json:"revision"`
 	Contact    time.Time `json:"contact"` // zero: never
 	Recipients int       `json:"recipients"`
+	// Members: memberships are indexed; release 0.1.0 did not do that.
+	Members bool `json:"members"`
 }
 
 // Open opens the catalog in a folder, or makes a new one in an empty or missing
@@ -71,10 +67,9 @@ type state struct {
 // ErrInUse for a second opening; both leave it as it is.
 func Open(dir string, o Options) (*Catalog, error) {
 	c := &Catalog{
-		log: o.Logger, self: o.Self, low: o.MinFree, free: o.Free, now: o.Now,
+		log: o.Logger, low: o.MinFree, free: o.Free, now: o.Now,
 		objects:     map[directory.Key]*directoryv1.Object{},
 		subscribers: map[int]func(*directory.Configuration){},
-		changed:     make(chan struct{}),
 	}
 	if c.log == nil {
 		c.log = zap.NewNop()
@@ -118,6 +113,12 @@ func (c *Catalog) load() error {
 		if err := json.Unmarshal(text, s); err != nil {
 			return fmt.Errorf("state: %w", err)
 		}
+	}
+	if !s.Members {
+		if err := c.indexMembers(); err != nil {
+			return err
+		}
+		s.Members = true
 	}
 	c.state.Store(s)
 	lower, upper := keyRange(configPrefix)
@@ -238,29 +239,6 @@ func (c *Catalog) Subscribe(fn func(*directory.Configuration)) (cancel func()) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		delete(c.subscribers, id)
-	}
-}
-
-// WaitReady waits until the catalog has an organisation and the server that
-// Options.Self names.
-func (c *Catalog) WaitReady(ctx context.Context) error {
-	for {
-		c.mu.Lock()
-		changed := c.changed
-		c.mu.Unlock()
-		conf := c.conf.Load()
-		_, found := conf.ServerByGUID(c.self)
-		if conf.HasOrganization() && (found || c.self.IsZero()) {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			if !conf.HasOrganization() {
-				return fmt.Errorf("the catalog is empty: the directory was not reached yet: %w", ctx.Err())
-			}
-			return fmt.Errorf("the catalog has no server with the GUID %s; create it in the directory: %w", c.self, ctx.Err())
-		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package catalog
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -224,25 +223,6 @@ func TestUnusableConfigurationKeepsTheOld(t *testing.T) {
 	if got := len(c.Config().Servers()); got != 1 || c.Revision() != 6 {
 		t.Errorf("%d servers at %d", got, c.Revision())
 	}
-}
-
-func TestWaitReady(t *testing.T) {
-	self, err := directory.ParseGUID(guid(2))
-	must(t, err)
-	c := opened(t, Options{Self: self})
-	short, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := c.WaitReady(short); !errors.Is(err, context.Canceled) {
-		t.Errorf("an empty catalog: %v", err)
-	}
-	done := make(chan error, 1)
-	go func() { done <- c.WaitReady(t.Context()) }()
-	must(t, c.apply(snapshot(5, organization(), server(1))))
-	if err := c.WaitReady(short); !errors.Is(err, context.Canceled) {
-		t.Errorf("without its server: %v", err)
-	}
-	must(t, c.apply(directory.Event{Position: at(6), Put: []*directoryv1.Object{server(2)}}))
-	must(t, <-done)
 }
 
 func TestRefusesFolders(t *testing.T) {

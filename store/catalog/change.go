@@ -122,6 +122,11 @@ func (ch *change) release(name string) (bool, error) {
 	for _, a := range old.GetRecipient().GetAddresses() {
 		ch.freed[directory.AddressKey(a)] = name
 	}
+	for _, m := range old.GetRecipient().GetGroup().GetMembers() {
+		if err := ch.batch.Delete(memberPath(m, name), nil); err != nil {
+			return false, err
+		}
+	}
 	return true, nil
 }
 
@@ -143,6 +148,11 @@ func (ch *change) store(k directory.Key, o *directoryv1.Object) error {
 	}
 	for _, a := range o.GetRecipient().GetAddresses() {
 		ch.taken[directory.AddressKey(a)] = k.Name
+	}
+	for _, m := range o.GetRecipient().GetGroup().GetMembers() {
+		if err := ch.batch.Set(memberPath(m, k.Name), nil, nil); err != nil {
+			return err
+		}
 	}
 	return ch.batch.Set(objectPath(k), value, nil)
 }

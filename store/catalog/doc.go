@@ -8,6 +8,7 @@
 //
 //	c/KIND/NAME   configuration object, marshalled
 //	r/NAME        recipient, marshalled
+//	m/NAME/GROUP  the recipient is a member that the group itself lists
 //	a/KEY         name of the recipient that owns the address (directory.AddressKey)
 //	s/state       how far the catalog has followed: identity, revision, contact, count
 //

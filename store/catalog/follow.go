@@ -101,8 +101,6 @@ func (c *Catalog) publish() {
 	c.conf.Store(conf)
 	c.log.Info("catalog_configuration_changed", zap.Int64("revision", conf.Revision()),
 		zap.Int("servers", len(conf.Servers())), zap.Int("recipients", c.Recipients()))
-	close(c.changed)
-	c.changed = make(chan struct{})
 	for _, fn := range c.subscribers {
 		fn(conf)
 	}

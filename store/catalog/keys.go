@@ -8,11 +8,13 @@ const (
 	addressPrefix   = "a/"
 	configPrefix    = "c/"
 	recipientPrefix = "r/"
+	memberPrefix    = "m/"
 )
 
-func stateKey() []byte                 { return []byte("s/state") }
-func addressPath(key string) []byte    { return []byte(addressPrefix + key) }
-func recipientPath(name string) []byte { return []byte(recipientPrefix + name) }
+func stateKey() []byte                       { return []byte("s/state") }
+func addressPath(key string) []byte          { return []byte(addressPrefix + key) }
+func memberPath(member, group string) []byte { return []byte(memberPrefix + member + "/" + group) }
+func recipientPath(name string) []byte       { return []byte(recipientPrefix + name) }
 
 func objectPath(k directory.Key) []byte {
 	if k.Kind == directory.KindRecipient {

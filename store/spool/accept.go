@@ -25,6 +25,14 @@ func (s *Spool) Accept(msgs ...Incoming) error {
 	if err := addIncoming(batch, msgs); err != nil {
 		return err
 	}
+	var room [2]posted
+	posts := postings(room[:0])
+	posts.incoming(Accepted, msgs)
+	if len(msgs) > 0 {
+		if err := posts.write(batch, msgs[0].ID); err != nil {
+			return err
+		}
+	}
 	set := shardsOf(msgs)
 	s.lockAll(set)
 	err = s.learn(msgs)
@@ -38,6 +46,7 @@ func (s *Spool) Accept(msgs ...Incoming) error {
 		s.unlockAll(set)
 		return err
 	}
+	s.book.add(posts)
 	s.accepted(msgs)
 	return s.fault(faultAcceptSynced)
 }
@@ -156,6 +165,8 @@ func (s *Spool) forget(msgs []Incoming) {
 	}
 }
 
+var errAccepted = fmt.Errorf("%w: the body was accepted before", ErrInvalid)
+
 // accepted ends the bodies and counts.
 func (s *Spool) accepted(msgs []Incoming) {
 	for i := range msgs {
@@ -163,7 +174,7 @@ func (s *Spool) accepted(msgs []Incoming) {
 	}
 	for i := range msgs {
 		if b := msgs[i].Body; b.err == nil {
-			b.end(fmt.Errorf("%w: the body was accepted before", ErrInvalid))
+			b.end(errAccepted)
 		}
 	}
 }

@@ -80,7 +80,7 @@ func cycle(s *Spool, id ID, content, envelope []byte) error {
 		return err
 	}
 	e := Entry{Queue: "SMTP:example.com", Due: 1, Tag: []byte{0}}
-	if err := s.Plan(id, envelope, []Entry{e}); err != nil {
+	if err := s.Plan(id, envelope, []Entry{e}, nil); err != nil {
 		return err
 	}
 	if _, err := s.Load(id); err != nil {
@@ -112,7 +112,7 @@ func BenchmarkCycleBatchedSettle(b *testing.B) {
 		if err := acceptOne(s, id, content, envelope); err != nil {
 			return err
 		}
-		if err := s.Plan(id, envelope, []Entry{{Queue: "SMTP:example.com", Due: 1}}); err != nil {
+		if err := s.Plan(id, envelope, []Entry{{Queue: "SMTP:example.com", Due: 1}}, nil); err != nil {
 			return err
 		}
 		r, err := s.OpenBody(id)

@@ -14,13 +14,13 @@ import (
 type counts struct {
 	messages, bytes, entries atomic.Int64
 	mu                       sync.Mutex
-	queues                   map[string]int64
+	queues                   map[string]Weight
 	done                     chan struct{} // closed when the scan has ended
 	complete                 atomic.Bool   // it ended well
 }
 
 func newCounts() *counts {
-	return &counts{queues: make(map[string]int64), done: make(chan struct{})}
+	return &counts{queues: make(map[string]Weight), done: make(chan struct{})}
 }
 
 func (c *counts) message(n, size int64) {
@@ -28,14 +28,26 @@ func (c *counts) message(n, size int64) {
 	c.bytes.Add(n * size)
 }
 
-func (c *counts) entry(queue string, n int64) {
-	c.entries.Add(n)
+// Weight is how much a queue holds.
+type Weight struct {
+	Entries int64
+	Bytes   int64 // octets of the messages' bodies
+}
+
+func (w Weight) plus(o Weight) Weight { return Weight{w.Entries + o.Entries, w.Bytes + o.Bytes} }
+
+// times is so many entries of a message of that size.
+func times(n, size int64) Weight { return Weight{n, n * size} }
+
+func (c *counts) entry(queue string, w Weight) {
+	c.entries.Add(w.Entries)
 	c.mu.Lock()
-	c.queues[queue] += n
 	// Zero is forgotten, or every domain ever mailed to would stay in memory. It
 	// may go below zero while the scan has not come to the queue yet.
-	if c.queues[queue] == 0 {
+	if sum := c.queues[queue].plus(w); sum == (Weight{}) {
 		delete(c.queues, queue)
+	} else {
+		c.queues[queue] = sum
 	}
 	c.mu.Unlock()
 }
@@ -48,7 +60,7 @@ type tally struct {
 
 type queueCount struct {
 	queue string
-	n     int64
+	w     Weight
 }
 
 func (t *tally) message(n, size int64) {
@@ -56,31 +68,32 @@ func (t *tally) message(n, size int64) {
 	t.bytes += n * size
 }
 
-func (t *tally) entry(queue string, n int64) {
+func (t *tally) entry(queue string, w Weight) {
 	for i := range t.queues {
 		if t.queues[i].queue == queue {
-			t.queues[i].n += n
+			t.queues[i].w = t.queues[i].w.plus(w)
 			return
 		}
 	}
-	t.queues = append(t.queues, queueCount{queue, n})
+	t.queues = append(t.queues, queueCount{queue, w})
 }
 
 func (c *counts) add(t *tally) {
 	c.messages.Add(t.messages)
 	c.bytes.Add(t.bytes)
 	for _, q := range t.queues {
-		if q.n != 0 {
-			c.entry(q.queue, q.n)
+		if q.w != (Weight{}) {
+			c.entry(q.queue, q.w)
 		}
 	}
 }
 
-// Count is the number of entries in a queue; see Stats.Counted.
-func (s *Spool) Count(queue string) int64 {
+// Weigh is what a queue holds; see Stats.Counted.
+func (s *Spool) Weigh(queue string) Weight {
 	s.counts.mu.Lock()
 	defer s.counts.mu.Unlock()
-	return max(0, s.counts.queues[queue])
+	w := s.counts.queues[queue]
+	return Weight{max(0, w.Entries), max(0, w.Bytes)}
 }
 
 // WaitCounted waits until Count and Stats include what was there at Open.
@@ -93,28 +106,40 @@ func (s *Spool) WaitCounted(ctx context.Context) error {
 	}
 }
 
-// count scans what was there at Open. It gives up when the spool is closed.
-func (s *Spool) count(snap *pebble.Snapshot) error {
-	err := s.scanSnapshot(snap, tagMessage, func(k, v []byte) error {
-		m, err := parseMessageKey(k)
-		if err != nil || m.kind != kindEnvelope {
-			return err
+// count scans what was there at Open. It gives up when the spool is closed. The
+// envelope of a message comes before its entries, so one pass knows their size.
+func (s *Spool) count(snap *pebble.Snapshot, aside map[ID]map[entryKey]struct{}) error {
+	const head = 1 + len(ID{})
+	var id ID
+	var size int64
+	names := map[string]string{} // one string for each queue, not for each entry
+	return s.scanSnapshot(snap, tagMessage, func(k, v []byte) error {
+		if len(k) <= head {
+			return badKey(k)
 		}
-		body, _, err := parseEnvelope(v)
-		if err == nil {
-			s.counts.message(1, body.size)
+		switch kind, rest := k[head], k[head+1:]; {
+		case kind == kindEnvelope:
+			body, _, _ := parseEnvelope(v) // one that cannot be read counts too, with no size
+			id, size = ID(k[1:head]), body.size
+			s.counts.message(1, size)
+		case kind == kindEntry && len(rest) > 8:
+			name, known := names[string(rest[8:])]
+			if !known {
+				name = string(rest[8:])
+				names[name] = name
+			}
+			if id != ID(k[1:head]) {
+				size = 0 // of an entry without an envelope; Check names it
+			}
+			if len(aside) > 0 {
+				m, err := parseMessageKey(k)
+				if _, ok := aside[m.id][m.entry]; ok || err != nil {
+					return err
+				}
+			}
+			s.counts.entry(name, times(1, size))
 		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	return s.scanSnapshot(snap, tagQueue, func(k, _ []byte) error {
-		queue, _, err := parseQueueKey(k)
-		if err == nil {
-			s.counts.entry(queue, 1)
-		}
-		return err
+		return nil
 	})
 }
 

@@ -79,7 +79,7 @@ func TestCrashAtEveryFaultPoint(t *testing.T) {
 			return c.take(point)
 		}
 	}
-	s := opened(t, c.fs, faults)
+	s := opened(t, c.fs, faults, weighed)
 	script(t, s, c)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestCrashAtEveryFaultPoint(t *testing.T) {
 		}
 		c.fs = im.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: c.rng})
 		c.told = im.told
-		crashed := opened(t, c.fs, faults)
+		crashed := opened(t, c.fs, faults, weighed)
 		if err := crashed.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -114,10 +114,10 @@ func checkImage(t *testing.T, im image) {
 			t.Fatalf("after a crash at %s (seed 20)", im.point)
 		}
 	}()
-	s := opened(t, im.fs)
+	s := opened(t, im.fs, weighed)
 	audit(t, s)
-	for b := range openBodies(t, s) {
-		t.Errorf("body %x is still open", b)
+	if n, err := s.Check(t.Context(), func(Problem) {}); err != nil || n.Orphans > 0 {
+		t.Errorf("%d bodies are still open (%v)", n.Orphans, err)
 	}
 	for id, f := range im.told.fates {
 		got, err := s.Load(id)
@@ -147,25 +147,6 @@ func checkImage(t *testing.T, im image) {
 	}
 }
 
-func openBodies(t *testing.T, s *Spool) map[bodyID]bool {
-	t.Helper()
-	all := map[bodyID]bool{}
-	a := auditor{open: all}
-	it, err := s.db.NewIter(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ok := it.SeekGE([]byte{tagOpenBody}); ok && it.Key()[0] == tagOpenBody; ok = it.Next() {
-		if err := a.key(it.Key(), nil); err != nil {
-			t.Error(err)
-		}
-	}
-	if err := it.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
 // script is a life with everything in it; around every call it notes what has
 // been promised.
 func script(t *testing.T, s *Spool, c *camera) {
@@ -189,7 +170,7 @@ func script(t *testing.T, s *Spool, c *camera) {
 		return slices.Collect(func(yield func(Incoming) bool) {
 			for _, id := range ids {
 				w.texts[id] = text
-				if !yield(Incoming{ID: id, Body: b, Envelope: id[:]}) {
+				if !yield(Incoming{ID: id, Body: b, Envelope: id[:], Recipients: 2}) {
 					return
 				}
 			}
@@ -214,18 +195,23 @@ func script(t *testing.T, s *Spool, c *camera) {
 	call(there, settleCall(Settlement{ID: ID{1}, Queue: "a", Due: 1, Outcomes: []OutcomeRecord{{1, []byte("first")}}, Requeue: &Entry{"a", 2, nil}}), ID{1})
 	w.outcomes[ID{1}] = "first"
 	delete(w.outcomes, ID{1})
-	call(there, settleCall(Settlement{ID: ID{1}, Queue: "a", Due: 2, Outcomes: []OutcomeRecord{{1, []byte("second")}}}), ID{1})
+	call(there, settleCall(Settlement{ID: ID{1}, Queue: "a", Due: 2, Outcomes: []OutcomeRecord{{1, []byte("second")}}, Ends: ended(Failed)}), ID{1})
 	w.outcomes[ID{1}] = "second"
 
 	// Two that share a body end in one call, a report comes in with them.
 	report := incoming(content(700, 6), ID{5})
-	call(there, settleCall(Settlement{ID: ID{3}, Queue: "a", Due: 1}, Settlement{ID: ID{4}, Queue: "a", Due: 1}))
+	call(there, settleCall(Settlement{ID: ID{3}, Queue: "a", Due: 1, Ends: ended(Relayed)}, Settlement{ID: ID{4}, Queue: "a", Due: 1, Ends: ended(Expired)}))
 	w.fates[ID{5}] = unsaid
-	call(gone, settleCall(Settlement{ID: ID{3}, Queue: "b", Due: 1, Reports: report}, Settlement{ID: ID{4}, Queue: "b", Due: 1}), ID{3}, ID{4})
+	call(gone, settleCall(Settlement{ID: ID{3}, Queue: "b", Due: 1, Reports: report, Ends: ended(Delivered)}, Settlement{ID: ID{4}, Queue: "b", Due: 1, Ends: ended(Delivered)}), ID{3}, ID{4})
 	w.fates[ID{5}] = there
 
+	// One in a queue and one that is only submitted are set aside; one comes back.
+	call(there, func() error { return s.SetAside(ID{2}, []byte("why"), Entry{"a", 1, nil}) }, ID{2})
+	call(there, func() error { return s.SetAside(ID{5}, []byte("why")) }, ID{5})
+	call(there, func() error { _, _, err := s.Release(ID{2}); return err }, ID{2})
+	call(there, func() error { return s.SetAside(ID{2}, []byte("again"), Entry{"b", 1, nil}, Entry{"a", 1, nil}) }, ID{2})
 	call(gone, func() error { return s.Remove(ID{2}) }, ID{2})
-	call(gone, settleCall(Settlement{ID: ID{1}, Queue: "b", Due: 1}), ID{1})
+	call(gone, settleCall(Settlement{ID: ID{1}, Queue: "b", Due: 1, Ends: ended(Relayed)}), ID{1})
 	call(gone, func() error { return s.Remove(ID{5}) }, ID{5})
 }
 
@@ -273,10 +259,13 @@ func firstErrorOf(s *Spool) error {
 	if err := s.Accept(Incoming{ID: ID{1}, Body: b}, Incoming{ID: ID{2}, Body: b}); err != nil {
 		return err
 	}
-	if err := s.Plan(ID{1}, nil, []Entry{{Queue: "q", Due: 1}}); err != nil {
+	if err := s.Plan(ID{1}, nil, []Entry{{Queue: "q", Due: 1}}, nil); err != nil {
 		return err
 	}
 	if _, err := s.Settle(Settlement{ID: ID{1}, Queue: "q", Due: 1}); err != nil {
+		return err
+	}
+	if err := s.SetAside(ID{2}, nil); err != nil {
 		return err
 	}
 	return s.Remove(ID{2})

@@ -7,6 +7,10 @@
 // # Keys
 //
 //	0x00 "epoch"               how often the spool was opened          4 octets
+//	0x00 "format"              the format of all keys; absent: 1       4 octets (migrate.go)
+//	0x00 "ledger" stripe       what came in and what became of it      sums by line (ledger.go)
+//	0x00 "since"               the epoch of the ledger, and its begin  12 octets
+//	0x00 "control"             what stands, of an administrator's orders  caller's octets
 //	'b' body chunk             256 KiB of a body, the last one less    octets of the body
 //	'm' message 'e'            the envelope                            flags, body, chunks, size, caller's octets
 //	'm' message 'p'            the plan                                caller's octets
@@ -16,6 +20,10 @@
 //	'q' queue due message      an entry of a queue                     the entry's tag
 //	'r' body message           an envelope of a shared body            -
 //	's' message                accepted and not planned                -
+//	'x' message                it was set aside: from where, and why   entries with their tags, caller's octets
+//
+// The ledger changes in the batch of what it counts, by Pebble's Merge, so it is
+// right after every crash; Audit and Check hold it against what is there.
 //
 // A message is named by the caller (16 octets), a body by the spool: the epoch
 // and a number (12 octets). Numbers are big-endian, so keys sort as they do; a
@@ -32,6 +40,8 @@
 //	submitted  b, m.e, s; r if the body is shared          Accept, or as a report of Plan, Settle, Remove
 //	planned    b, m.e, m.p, m.q and q (one or more pairs),  Plan
 //	           m.o; r if the body is shared
+//	aside      as submitted or planned, with x in place  SetAside
+//	           of s, or of some of the q (m.q stays)
 //
 // # Transitions
 //
@@ -53,6 +63,7 @@
 //	planned -> absent        the same                  planned or absent         the same
 //	any -> absent            remove.begin, .applied    before or after           the administrator sees it and asks again
 //	                         remove.synced
+//	any <-> aside            aside.begin, .synced      before or after           the queue meets it again; the administrator sees it
 //	orphan -> absent         sweep.begin, .done        before or after           the next Open
 //
 // Plan and full chunks are not synced, because their loss is repaired without
@@ -64,7 +75,7 @@
 //
 // # Deletion
 //
-// Every key but an outcome's and the epoch is set once, and set again only after
+// Every key but an outcome's and those that begin with 0x00 is set once, and set again only after
 // it was deleted. That is what Pebble's SingleDelete asks for: a key and its
 // deletion that meet vanish together, so that mail which is delivered within the
 // life of a memtable is written to the log and never to a table. Calls check the
@@ -81,12 +92,20 @@
 // stays full; a client that gives up on it may get its message accepted and send
 // it again.
 //
-// What remains: a write that fails for another reason, and any sync that fails
-// (on some file systems also for want of room), cannot be repeated safely. The
-// spool is then failed ([ErrFailed], Spool.Failed): reads work, writes do not, and
-// only a new process can open the folder again. Close then ends without waiting
-// for Pebble, whose goroutines stay until the process ends. Nothing that was
-// acknowledged is lost by that.
+// What remains: a write to the log that fails for another reason, and any sync of
+// it that fails (on some file systems also for want of room), cannot be repeated
+// safely. The spool is then failed ([ErrFailed], Spool.Failed) and its disk
+// frozen: reads work, writes do not, no call waits, and only a new process can
+// open the folder again (failure.go). Close then ends without waiting for Pebble,
+// whose goroutines stay until the process ends. Nothing that was acknowledged is
+// lost by that. Tables that cannot be written are begun anew, some times.
+//
+// A block that cannot be read costs the messages that it holds: calls for them
+// return [ErrCorrupt], the log has spool_corrupt, everything else goes on. Who meets
+// one sets it aside (Spool.SetAside): it waits for an administrator, in no queue. Tables
+// that hold such a block are not merged any more (spool_merging_stalled).
+// [Spool.Check] reads all there is and names what is not whole; with
+// Options.ReadOnly it changes nothing.
 //
 // # Memory
 //

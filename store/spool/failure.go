@@ -8,16 +8,28 @@ import (
 	"go.uber.org/zap"
 )
 
-// When a write to its log fails, Pebble cannot go on: it calls Logger.Fatalf
-// and expects the process to end there. A node must not die in the middle of
-// other people's sessions, and Apply would report success if Fatalf returned. So:
+// When a write to its log fails, Pebble cannot go on: it calls Logger.Fatalf and
+// expects the process to end there, or panics with a lock in its hands, which
+// ends the process whatever one does. A node must not die in the middle of other
+// people's sessions. So Pebble never learns of such an error:
 //
-//   - in a call of this package Fatalf panics, and the call returns ErrFailed;
-//   - in one of Pebble's own goroutines it never returns. That goroutine holds
-//     whatever it held; nothing is written after it.
+//   - the operation of the disk that failed never returns, nor does any that
+//     changes the disk after it (patient.go): the disk stays as it was;
+//   - Failed is closed, and every call that waits for Pebble returns ErrFailed and
+//     leaves behind what it waited for;
+//   - Fatalf, for other reasons, panics in a call of this package, which recovers,
+//     and never returns in one of Pebble's own goroutines.
 //
-// Either way Failed is closed and every later write returns ErrFailed. Only a
-// new process can open the folder again, from what was synced.
+// Every later write returns ErrFailed; reads work. Only a new process can open
+// the folder again, from what was synced.
+//
+// Nor can Pebble stand a table that cannot be read while it merges tables: it
+// panics. That merging stands still then, for ever, and others go on ([Spool.stall]).
+//
+// A table that cannot be written is no such error: Pebble begins another. When
+// that happens maxTableFailures times in a row, the disk is given up as well.
+
+const maxTableFailures = 20
 
 // fatal is what Fatalf panics with.
 type fatal struct{ text string }
@@ -44,20 +56,19 @@ func (l logger) Errorf(format string, args ...any) {
 func (l logger) Fatalf(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	_ = l.fail(fmt.Errorf("%s", text))
-	if calledBySpool() {
+	if within("store/spool.(*Spool)") { // a call of this package, which recovers
 		panic(fatal{text})
 	}
 	select {}
 }
 
-// calledBySpool says whether this goroutine runs a call of this package, which
-// recovers, or one of Pebble's own jobs.
-func calledBySpool() bool {
+// within says whether this goroutine is in a function whose name has that part.
+func within(part string) bool {
 	pc := make([]uintptr, 64)
 	frames := runtime.CallersFrames(pc[:runtime.Callers(2, pc)])
 	for {
 		f, more := frames.Next()
-		if strings.Contains(f.Function, "store/spool.(*Spool)") {
+		if strings.Contains(f.Function, part) {
 			return true
 		}
 		if !more {
@@ -82,6 +93,9 @@ func (s *Spool) recoverFailure(err *error) {
 func (s *Spool) fail(cause error) error {
 	s.failOnce.Do(func() {
 		s.cause.Store(&cause)
+		if s.disk.fatal.Load() != nil { // else an Open fails and puts away what it has
+			s.disk.freeze()
+		}
 		close(s.failed)
 		s.log.Error("spool_failed", zap.String("cure", "start the node again when the disk is well"), zap.Error(cause))
 	})
@@ -93,3 +107,16 @@ func (s *Spool) failure() error { return fmt.Errorf("%w: %w", ErrFailed, *s.caus
 // Failed is closed when the storage failed for good (ErrFailed): the process
 // should end and be started again. Nothing acknowledged is lost by that.
 func (s *Spool) Failed() <-chan struct{} { return s.failed }
+
+// stall never returns if this goroutine merges tables. The tables that it reads
+// stay as they are; what is whole in them is still served.
+func (s *Spool) stall(file string, cause error) {
+	// While a table is opened, others wait for it; its error is told again.
+	if !within("pebble/v2.(*DB).compact") || within("findOrCreate") {
+		return
+	}
+	s.stalled.Add(1)
+	s.log.Error("spool_merging_stalled", zap.String("file", file), zap.Error(cause),
+		zap.String("cure", "stop the node, carry its mail into a new folder with postroad spool export and import, and change the disk"))
+	select {}
+}

@@ -18,6 +18,8 @@ const (
 	faultRemoveBegin      = "remove.begin"
 	faultRemoveApplied    = "remove.applied"
 	faultRemoveSynced     = "remove.synced"
+	faultAsideBegin       = "aside.begin"
+	faultAsideSynced      = "aside.synced"
 	faultSweepBegin       = "sweep.begin"
 	faultSweepDone        = "sweep.done"
 )
@@ -34,6 +36,7 @@ func FaultPoints() []string {
 		faultPlanBegin, faultPlanApplied,
 		faultSettleBegin, faultSettleApplied, faultSettleSynced,
 		faultRemoveBegin, faultRemoveApplied, faultRemoveSynced,
+		faultAsideBegin, faultAsideSynced,
 		faultSweepBegin, faultSweepDone,
 	}
 }

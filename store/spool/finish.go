@@ -9,17 +9,33 @@ func (c *change) finish(id ID, m *message) error {
 	var buf [64]byte
 	b := c.batch
 	for _, e := range m.entries {
-		c.tally.entry(e.queue, -1)
+		if c.spool.aside.has(id, e) {
+			if err := b.SingleDelete(appendEntryKey(buf[:0], id, e), nil); err != nil {
+				return err
+			}
+			continue
+		}
+		c.tally.entry(e.queue, times(-1, m.body.size))
 		if err := deleteEntry(b, id, e); err != nil {
 			return err
 		}
 	}
-	state := appendSubmittedKey(buf[:0], id)
-	if m.planned {
-		state = appendMessageKey(buf[:0], id, kindPlan)
+	_, isAside := c.spool.aside.get(id)
+	switch {
+	case m.planned:
+		if err := b.SingleDelete(appendMessageKey(buf[:0], id, kindPlan), nil); err != nil {
+			return err
+		}
+	case !isAside:
+		if err := b.SingleDelete(appendSubmittedKey(buf[:0], id), nil); err != nil {
+			return err
+		}
 	}
-	if err := b.SingleDelete(state, nil); err != nil {
-		return err
+	if isAside {
+		c.asideGone = append(c.asideGone, id)
+		if err := b.Delete(appendAsideKey(buf[:0], id), nil); err != nil {
+			return err
+		}
 	}
 	for _, t := range m.targets {
 		if err := b.Delete(appendOutcomeKey(buf[:0], id, t), nil); err != nil {

@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -22,8 +23,7 @@ const (
 	creatingName = "CREATING"
 	storeName    = "store"
 
-	formatPrefix  = "postroad spool "
-	formatVersion = 1
+	formatPrefix = "postroad spool "
 )
 
 // makeFolder makes dir durably: a folder exists after a crash only if its
@@ -31,7 +31,11 @@ const (
 func makeFolder(fs vfs.FS, dir string) error {
 	var missing []string
 	for d := dir; ; d = fs.PathDir(d) {
-		if _, err := fs.Stat(d); err == nil || !errors.Is(err, os.ErrNotExist) || d == fs.PathDir(d) {
+		_, err := fs.Stat(d)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err // not knowing what is missing, nobody could sync it
+		}
+		if err == nil || d == fs.PathDir(d) {
 			break
 		}
 		missing = append(missing, d)
@@ -84,33 +88,33 @@ func (s *Spool) openStore(dir string, o Options) (*pebble.DB, error) {
 	names = slices.DeleteFunc(names, func(n string) bool { return n == lockName || strings.HasSuffix(n, ".tmp") })
 	switch {
 	case slices.Contains(names, formatName):
-		if err := checkFormat(s.disk, dir); err != nil {
+		if s.file, err = s.readFormat(dir); err != nil {
 			return nil, err
 		}
-		return s.openPebble(dir, o, func(p *pebble.Options) { p.ErrorIfNotExists = true })
+		return s.openPebble(dir, o, func(p *pebble.Options) { p.ErrorIfNotExists, p.ReadOnly = true, o.ReadOnly })
 	case len(names) == 0 || slices.Contains(names, creatingName):
 		return s.create(dir, o)
 	}
 	return nil, fmt.Errorf("the folder is not empty and holds no spool (it has %q, no file %s): name another folder", names[0], formatName)
 }
 
-func checkFormat(fs vfs.FS, dir string) error {
-	f, err := fs.Open(fs.PathJoin(dir, formatName))
+// readFormat gives the version in the file FORMAT, one that this version knows.
+func (s *Spool) readFormat(dir string) (version int, err error) {
+	f, err := s.disk.Open(s.disk.PathJoin(dir, formatName))
 	if err != nil {
-		return err
+		return 0, err
 	}
 	text, err := io.ReadAll(io.LimitReader(f, 1024))
 	if err := errors.Join(err, f.Close()); err != nil {
-		return err
+		return 0, err
 	}
-	version := 0
 	if _, err := fmt.Sscanf(string(text), formatPrefix+"%d\n", &version); err != nil || version < 1 {
-		return fmt.Errorf("%w: file %s is not as it was written; restore the folder or name another", ErrCorrupt, formatName)
+		return 0, fmt.Errorf("%w: file %s is not as it was written; restore the folder or name another", ErrCorrupt, formatName)
 	}
-	if version > formatVersion {
-		return fmt.Errorf("a newer version wrote it (format %d, this one reads up to %d): run that version, or drain the spool with it first", version, formatVersion)
+	if version > s.newest() {
+		return 0, fmt.Errorf("a newer version wrote it (format %d, this one reads up to %d): run that version, or drain the spool with it first", version, s.newest())
 	}
-	return nil
+	return version, nil
 }
 
 // create makes the store. A crash on the way leaves creatingName, and the next
@@ -133,6 +137,12 @@ func (s *Spool) create(dir string, o Options) (*pebble.DB, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.newest() > 1 {
+		if err := db.Set([]byte(keyFormat), binary.BigEndian.AppendUint32(nil, uint32(s.newest())), pebble.Sync); err != nil {
+			return nil, errors.Join(err, db.Close())
+		}
+	}
+	s.file = s.newest()
 	if err := s.finishCreate(dir); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -143,7 +153,7 @@ func (s *Spool) finishCreate(dir string) error {
 	if err := s.fault(faultOpenCreated); err != nil {
 		return err
 	}
-	if err := writeFile(s.disk, dir, formatName, fmt.Sprintf("%s%d\n", formatPrefix, formatVersion)); err != nil {
+	if err := s.writeFormat(dir); err != nil {
 		return err
 	}
 	if err := s.fault(faultOpenMarked); err != nil {
@@ -162,7 +172,11 @@ func (s *Spool) diskSlow(i vfs.DiskSlowInfo) {
 func (s *Spool) openPebble(dir string, o Options, set func(*pebble.Options)) (*pebble.DB, error) {
 	p := s.pebbleOptions(o)
 	set(p)
-	db, err := pebble.Open(s.disk.PathJoin(dir, storeName), p)
+	var db *pebble.DB
+	err := s.guarded(func() (err error) {
+		db, err = pebble.Open(s.disk.PathJoin(dir, storeName), p)
+		return err
+	})
 	if err != nil && pebble.IsCorruptionError(err) {
 		return nil, fmt.Errorf("%w: %w; restore the folder or name another", ErrCorrupt, err)
 	}
@@ -178,6 +192,7 @@ func (s *Spool) pebbleOptions(o Options) *pebble.Options {
 	}
 	p := &pebble.Options{
 		FS:                          s.watched,
+		Merger:                      ledgerMerger(),
 		Logger:                      logger{s.log, s.fail},
 		FormatMajorVersion:          pebble.FormatTableFormatV6,
 		MemTableSize:                max(o.MemTable, 2<<20),
@@ -188,6 +203,11 @@ func (s *Spool) pebbleOptions(o Options) *pebble.Options {
 		L0StopWritesThreshold:       64,
 		LBaseMaxBytes:               256 << 20,
 		EventListener:               s.events(),
+		// One, and one for each that stands still.
+		CompactionConcurrencyRange: func() (int, int) { n := 1 + int(s.stalled.Load()); return n, n },
+	}
+	if o.tune != nil {
+		o.tune(p)
 	}
 	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	return p
@@ -195,7 +215,18 @@ func (s *Spool) pebbleOptions(o Options) *pebble.Options {
 
 func (s *Spool) events() *pebble.EventListener {
 	return &pebble.EventListener{
-		BackgroundError: func(err error) { s.log.Error("spool_background_failed", zap.Error(err)) },
+		// Without this Pebble ends the process, and one bad block takes all mail with it.
+		DataCorruption: func(i pebble.DataCorruptionInfo) {
+			s.log.Error("spool_corrupt", zap.String("file", i.Path),
+				zap.String("cure", "stop the node and look with postroad spool check; mend or change the disk"), zap.Error(i.Details))
+			s.stall(i.Path, i.Details)
+		},
+		BackgroundError: s.tableFailed,
+		FlushEnd: func(i pebble.FlushInfo) {
+			if i.Err == nil {
+				s.tableFailures.Store(0)
+			}
+		},
 		WriteStallBegin: func(i pebble.WriteStallBeginInfo) {
 			s.log.Warn("spool_writes_held_back", zap.String("reason", i.Reason))
 		},
@@ -203,5 +234,13 @@ func (s *Spool) events() *pebble.EventListener {
 		PossibleAPIMisuse: func(i pebble.PossibleAPIMisuseInfo) {
 			s.log.Error("spool_key_deleted_wrongly", zap.String("cure", "please report this"), zap.Stringer("storage", i))
 		},
+	}
+}
+
+func (s *Spool) tableFailed(err error) {
+	s.log.Error("spool_background_failed", zap.Error(err))
+	if !pebble.IsCorruptionError(err) && s.tableFailures.Add(1) >= maxTableFailures {
+		s.disk.freeze() // or Pebble would go on trying, as fast as it can
+		_ = s.fail(err)
 	}
 }

@@ -15,6 +15,7 @@ const (
 	tagQueue     = 'q'  // queue, due, message
 	tagReference = 'r'  // body, message: one for each envelope of a shared body
 	tagSubmitted = 's'  // message
+	tagAside     = 'x'  // message: it was set aside
 )
 
 // Kinds of message keys.
@@ -27,6 +28,9 @@ const (
 
 // keyEpoch counts how often the spool was opened; see bodyID.
 const keyEpoch = "\x00epoch"
+
+// keyControl is what an administrator said of queues; see SetControl.
+const keyControl = "\x00control"
 
 // bodyID names a body: the epoch in which it was begun and a number within it.
 // So it is never given twice, and bodies are written in key order.
@@ -41,6 +45,14 @@ func newBodyID(epoch uint32, n uint64) bodyID {
 
 func appendChunkKey(k []byte, b bodyID, chunk uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(append(k, tagBody), b[:]...), chunk)
+}
+
+func parseChunkKey(k []byte) (chunk uint32, err error) {
+	const head = 1 + len(bodyID{})
+	if len(k) != head+4 || k[0] != tagBody {
+		return 0, badKey(k)
+	}
+	return binary.BigEndian.Uint32(k[head:]), nil
 }
 
 func appendOpenBodyKey(k []byte, b bodyID) []byte {

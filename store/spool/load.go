@@ -189,3 +189,20 @@ func (s *Spool) scan(low, high []byte, f func(*pebble.Iterator) (bool, error)) e
 	}
 	return err
 }
+
+// Messages calls f with the ID of every message, in the order of the IDs, until
+// it returns an error, which comes back. Errors also: ErrCorrupt, ErrClosed.
+func (s *Spool) Messages(f func(ID) error) error {
+	var next []byte
+	return s.scan([]byte{tagMessage}, []byte{tagMessage + 1}, func(it *pebble.Iterator) (bool, error) {
+		k, err := parseMessageKey(it.Key())
+		if err != nil {
+			return false, err
+		}
+		if err := f(k.id); err != nil {
+			return false, err
+		}
+		next = appendMessageKey(next[:0], k.id, 0xff)
+		return it.SeekGE(next), nil
+	})
+}

@@ -67,7 +67,7 @@ type machine struct {
 }
 
 func (m *machine) open(t *rapid.T) {
-	s, err := Open("spool", Options{FS: m.fs, MemTable: 2 << 20})
+	s, err := Open("spool", Options{FS: m.fs, MemTable: 2 << 20, Recipients: countTags})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func (m *machine) Accept(t *rapid.T) {
 	var msgs []Incoming
 	for range rapid.IntRange(1, 3).Draw(t, "envelopes") {
 		id := m.add(text)
-		msgs = append(msgs, Incoming{ID: id, Body: b, Envelope: id[:]})
+		msgs = append(msgs, Incoming{ID: id, Body: b, Envelope: id[:], Recipients: 2})
 	}
 	if err := m.s.Accept(msgs...); err != nil {
 		t.Fatal(err)
@@ -115,7 +115,7 @@ func (m *machine) Plan(t *rapid.T) {
 		entries = append(entries, e)
 		x.entries[entryKey{e.Queue, e.Due}] = true
 	}
-	if err := m.s.Plan(id, []byte("plan"), entries); err != nil {
+	if err := m.s.Plan(id, []byte("plan"), entries, plannedPosts(len(entries))); err != nil {
 		t.Fatal(err)
 	}
 	x.planned, x.unsynced = true, true
@@ -144,6 +144,17 @@ func (m *machine) Settle(t *rapid.T) {
 			e.Requeue = &Entry{again.queue, again.due, nil}
 			x.entries[again] = true
 		}
+		also := entryKey{"d", k.due}
+		if rapid.Bool().Draw(t, "also") && !x.entries[also] {
+			e.Also = []Entry{{also.queue, also.due, nil}}
+			x.entries[also] = true
+		}
+		switch {
+		case e.Requeue == nil && e.Also == nil:
+			e.Ends = ended(rapid.SampledFrom(Lines()[4:10]).Draw(t, "end"))
+		case e.Requeue != nil && e.Also != nil:
+			e.Ends = ended(Expanded) // in the model each entry is a recipient
+		}
 		list = append(list, e)
 		want = append(want, len(x.entries) == 0)
 		if len(x.entries) == 0 {
@@ -164,6 +175,44 @@ func (m *machine) Remove(t *rapid.T) {
 	}
 	delete(m.messages, id)
 	m.synced()
+}
+
+// Aside sets a message aside, or an entry of it, and mostly brings it back; all
+// that changes is whether its queue has it.
+func (m *machine) Aside(t *rapid.T) {
+	id, x := m.pick(t, rapid.Bool().Draw(t, "planned"))
+	var list []Entry
+	for k := range x.entries {
+		list = append(list, Entry{k.queue, k.due, nil})
+	}
+	slices.SortFunc(list, func(a, b Entry) int { return int(a.Due - b.Due) })
+	if len(list) > 0 {
+		list = list[:rapid.IntRange(1, len(list)).Draw(t, "entries")]
+	}
+	if err := m.s.SetAside(id, []byte("note"), list...); err != nil {
+		t.Fatal(err)
+	}
+	m.synced()
+	if rapid.IntRange(0, 3).Draw(t, "gone") == 0 {
+		if err := m.s.Remove(id); err != nil {
+			t.Fatal(err)
+		}
+		delete(m.messages, id)
+		return
+	}
+	if rapid.Bool().Draw(t, "reopen") {
+		m.Reopen(t)
+	}
+	for _, e := range list {
+		// Not in its queue, so nobody can settle it.
+		if done, err := m.s.Settle(Settlement{ID: id, Queue: e.Queue, Due: e.Due, Ends: ended(Relayed)}); err != nil || done[0] {
+			t.Fatalf("settled what is aside: %v, %v", done, err)
+		}
+	}
+	back, submitted, err := m.s.Release(id)
+	if err != nil || submitted == x.planned || len(back) != len(list) || len(m.s.Aside()) != 0 {
+		t.Fatalf("released %v, %v, %v", back, submitted, err)
+	}
 }
 
 func (m *machine) Reopen(t *rapid.T) {
@@ -210,7 +259,8 @@ func (m *machine) Check(t *rapid.T) {
 	if err := m.s.WaitCounted(m.tb.Context()); err != nil {
 		t.Fatal(err)
 	}
-	counts := map[string]int64{}
+	counts := map[string]Weight{}
+	walked := walk(t, m.s)
 	for id, x := range m.messages {
 		got, err := m.s.Load(id)
 		if err != nil || x.planned != (got.Plan != nil) || !bytes.Equal(got.Envelope, id[:]) {
@@ -219,7 +269,7 @@ func (m *machine) Check(t *rapid.T) {
 		entries, outcomes := map[entryKey]bool{}, map[uint32]string{}
 		for _, e := range got.Entries {
 			entries[entryKey{e.Queue, e.Due}] = true
-			counts[e.Queue]++
+			counts[e.Queue] = counts[e.Queue].plus(times(1, int64(len(x.text))))
 		}
 		for _, o := range got.Outcomes {
 			outcomes[o.Target] = string(o.Payload)
@@ -227,14 +277,30 @@ func (m *machine) Check(t *rapid.T) {
 		if !maps.Equal(entries, x.entries) || !maps.Equal(outcomes, x.outcomes) {
 			t.Fatalf("message %x: entries %v, outcomes %v, want %v, %v", id, entries, outcomes, x.entries, x.outcomes)
 		}
+		if w := walked[id]; !reflect.DeepEqual(w, got) {
+			t.Fatalf("message %x: walked past %+v, loaded %+v", id, w, got)
+		}
 		if !bytes.Equal(readBody(m.tb, m.s, id), x.text) {
 			t.Fatalf("message %x: another body", id)
 		}
 	}
 	for _, q := range []string{"a", "b", "a\x00", "c"} {
-		if got := m.s.Count(q); got != counts[q] {
-			t.Fatalf("queue %q: counted %d, has %d", q, got, counts[q])
+		if got := m.s.Weigh(q); got != counts[q] {
+			t.Fatalf("queue %q: counted %+v, has %+v", q, got, counts[q])
 		}
+	}
+	if len(walked) != len(m.messages) {
+		t.Fatalf("walked past %d messages, there are %d", len(walked), len(m.messages))
+	}
+	held := Tally{Messages: int64(len(m.messages))}
+	for _, x := range m.messages {
+		held.Recipients += 2
+		if x.planned {
+			held.Recipients += int64(len(x.entries)) - 2
+		}
+	}
+	if got := m.s.Ledger().Queued(); got != held {
+		t.Fatalf("the ledger has %+v in the spool, there are %+v: %v", got, held, m.s.Ledger())
 	}
 	if st := m.s.Stats(); st.Messages != int64(len(m.messages)) {
 		t.Fatalf("counted %d messages, there are %d", st.Messages, len(m.messages))
@@ -242,6 +308,7 @@ func (m *machine) Check(t *rapid.T) {
 }
 
 func TestAgainstModel(t *testing.T) {
+	fewer(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		m := &machine{model: model{messages: map[ID]*modelMessage{}}, tb: t, fs: vfs.NewCrashableMem()}
 		m.open(rt)
@@ -252,7 +319,7 @@ func TestAgainstModel(t *testing.T) {
 		}()
 		rt.Repeat(map[string]func(*rapid.T){
 			"accept": m.Accept, "accept too": m.Accept, "abandon": m.Abandon, "plan": m.Plan, "plan too": m.Plan,
-			"settle": m.Settle, "settle too": m.Settle, "remove": m.Remove, "reopen": m.Reopen, "crash": m.Crash, "forget": m.Forget, "": m.Check,
+			"settle": m.Settle, "settle too": m.Settle, "remove": m.Remove, "aside": m.Aside, "reopen": m.Reopen, "crash": m.Crash, "forget": m.Forget, "": m.Check,
 		})
 	})
 }

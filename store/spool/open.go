@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,15 +26,26 @@ type Options struct {
 	Faults func(point string) error
 	// Free measures the free disk space in octets; nil asks FS.
 	Free func() (uint64, error)
-	// Thresholds of Level and of ErrFull, in octets of free space: below
-	// MinFree nothing new is accepted (default 128 MiB), below HighFree the level
-	// is High (default 512 MiB), below MediumFree it is Medium (default 2 GiB).
-	// A level is left when a quarter more than its threshold is free.
-	MinFree, HighFree, MediumFree uint64
+	// MinFree is the reserve, in octets of free space: below it nothing new is
+	// accepted (ErrFull) until a quarter more is free. Default 128 MiB.
+	MinFree uint64
 	// MemTable is how much is kept in memory before tables are written, in
 	// octets (default 64 MiB, at least 2 MiB; up to four exist at once). Mail that
 	// is delivered while it is still there is never written to a table.
 	MemTable uint64
+	// Recipients counts those that a message has yet: of its plan (nil: it is only
+	// submitted, count its envelope's) and the tags of its entries. nil: the ledger
+	// counts recipients and nobody compares them.
+	Recipients func(envelope, plan []byte, tags [][]byte) (int, error)
+	// ReadOnly opens an existing spool to look at it: nothing in its store is
+	// changed, orphans stay, and every call that writes returns ErrInvalid.
+	ReadOnly bool
+
+	// What tests change: how soon a full disk is tried again, the store, and the
+	// formats there are.
+	again      time.Duration
+	tune       func(*pebble.Options)
+	migrations []migration
 }
 
 // Spool is an open spool. Its methods may be called from many goroutines.
@@ -55,11 +67,25 @@ type Spool struct {
 	// references is locked after shards.
 	references sync.Mutex
 	counts     *counts
+	aside      asides
+
+	migrations   []migration
+	migrateBatch int // octets that a step gathers for one write
+	file         int // what the file FORMAT says
+	book         book
+	since        time.Time // when the ledger began
+	recipients   func(envelope, plan []byte, tags [][]byte) (int, error)
+
+	readOnly bool
 
 	failOnce sync.Once
 	failed   chan struct{}
 	cause    atomic.Pointer[error]
-	closed   atomic.Bool
+	// tableFailures counts tables in a row that could not be written.
+	tableFailures atomic.Int32
+	// stalled counts mergings of tables that met something unreadable.
+	stalled atomic.Int32
+	closed  atomic.Bool
 }
 
 // Open opens or creates the spool in the folder dir, repairs what a crash left
@@ -68,12 +94,13 @@ type Spool struct {
 // leaves it as it was.
 func Open(dir string, o Options) (*Spool, error) {
 	s := &Spool{
-		log:     o.Logger,
-		faults:  o.Faults,
-		buffers: newBuffers(),
-		shards:  newShards(),
-		counts:  newCounts(),
-		failed:  make(chan struct{}),
+		log:      o.Logger,
+		faults:   o.Faults,
+		buffers:  newBuffers(),
+		shards:   newShards(),
+		counts:   newCounts(),
+		failed:   make(chan struct{}),
+		readOnly: o.ReadOnly, recipients: o.Recipients,
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()
@@ -82,7 +109,12 @@ func Open(dir string, o Options) (*Spool, error) {
 	if fs == nil {
 		fs = vfs.Default
 	}
-	s.disk = newPatient(fs, s.log)
+	s.migrations, s.migrateBatch = migrations(), 1<<20
+	if o.migrations != nil {
+		s.migrations, s.migrateBatch = o.migrations, 1
+	}
+	s.disk = newPatient(fs, o.again, s.log)
+	s.disk.unreadable = s.stall
 	s.watched, s.unwatch = vfs.WithDiskHealthChecks(s.disk, slowDisk, nil, s.diskSlow)
 	if o.Free == nil {
 		o.Free = func() (uint64, error) {
@@ -98,11 +130,15 @@ func Open(dir string, o Options) (*Spool, error) {
 
 func (s *Spool) open(dir string, o Options) (err error) {
 	defer s.recoverFailure(&err)
-	if err := makeFolder(s.disk, dir); err != nil {
+	if o.ReadOnly {
+		if _, err := s.readFormat(dir); err != nil {
+			return fmt.Errorf("it cannot be looked at: %w", err)
+		}
+	} else if err := makeFolder(s.disk, dir); err != nil {
 		return err
 	}
 	if s.lock, err = s.disk.Lock(s.disk.PathJoin(dir, lockName)); err != nil {
-		return fmt.Errorf("it is in use by another process (%w)", err)
+		return fmt.Errorf("it is in use by another process: two nodes cannot share a folder; end that one, or name another folder (%w)", err)
 	}
 	defer func() {
 		if err != nil {
@@ -112,16 +148,33 @@ func (s *Spool) open(dir string, o Options) (err error) {
 	if s.db, err = s.openStore(dir, o); err != nil {
 		return err
 	}
-	if err := s.begin(); err != nil {
-		_ = s.db.Close()
+	fatal := func(err error) { _ = s.fail(err) }
+	s.disk.fatal.Store(&fatal)
+	err = s.migrate(dir, s.file)
+	if err == nil && !o.ReadOnly {
+		err = s.begin()
+	}
+	if err == nil {
+		err = s.loadLedger()
+	}
+	if err == nil {
+		err = s.loadAside()
+	}
+	if err != nil {
+		select {
+		case <-s.failed: // Pebble would wait for what never ends
+		default:
+			_ = s.closeStore()
+		}
 		return err
 	}
 	s.space = newSpace(o.Free, o, s.log)
-	go s.countInBackground(s.db.NewSnapshot())
+	go s.countInBackground(s.db.NewSnapshot(), maps.Clone(s.aside.of))
 	return nil
 }
 
-// begin starts a new epoch and deletes bodies whose envelopes never came.
+// begin starts a new epoch, with it the ledger if there is none, and deletes
+// bodies whose envelopes never came.
 func (s *Spool) begin() error {
 	v, closer, err := s.db.Get([]byte(keyEpoch))
 	switch {
@@ -138,6 +191,9 @@ func (s *Spool) begin() error {
 	s.epoch++
 	batch := s.db.NewBatch()
 	if err := batch.Set([]byte(keyEpoch), binary.BigEndian.AppendUint32(nil, s.epoch), nil); err != nil {
+		return err
+	}
+	if err := s.beginLedger(batch); err != nil {
 		return err
 	}
 	// Synced before the first body: its name must not be given again.
@@ -189,10 +245,10 @@ func (s *Spool) sweepBody(b bodyID) error {
 	return s.fault(faultSweepDone)
 }
 
-func (s *Spool) countInBackground(snap *pebble.Snapshot) {
+func (s *Spool) countInBackground(snap *pebble.Snapshot, aside map[ID]map[entryKey]struct{}) {
 	defer close(s.counts.done)
 	start := time.Now()
-	err := s.count(snap)
+	err := s.count(snap, aside)
 	if e := snap.Close(); err == nil {
 		err = e
 	}
@@ -223,11 +279,18 @@ func (s *Spool) Close() error {
 	if full {
 		return s.fail(ErrFull)
 	}
+	if s.stalled.Load() > 0 {
+		return s.leave()
+	}
 	err := s.closeStore()
 	return errors.Join(err, s.unwatch.Close(), s.lock.Close())
 }
 
-func (s *Spool) closeStore() (err error) {
-	defer s.recoverFailure(&err)
-	return s.db.Close()
+// leave closes without Pebble, which would wait for a merging that stands still.
+func (s *Spool) leave() error {
+	err := s.guarded(func() error { return s.db.LogData(nil, pebble.Sync) })
+	s.disk.freeze()
+	return errors.Join(err, s.lock.Close())
 }
+
+func (s *Spool) closeStore() error { return s.guarded(s.db.Close) }

@@ -3,6 +3,8 @@ package spool
 import (
 	"errors"
 	"os"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -17,23 +19,42 @@ import (
 // calls are refused meanwhile (admitInside), those under way wait.
 //
 // A failing sync is not repeated, whatever the reason: the kernel may have
-// dropped the pages and would then report success (see failure.go).
+// dropped the pages and would then report success.
+//
+// What fails for another reason in the log, the manifest or the folder ends
+// everything, and Pebble does not learn of that either: it would take the whole
+// process with it. The disk freezes (see failure.go).
 type patient struct {
 	vfs.FS
 	waiting atomic.Int32 // operations that wait now
 	every   time.Duration
 	stop    chan struct{} // closed: wait no longer
 	log     *zap.Logger
+	tables  tables
+
+	// fatal is told why the disk freezes; it closes frozen. nil while the store is
+	// being opened: that may simply fail.
+	fatal  atomic.Pointer[func(error)]
+	frozen chan struct{}
+	freeze func()
+	// unreadable is told of a read that failed; it may not return.
+	unreadable func(file string, cause error)
 }
 
-func newPatient(fs vfs.FS, log *zap.Logger) *patient {
-	return &patient{FS: fs, every: 100 * time.Millisecond, stop: make(chan struct{}), log: log}
+func newPatient(fs vfs.FS, every time.Duration, log *zap.Logger) *patient {
+	if every == 0 {
+		every = 100 * time.Millisecond
+	}
+	p := &patient{FS: fs, every: every, stop: make(chan struct{}), log: log, frozen: make(chan struct{})}
+	p.freeze = sync.OnceFunc(func() { close(p.frozen) })
+	return p
 }
 
-// again waits after an error of a full disk and says whether to try again.
-func (p *patient) again(err error) bool {
+// again tries what met a full disk until there is room. Until then the disk
+// counts as full, also between two tries.
+func (p *patient) again(err error, try func() error) error {
 	if !isFull(err) {
-		return false
+		return err
 	}
 	if p.waiting.Add(1) == 1 {
 		p.log.Error("spool_disk_full", zap.Error(err))
@@ -43,52 +64,82 @@ func (p *patient) again(err error) bool {
 			p.log.Info("spool_writes_go_on")
 		}
 	}()
-	t := time.NewTimer(p.every)
+	t := time.NewTicker(p.every)
 	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-p.stop:
-		return false
+	for isFull(err) {
+		select {
+		case <-t.C:
+			err = try()
+		case <-p.stop:
+			return err
+		}
 	}
+	return err
 }
 
 // isFull: no room, or none left for this user.
 func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) }
 
-func (p *patient) file(open func() (vfs.File, error)) (vfs.File, error) {
-	f, err := open()
-	for err != nil && p.again(err) {
-		f, err = open()
+// thaw waits for ever if the disk is frozen.
+func (p *patient) thaw() {
+	select {
+	case <-p.frozen:
+		select {}
+	default:
 	}
-	if err != nil {
-		return nil, err
-	}
-	return &patientFile{File: f, fs: p}, nil
 }
 
-func (p *patient) do(f func() error) error {
-	err := f()
-	for err != nil && p.again(err) {
-		err = f()
+// vital says whether Pebble cannot survive an error with this file: the log,
+// the manifest with what points to it, the folder.
+func (p *patient) vital(name string) bool {
+	base := p.FS.PathBase(name)
+	return strings.HasSuffix(base, ".log") || strings.HasPrefix(base, "MANIFEST") || strings.HasPrefix(base, "marker.") || base == storeName
+}
+
+// verdict passes an error on, or freezes.
+func (p *patient) verdict(name string, err error) error {
+	p.thaw()
+	fatal := p.fatal.Load()
+	if err == nil || fatal == nil || !p.vital(name) {
+		return err
 	}
-	return err
+	(*fatal)(err)
+	select {}
+}
+
+func (p *patient) file(name string, open func() (vfs.File, error)) (vfs.File, error) {
+	p.thaw()
+	f, err := open()
+	err = p.again(err, func() (err error) { f, err = open(); return err })
+	if err = p.verdict(name, err); err != nil {
+		return nil, err
+	}
+	return &patientFile{File: f, fs: p, name: name}, nil
+}
+
+func (p *patient) do(name string, f func() error) error {
+	p.thaw()
+	return p.verdict(name, p.again(f(), f))
 }
 
 // Create implements vfs.FS.
 func (p *patient) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return p.file(func() (vfs.File, error) { return p.FS.Create(name, c) })
+	f, err := p.file(name, func() (vfs.File, error) { return p.FS.Create(name, c) })
+	if err != nil || !isTable(name) {
+		return f, err
+	}
+	return p.tables.file(f), nil
 }
 
 // OpenReadWrite implements vfs.FS.
 func (p *patient) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
-	return p.file(func() (vfs.File, error) { return p.FS.OpenReadWrite(name, c, o...) })
+	return p.file(name, func() (vfs.File, error) { return p.FS.OpenReadWrite(name, c, o...) })
 }
 
 // ReuseForWrite implements vfs.FS. It may fail after the file was renamed; then
 // the new name is opened afresh, as the interface allows.
 func (p *patient) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return p.file(func() (vfs.File, error) {
+	return p.file(name, func() (vfs.File, error) {
 		f, err := p.FS.ReuseForWrite(old, name, c)
 		if errors.Is(err, os.ErrNotExist) {
 			return p.FS.Create(name, c)
@@ -99,17 +150,38 @@ func (p *patient) ReuseForWrite(old, name string, c vfs.DiskWriteCategory) (vfs.
 
 // Link implements vfs.FS.
 func (p *patient) Link(old, name string) error {
-	return p.do(func() error { return p.FS.Link(old, name) })
+	return p.do(name, func() error { return p.FS.Link(old, name) })
 }
 
 // Rename implements vfs.FS.
 func (p *patient) Rename(old, name string) error {
-	return p.do(func() error { return p.FS.Rename(old, name) })
+	return p.do(name, func() error { return p.FS.Rename(old, name) })
 }
 
 // MkdirAll implements vfs.FS.
 func (p *patient) MkdirAll(dir string, perm os.FileMode) error {
-	return p.do(func() error { return p.FS.MkdirAll(dir, perm) })
+	return p.do(dir, func() error { return p.FS.MkdirAll(dir, perm) })
+}
+
+// Open implements vfs.FS.
+func (p *patient) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
+	f, err := p.FS.Open(name, o...)
+	if err != nil {
+		p.unreadable(name, err)
+		return nil, err
+	}
+	return &patientFile{File: f, fs: p, name: name}, nil
+}
+
+// OpenDir implements vfs.FS; a folder is opened to be synced.
+func (p *patient) OpenDir(name string) (vfs.File, error) {
+	return p.file(name, func() (vfs.File, error) { return p.FS.OpenDir(name) })
+}
+
+// Remove implements vfs.FS. It frees room, and Pebble survives its failure.
+func (p *patient) Remove(name string) error {
+	p.thaw()
+	return p.FS.Remove(name)
 }
 
 // Unwrap implements vfs.FS.
@@ -117,30 +189,33 @@ func (p *patient) Unwrap() vfs.FS { return p.FS }
 
 type patientFile struct {
 	vfs.File
-	fs *patient
+	fs   *patient
+	name string
 }
 
 // Write implements io.Writer; what was written before the disk was full is not
 // written again.
 func (f *patientFile) Write(b []byte) (int, error) {
+	f.fs.thaw()
 	n, err := f.File.Write(b)
-	for err != nil && f.fs.again(err) {
-		var more int
-		more, err = f.File.Write(b[n:])
+	err = f.fs.again(err, func() error {
+		more, err := f.File.Write(b[n:])
 		n += more
-	}
-	return n, err
+		return err
+	})
+	return n, f.fs.verdict(f.name, err)
 }
 
 // WriteAt implements io.WriterAt.
 func (f *patientFile) WriteAt(b []byte, off int64) (int, error) {
+	f.fs.thaw()
 	n, err := f.File.WriteAt(b, off)
-	for err != nil && f.fs.again(err) {
-		var more int
-		more, err = f.File.WriteAt(b[n:], off+int64(n))
+	err = f.fs.again(err, func() error {
+		more, err := f.File.WriteAt(b[n:], off+int64(n))
 		n += more
-	}
-	return n, err
+		return err
+	})
+	return n, f.fs.verdict(f.name, err)
 }
 
 // Preallocate is only an advice; the writes will ask for the room again.
@@ -149,4 +224,38 @@ func (f *patientFile) Preallocate(off, n int64) error {
 		return err
 	}
 	return nil
+}
+
+// ReadAt implements io.ReaderAt.
+func (f *patientFile) ReadAt(b []byte, off int64) (int, error) {
+	n, err := f.File.ReadAt(b, off)
+	if err != nil && n < len(b) {
+		f.fs.unreadable(f.name, err)
+	}
+	return n, err
+}
+
+// Sync implements vfs.File.
+func (f *patientFile) Sync() error {
+	f.fs.thaw()
+	return f.fs.verdict(f.name, f.File.Sync())
+}
+
+// SyncData implements vfs.File.
+func (f *patientFile) SyncData() error {
+	f.fs.thaw()
+	return f.fs.verdict(f.name, f.File.SyncData())
+}
+
+// SyncTo implements vfs.File.
+func (f *patientFile) SyncTo(length int64) (full bool, err error) {
+	f.fs.thaw()
+	full, err = f.File.SyncTo(length)
+	return full, f.fs.verdict(f.name, err)
+}
+
+// Close implements io.Closer.
+func (f *patientFile) Close() error {
+	f.fs.thaw()
+	return f.fs.verdict(f.name, f.File.Close())
 }

@@ -1,20 +1,23 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
 )
 
 // Plan puts a submitted message into its queues, at least one. reports are
-// accepted in the same instant (for recipients that failed at once). It is not
+// accepted in the same instant (for recipients that failed at once). posts says
+// how the recipients of plan and reports differ from those that were accepted:
+// Expanded, Merged, and what became of those that are in no queue. It is not
 // synced: after a crash the message may be found submitted again, without the
 // reports. Whatever is synced later makes the plan durable first, so nobody
 // outside can have seen an effect of a plan that is gone.
 // Errors: ErrNotFound, ErrInvalid when it was planned before, ErrFull,
 // ErrFailed, ErrClosed.
-func (s *Spool) Plan(id ID, plan []byte, entries []Entry, reports ...Incoming) error {
-	if err := checkEntries(entries); err != nil {
+func (s *Spool) Plan(id ID, plan []byte, entries []Entry, posts []Posting, reports ...Incoming) error {
+	if err := errors.Join(checkEntries(entries), checkPostings(posts)); err != nil {
 		return fmt.Errorf("plan of message %x: %w", id, err)
 	}
 	size, err := checkIncoming(s, reports)
@@ -29,25 +32,29 @@ func (s *Spool) Plan(id ID, plan []byte, entries []Entry, reports ...Incoming) e
 	}
 	set := shardsOf(reports) | 1<<shardOf(id)
 	s.lockAll(set)
-	err = s.plan(id, plan, entries, reports, int(size))
+	var posted postings
+	posted.recipients(posts)
+	posted.incoming(Generated, reports)
+	err = s.plan(id, plan, entries, reports, posted, int(size))
 	s.unlockAll(set)
 	if err != nil {
 		return err
 	}
-	for _, e := range entries {
-		s.counts.entry(e.Queue, 1)
-	}
+	s.book.add(posted)
 	s.accepted(reports)
 	return s.fault(faultPlanApplied)
 }
 
-func (s *Spool) plan(id ID, plan []byte, entries []Entry, reports []Incoming, size int) error {
+func (s *Spool) plan(id ID, plan []byte, entries []Entry, reports []Incoming, posted postings, size int) error {
 	m, err := s.message(id)
 	if err != nil {
 		return err
 	}
 	if m.planned {
 		return fmt.Errorf("%w: message %x was planned before", ErrInvalid, id)
+	}
+	if _, isAside := s.aside.get(id); isAside {
+		return fmt.Errorf("%w: message %x was set aside", ErrInvalid, id)
 	}
 	batch := s.db.NewBatchWithSize(size + len(plan) + 128*(1+2*len(entries)))
 	var buf [64]byte
@@ -65,6 +72,9 @@ func (s *Spool) plan(id ID, plan []byte, entries []Entry, reports []Incoming, si
 	if err := addIncoming(batch, reports); err != nil {
 		return err
 	}
+	if err := posted.write(batch, id); err != nil {
+		return err
+	}
 	if err := s.learn(reports); err != nil {
 		return err
 	}
@@ -76,6 +86,7 @@ func (s *Spool) plan(id ID, plan []byte, entries []Entry, reports []Incoming, si
 	m.entries = make([]entryKey, len(entries))
 	for i, e := range entries {
 		m.entries[i] = entryKey{e.Queue, e.Due}
+		s.counts.entry(e.Queue, times(1, m.body.size))
 	}
 	return nil
 }

@@ -54,10 +54,19 @@ func (s *Spool) Settle(list ...Settlement) (finished []bool, err error) {
 }
 
 // Remove deletes a message in whatever state it is, durably; reports are
-// accepted in the same instant. Errors: ErrNotFound, ErrInvalid, ErrFull,
-// ErrFailed, ErrClosed.
+// accepted in the same instant. In the ledger its recipients are Deleted.
+// Errors: ErrNotFound, ErrInvalid, ErrFull, ErrFailed, ErrClosed.
 func (s *Spool) Remove(id ID, reports ...Incoming) error {
+	return s.End(id, Deleted, nil, reports...)
+}
+
+// End is Remove for another reason: posts says what became of some recipients,
+// and line what of all others.
+func (s *Spool) End(id ID, line Line, posts []Posting, reports ...Incoming) error {
 	size, err := checkIncoming(s, reports)
+	if err == nil {
+		err = checkPostings(append(posts[:len(posts):len(posts)], Posting{Line: line}))
+	}
 	if err != nil {
 		return err
 	}
@@ -71,10 +80,17 @@ func (s *Spool) Remove(id ID, reports ...Incoming) error {
 	c.lock = 1<<shardOf(id) | shardsOf(reports)
 	err = c.run(func() error {
 		m, err := c.message(id)
+		if _, isAside := s.aside.get(id); isAside && errors.Is(err, ErrCorrupt) {
+			c.reports = reports
+			return c.removeUnread(id)
+		}
 		if err != nil {
 			return err
 		}
 		c.reports = reports
+		if err := c.postRest(id, m, line, posts); err != nil {
+			return err
+		}
 		return c.finish(id, m)
 	})
 	if err != nil {
@@ -97,8 +113,17 @@ func (s *Spool) checkSettlements(list []Settlement) (size int, err error) {
 		for _, o := range e.Outcomes {
 			size += len(o.Payload) + 32
 		}
+		if err := checkPostings(e.Ends); err != nil {
+			return 0, fmt.Errorf("settlement of message %x: %w", e.ID, err)
+		}
 		if e.Requeue != nil {
 			if err := checkEntry(*e.Requeue); err != nil {
+				return 0, fmt.Errorf("settlement of message %x: %w", e.ID, err)
+			}
+		}
+		for _, also := range e.Also {
+			size += 512
+			if err := checkEntry(also); err != nil {
 				return 0, fmt.Errorf("settlement of message %x: %w", e.ID, err)
 			}
 		}
@@ -118,6 +143,9 @@ type change struct {
 	reports []Incoming // to be accepted with it
 	skipped []Incoming // of settlements that came too late
 	tally   tally
+	posts   postings
+	// asideGone are messages that were set aside, and go.
+	asideGone []ID
 	// references deleted by this change; non-nil while references is locked.
 	dropped map[ID]struct{}
 }
@@ -135,6 +163,9 @@ func (c *change) run(build func() error) error {
 	if err == nil {
 		err = c.addReports()
 	}
+	if err == nil && len(c.touched) > 0 {
+		err = c.posts.write(c.batch, c.touched[0])
+	}
 	if err == nil {
 		err = s.apply(c.batch)
 	}
@@ -148,7 +179,11 @@ func (c *change) run(build func() error) error {
 		}
 		return err
 	}
+	for _, id := range c.asideGone {
+		s.aside.set(id, nil)
+	}
 	s.counts.add(&c.tally)
+	s.book.add(c.posts)
 	return nil
 }
 
@@ -170,6 +205,7 @@ func (c *change) addReports() error {
 	if err := addIncoming(c.batch, c.reports); err != nil {
 		return err
 	}
+	c.posts.incoming(Generated, c.reports)
 	if err := c.spool.learn(c.reports); err != nil {
 		return err
 	}
@@ -198,22 +234,29 @@ func (c *change) settle(e *Settlement, finished *bool) error {
 		return err
 	}
 	old := entryKey{e.Queue, e.Due}
-	if !m.remove(old) {
+	if c.spool.aside.has(e.ID, old) || !m.remove(old) {
 		c.skip(e)
 		return nil
 	}
 	c.reports = append(c.reports, e.Reports...)
-	if e.Requeue == nil && len(m.entries) == 0 {
+	line := c.posts.recipients(e.Ends)
+	if e.Requeue == nil && len(e.Also) == 0 && len(m.entries) == 0 {
 		*finished = true
+		c.posts.add(line, Tally{Messages: 1})
 		m.entries = append(m.entries, old)
 		return c.finish(e.ID, m)
 	}
-	c.tally.entry(old.queue, -1)
+	c.tally.entry(old.queue, times(-1, m.body.size))
 	if err := deleteEntry(c.batch, e.ID, old); err != nil {
 		return err
 	}
 	if e.Requeue != nil {
 		if err := c.requeue(e.ID, m, *e.Requeue); err != nil {
+			return err
+		}
+	}
+	for _, also := range e.Also {
+		if err := c.requeue(e.ID, m, also); err != nil {
 			return err
 		}
 	}
@@ -231,7 +274,7 @@ func (c *change) requeue(id ID, m *message, e Entry) error {
 		return fmt.Errorf("%w: message %x has an entry in queue %q with the same due time", ErrInvalid, id, e.Queue)
 	}
 	m.entries = append(m.entries, k)
-	c.tally.entry(k.queue, 1)
+	c.tally.entry(k.queue, times(1, m.body.size))
 	return addEntry(c.batch, id, e)
 }
 

@@ -12,12 +12,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// Thresholds when Options leaves them zero.
-const (
-	defaultMinFree    = 128 << 20
-	defaultHighFree   = 512 << 20
-	defaultMediumFree = 2 << 30
-)
+// defaultMinFree is Options.MinFree when it is zero.
+const defaultMinFree = 128 << 20
 
 // measureEvery is how long a measurement of free space counts.
 const measureEvery = time.Second
@@ -26,27 +22,23 @@ const measureEvery = time.Second
 // written; what the store writes besides (tables, compactions) is what MinFree
 // is kept for.
 type space struct {
-	free   func() (uint64, error)
-	every  time.Duration
-	start  time.Time
-	log    *zap.Logger
-	limits [High + 1]uint64 // below limits[l] the level is l; limits[Normal] is MinFree
+	free  func() (uint64, error)
+	every time.Duration
+	start time.Time
+	log   *zap.Logger
+	least uint64 // MinFree
 
-	last  atomic.Int64 // when it was measured, since start
-	left  atomic.Int64 // octets
-	full  atomic.Bool
-	level atomic.Uint32
+	last atomic.Int64 // when it was measured, since start
+	left atomic.Int64 // octets
+	full atomic.Bool
 
 	mu sync.Mutex // one measures
 }
 
 func newSpace(free func() (uint64, error), o Options, log *zap.Logger) *space {
 	sp := &space{free: free, every: measureEvery, start: time.Now(), log: log}
-	sp.limits = [...]uint64{Normal: o.MinFree, Medium: o.MediumFree, High: o.HighFree}
-	for i, d := range [...]uint64{Normal: defaultMinFree, Medium: defaultMediumFree, High: defaultHighFree} {
-		if sp.limits[i] == 0 {
-			sp.limits[i] = d
-		}
+	if sp.least = o.MinFree; sp.least == 0 {
+		sp.least = defaultMinFree
 	}
 	sp.last.Store(math.MinInt64 / 2)
 	sp.refresh()
@@ -76,26 +68,15 @@ func (sp *space) refresh() {
 	sp.judge(free)
 }
 
-// judge sets level and full. A threshold that was crossed is crossed back only
-// when a quarter more than it is free.
+// judge sets full, which ends when a quarter more than MinFree is free.
 func (sp *space) judge(free uint64) {
-	under := func(limit uint64, was bool) bool {
-		if was {
-			limit += limit / 4
-		}
-		return free < limit
+	least, was := sp.least, sp.full.Load()
+	if was {
+		least += least / 4
 	}
-	was := Level(sp.level.Load())
-	level := Normal
-	for l := Medium; l <= High; l++ {
-		if under(sp.limits[l], was >= l) {
-			level = l
-		}
-	}
-	sp.full.Store(under(sp.limits[Normal], sp.full.Load()))
-	if level != was {
-		sp.level.Store(uint32(level))
-		sp.log.Warn("spool_pressure", zap.Stringer("level", level), zap.Stringer("was", was), zap.Uint64("free_bytes", free))
+	if full := free < least; full != was {
+		sp.full.Store(full)
+		sp.log.Warn("spool_reserve", zap.Bool("full", full), zap.Uint64("free_bytes", free))
 	}
 }
 
@@ -106,8 +87,8 @@ func (s *Spool) admit(size int64) error {
 	}
 	s.space.refresh()
 	left := s.space.left.Add(-size)
-	if s.space.full.Load() || left < int64(s.space.limits[Normal]) {
-		return fmt.Errorf("%w: %d octets are free, %d are kept in reserve; make room in its file system", ErrFull, max(0, left), s.space.limits[Normal])
+	if s.space.full.Load() || left < int64(s.space.least) {
+		return fmt.Errorf("%w: %d octets are free, %d are kept in reserve; make room in its file system", ErrFull, max(0, left), s.space.least)
 	}
 	return nil
 }
@@ -124,25 +105,25 @@ func (s *Spool) admitInside() error {
 	return nil
 }
 
-// Level is the present call for patience, measured at most once a second.
-func (s *Spool) Level() Level {
+// Free is the free space in octets, measured at most once a second; 0 while
+// writes wait for room.
+func (s *Spool) Free() uint64 {
 	s.space.refresh()
 	if s.disk.waiting.Load() > 0 {
-		return High
+		return 0
 	}
-	return Level(s.space.level.Load())
+	return uint64(max(0, s.space.left.Load()))
 }
 
 // Stats describes the spool.
 func (s *Spool) Stats() Stats {
-	level := s.Level()
 	st := Stats{
 		Messages: max(0, s.counts.messages.Load()),
 		Bytes:    max(0, s.counts.bytes.Load()),
 		Entries:  max(0, s.counts.entries.Load()),
+		Aside:    int64(len(s.aside.ids())),
 		Counted:  s.counts.complete.Load(),
-		DiskFree: uint64(max(0, s.space.left.Load())),
-		Level:    level,
+		DiskFree: s.Free(),
 	}
 	if s.usable() == nil {
 		st.DiskUsed = s.db.Metrics().DiskSpaceUsage()

@@ -15,34 +15,21 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
-func TestLevelsHaveHysteresis(t *testing.T) {
+func TestReserveHasHysteresis(t *testing.T) {
 	var free atomic.Uint64
 	free.Store(1 << 40)
 	s := opened(t, vfs.NewMem(), func(o *Options) {
 		o.Free = func() (uint64, error) { return free.Load(), nil }
-		o.MinFree, o.HighFree, o.MediumFree = 100_000, 200_000, 400_000
+		o.MinFree = 100_000
 	})
 	s.space.every = 0
 	for i, step := range []struct {
-		free  uint64
-		level Level
-		full  bool
-	}{
-		{400_000, Normal, false},
-		{399_999, Medium, false},
-		{499_999, Medium, false},
-		{500_000, Normal, false},
-		{199_999, High, false},
-		{249_999, High, false},
-		{250_000, Medium, false},
-		{99_999, High, true},
-		{124_999, High, true},
-		{125_000, High, false},
-		{1 << 40, Normal, false},
-	} {
+		free uint64
+		full bool
+	}{{400_000, false}, {101_000, false}, {99_999, true}, {124_999, true}, {126_000, false}, {1 << 40, false}} {
 		free.Store(step.free)
-		if got := s.Level(); got != step.level {
-			t.Errorf("step %d, %d free: %v, want %v", i, step.free, got, step.level)
+		if got := s.Free(); got != step.free {
+			t.Errorf("step %d: %d free, want %d", i, got, step.free)
 		}
 		b := body(t, s, []byte("x"))
 		err := s.Accept(Incoming{ID: ID{byte(i + 1)}, Body: b})
@@ -111,11 +98,10 @@ func (g *gate) MaybeError(op errorfs.Op) error {
 // ErrFull at once, and with room again everything goes on.
 func TestFullDiskIsADelay(t *testing.T) {
 	g := &gate{}
-	s, err := Open("data/spool", Options{FS: errorfs.Wrap(vfs.NewMem(), g), MemTable: 2 << 20})
+	s, err := Open("data/spool", Options{FS: errorfs.Wrap(vfs.NewMem(), g), MemTable: 2 << 20, again: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.disk.every = time.Millisecond
 	accept(t, s, ID{1}, []byte("before"))
 	g.shut.Store(true)
 	caught := body(t, s, []byte("caught"))
@@ -128,14 +114,14 @@ func TestFullDiskIsADelay(t *testing.T) {
 		default:
 		}
 	}
-	if !g.hit.Load() || s.Level() != High {
-		t.Errorf("level %v on a full disk", s.Level())
+	if !g.hit.Load() || s.Free() != 0 {
+		t.Errorf("%d octets are free on a full disk", s.Free())
 	}
 	refused := body(t, s, []byte("refused"))
 	if err := s.Accept(Incoming{ID: ID{3}, Body: refused}); !errors.Is(err, ErrFull) {
 		t.Errorf("accepted on a full disk: %v", err)
 	}
-	if err := s.Plan(ID{1}, nil, []Entry{{Queue: "q", Due: 1}}); !errors.Is(err, ErrFull) {
+	if err := s.Plan(ID{1}, nil, []Entry{{Queue: "q", Due: 1}}, nil); !errors.Is(err, ErrFull) {
 		t.Errorf("planned on a full disk: %v", err)
 	}
 	g.shut.Store(false)
@@ -201,7 +187,7 @@ func TestFailedDisk(t *testing.T) {
 	if _, err := s.Settle(Settlement{ID: ID{1}, Queue: "q", Due: 1}); !errors.Is(err, ErrFailed) {
 		t.Errorf("settled after a failure: %v", err)
 	}
-	if err := s.Plan(ID{1}, nil, []Entry{{Queue: "q", Due: 1}}); !errors.Is(err, ErrFailed) {
+	if err := s.Plan(ID{1}, nil, []Entry{{Queue: "q", Due: 1}}, nil); !errors.Is(err, ErrFailed) {
 		t.Errorf("planned after a failure: %v", err)
 	}
 	if err := s.Close(); !errors.Is(err, ErrFailed) {

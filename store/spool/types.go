@@ -12,6 +12,8 @@ type Incoming struct {
 	ID       ID
 	Body     *Body
 	Envelope []byte // opaque; written once, never rewritten
+	// Recipients that the envelope has, for the ledger.
+	Recipients int
 }
 
 // Entry is a message's place in one queue. A message has at most one entry with
@@ -23,7 +25,7 @@ type Entry struct {
 }
 
 // MaxQueueName is the greatest length of a queue's name, in octets.
-const MaxQueueName = 1024
+const MaxQueueName = 2048
 
 // OutcomeRecord is what is to be remembered of one target; a later record of
 // the same target replaces the earlier.
@@ -42,8 +44,14 @@ type Settlement struct {
 	// Requeue is the entry that takes the old one's place; nil when the targets
 	// of the old entry are done with.
 	Requeue *Entry
+	// Also are further entries for targets of the old one that part from the
+	// others. The message keeps the old one's targets in these and Requeue together.
+	Also []Entry
 	// Reports are accepted in the same instant, as if by Accept.
 	Reports []Incoming
+	// Ends says what became of the recipients that the old entry had and Requeue
+	// has not. The last entry of a message needs one, of however many recipients.
+	Ends []Posting
 }
 
 // Stored is what Load gives of a message besides its body.
@@ -75,39 +83,17 @@ type Position struct {
 	ID  ID
 }
 
-// Level is the spool's call for patience.
-type Level uint8
-
-// Levels, by free disk space. At High new mail should be refused with 452; mail
-// that is already in goes on and makes room.
-const (
-	Normal Level = iota
-	Medium
-	High
-)
-
-// String is "normal", "medium" or "high".
-func (l Level) String() string {
-	switch l {
-	case Medium:
-		return "medium"
-	case High:
-		return "high"
-	}
-	return "normal"
-}
-
 // Stats is the spool at a glance.
 type Stats struct {
 	Messages int64 // accepted and not finished
 	Bytes    int64 // octets of their bodies, each body once for every envelope
 	Entries  int64 // in all queues
+	Aside    int64 // messages that were set aside; they count above too
 	// Counted: the counters above include what was there at Open. They are
 	// counted in the background; until then they are too low.
 	Counted  bool
 	DiskFree uint64 // octets; as last measured
 	DiskUsed uint64 // octets of the spool's files
-	Level    Level
 }
 
 var (

@@ -1,0 +1,369 @@
+package spool
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Problem is something in a spool that the state table of the package
+// documentation does not allow, or that cannot be read.
+type Problem struct {
+	Message ID // zero: it belongs to no message, or nobody can tell to which
+	Text    string
+}
+
+// Census is what Check found besides problems.
+type Census struct {
+	Messages  int64 `json:"messages"`
+	Submitted int64 `json:"submitted"` // of Messages: accepted and not planned yet
+	Entries   int64 `json:"entries"`   // in all queues
+	Bodies    int64 `json:"bodies"`
+	Octets    int64 `json:"octets"` // of the bodies, each once
+	// Orphans are bodies that were never acknowledged. They are no problem: the
+	// next Open deletes them.
+	Orphans int64 `json:"orphans"`
+	// Aside are messages that were set aside because they could not be read.
+	Aside int64 `json:"aside"`
+	// Recipients of Messages, if Options.Recipients counts them.
+	Recipients int64 `json:"recipients"`
+	// Ledger, by the names of its lines; nil if there is none, or if a release that
+	// keeps none had the spool last: then the next Open begins it anew.
+	Ledger map[string]Tally `json:"ledger,omitempty"`
+}
+
+// Check reads every key and every octet and calls found for each problem. It
+// sees the spool as it is at the beginning and may run beside other calls. It
+// keeps some 150 octets for each message in memory. Where a block cannot be read,
+// it says so and goes on behind it. Errors: ErrClosed, and that of ctx.
+func (s *Spool) Check(ctx context.Context, found func(Problem)) (Census, error) {
+	if s.closed.Load() {
+		return Census{}, ErrClosed
+	}
+	c := checker{
+		ctx: ctx, found: found,
+		messages: map[ID]*checkedMessage{}, bodies: map[bodyID]*checkedBody{},
+		ledger: Ledger{}, weigher: weigher{recipients: s.recipients},
+	}
+	snap := s.db.NewSnapshot()
+	err := c.walk(snap)
+	if e := snap.Close(); err == nil && e != nil {
+		err = s.readError(e)
+	}
+	if err != nil {
+		return Census{}, err
+	}
+	c.judge()
+	return c.census, nil
+}
+
+// checkedMessage is what the keys say of one message. Entries are compared with
+// the queues' side by their number and the sum of their hashes.
+type checkedMessage struct {
+	body                      stored
+	enveloped, planned        bool
+	submitted                 bool
+	outcomes, entries, queued uint32
+	entryHash, queueHash      uint64
+}
+
+// checkedBody is what the keys say of one body.
+type checkedBody struct {
+	size         int64
+	chunks, last uint32 // how many; the greatest number
+	owners       uint32 // envelopes that have it
+	references   uint32
+	open         bool
+}
+
+type checker struct {
+	ctx      context.Context
+	found    func(Problem)
+	messages map[ID]*checkedMessage
+	bodies   map[bodyID]*checkedBody
+	// unread: a block could not be read, so what is missing may be there.
+	unread bool
+	census Census
+
+	ledger       Ledger
+	weigher      weigher
+	epoch, since []byte // the spool's, and the ledger's
+}
+
+func (c *checker) say(id ID, format string, args ...any) {
+	c.found(Problem{Message: id, Text: fmt.Sprintf(format, args...)})
+}
+
+// walk reads all keys forwards, and if a block stops it, from the end backwards
+// up to the same block.
+func (c *checker) walk(r pebble.Reader) error {
+	last, err := c.run(r, nil, (*pebble.Iterator).First, (*pebble.Iterator).Next)
+	if err == nil || c.ctx.Err() != nil {
+		return err
+	}
+	c.unread = true
+	first, back := c.run(r, last, (*pebble.Iterator).Last, (*pebble.Iterator).Prev)
+	if c.ctx.Err() != nil {
+		return back
+	}
+	c.say(ID{}, "keys after %x and before %x cannot be read: %v", last, first, err)
+	return nil
+}
+
+// run visits the keys above low until the end or the first that cannot be read;
+// it gives the last key that could.
+func (c *checker) run(r pebble.Reader, low []byte, begin, next func(*pebble.Iterator) bool) (at []byte, err error) {
+	o := &pebble.IterOptions{}
+	if low != nil {
+		o.LowerBound = append(bytes.Clone(low), 0)
+	}
+	it, err := r.NewIter(o)
+	if err != nil {
+		return nil, err
+	}
+	for ok := begin(it); ok; ok = next(it) {
+		if err := c.ctx.Err(); err != nil {
+			return at, errors.Join(err, it.Close())
+		}
+		v, err := it.ValueAndErr()
+		if err != nil {
+			c.unread = true
+			c.say(owner(it.Key()), "the value of key %x cannot be read: %v", it.Key(), err)
+			v = nil
+		} else if err := c.key(it.Key(), v); err != nil {
+			c.say(owner(it.Key()), "key %x: %v", it.Key(), err)
+		}
+		at = append(at[:0], it.Key()...)
+	}
+	return at, it.Close()
+}
+
+// owner is the message that a key names, as far as it does.
+func owner(k []byte) (id ID) {
+	switch {
+	case len(k) > len(id) && (k[0] == tagMessage || k[0] == tagSubmitted || k[0] == tagAside):
+		copy(id[:], k[1:])
+	case len(k) > len(id) && (k[0] == tagQueue || k[0] == tagReference):
+		copy(id[:], k[len(k)-len(id):])
+	}
+	return id
+}
+
+func (c *checker) message(id ID) *checkedMessage {
+	m := c.messages[id]
+	if m == nil {
+		m = &checkedMessage{}
+		c.messages[id] = m
+	}
+	return m
+}
+
+func (c *checker) body(k []byte) *checkedBody {
+	var id bodyID
+	copy(id[:], k[1:])
+	return c.bodyOf(id)
+}
+
+func (c *checker) bodyOf(id bodyID) *checkedBody {
+	b := c.bodies[id]
+	if b == nil {
+		b = &checkedBody{}
+		c.bodies[id] = b
+	}
+	return b
+}
+
+func (c *checker) key(k, v []byte) error {
+	switch k[0] {
+	case tagMeta:
+		return c.metaKey(k, v)
+	case tagBody:
+		chunk, err := parseChunkKey(k)
+		if err != nil {
+			return err
+		}
+		b := c.body(k)
+		b.chunks++
+		b.last = max(b.last, chunk)
+		b.size += int64(len(v))
+	case tagReference:
+		if len(k) != len(appendReferenceKey(nil, bodyID{}, ID{})) {
+			return badKey(k)
+		}
+		c.body(k).references++
+	case tagOpenBody:
+		if _, err := parseOpenBodyKey(k); err != nil {
+			return err
+		}
+		c.body(k).open = true
+	case tagSubmitted:
+		id, err := parseSubmittedKey(k)
+		if err != nil {
+			return err
+		}
+		c.message(id).submitted = true
+	case tagQueue:
+		queue, p, err := parseQueueKey(k)
+		if err != nil {
+			return err
+		}
+		m := c.message(p.ID)
+		m.queued++
+		m.queueHash += entryHash(entryKey{queue, p.Due}, v)
+	case tagMessage:
+		return c.messageKey(k, v)
+	case tagAside:
+		return c.asideKey(k, v)
+	default:
+		return badKey(k)
+	}
+	return nil
+}
+
+func (c *checker) metaKey(k, v []byte) error {
+	switch {
+	case string(k) == keyFormat:
+	case string(k) == keyEpoch:
+		c.epoch = bytes.Clone(v)
+	case string(k) == keyControl:
+	case string(k) == keySince:
+		c.since = bytes.Clone(v)
+	case len(k) == len(keyLedger)+1 && string(k[:len(keyLedger)]) == keyLedger && k[len(keyLedger)] < stripes:
+		c.ledger.read(v)
+	default:
+		return badKey(k)
+	}
+	return nil
+}
+
+// asideKey counts what is aside as if it were where it was.
+func (c *checker) asideKey(k, v []byte) error {
+	rec, err := decodeAside(v)
+	if err != nil || len(k) != 1+len(ID{}) {
+		return errors.Join(err, badKey(k))
+	}
+	m := c.message(ID(k[1:]))
+	m.submitted = rec.submitted
+	for _, e := range rec.entries {
+		m.queued++
+		m.queueHash += entryHash(entryKey{e.Queue, e.Due}, e.Tag)
+	}
+	c.census.Aside++
+	return nil
+}
+
+func (c *checker) messageKey(k, v []byte) error {
+	key, err := parseMessageKey(k)
+	if err != nil {
+		return err
+	}
+	c.weigher.key(key, v)
+	m := c.message(key.id)
+	switch key.kind {
+	case kindEnvelope:
+		if m.body, _, err = parseEnvelope(v); err != nil {
+			return err
+		}
+		m.enveloped = true
+		c.bodyOf(m.body.id).owners++
+	case kindPlan:
+		m.planned = true
+	case kindOutcome:
+		m.outcomes++
+	case kindEntry:
+		m.entries++
+		m.entryHash += entryHash(key.entry, v)
+	}
+	return nil
+}
+
+// entryHash stands for an entry with its tag, so that the two keys that every
+// entry has can be compared without keeping either.
+func entryHash(e entryKey, tag []byte) uint64 {
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%d %q ", e.due, e.queue)
+	_, _ = h.Write(tag)
+	return h.Sum64()
+}
+
+// judge holds what was counted against the table of states.
+func (c *checker) judge() {
+	for id, m := range c.messages {
+		c.judgeMessage(id, m)
+	}
+	for id, b := range c.bodies {
+		c.judgeBody(id, b)
+	}
+	c.judgeLedger()
+}
+
+func (c *checker) judgeLedger() {
+	c.weigher.end()
+	c.census.Recipients = c.weigher.held.Recipients
+	if !bytes.HasPrefix(c.since, c.epoch) || len(c.since) != 12 {
+		return
+	}
+	c.census.Ledger = map[string]Tally{}
+	for line, t := range c.ledger {
+		c.census.Ledger[line.String()] = t
+	}
+	a := Audit{Ledger: c.ledger, Held: c.weigher.held, Unread: c.weigher.unread, Weighed: c.weigher.recipients != nil}
+	if !a.Balanced() && !c.unread {
+		c.say(ID{}, "the ledger does not balance: %s", a)
+	}
+}
+
+func (c *checker) judgeMessage(id ID, m *checkedMessage) {
+	c.census.Entries += int64(m.queued)
+	if !m.enveloped {
+		c.say(id, "it has keys and no envelope")
+		return
+	}
+	c.census.Messages++
+	if m.submitted {
+		c.census.Submitted++
+	}
+	switch {
+	case m.submitted && m.planned:
+		c.say(id, "it is planned and still listed as submitted")
+	case !m.submitted && !m.planned:
+		c.say(id, "it is neither submitted nor planned: no queue knows it")
+	case m.planned && m.queued == 0:
+		c.say(id, "it is planned and in no queue")
+	case !m.planned && m.queued > 0:
+		c.say(id, "it is in a queue and not planned")
+	case !m.planned && m.outcomes > 0:
+		c.say(id, "it has outcomes and no plan")
+	}
+	if m.entries != m.queued || m.entryHash != m.queueHash {
+		c.say(id, "its entries (%d) are not those of the queues (%d)", m.entries, m.queued)
+	}
+	b := c.bodies[m.body.id]
+	if b.size != m.body.size || b.chunks != m.body.chunks || b.chunks > 0 && b.last != b.chunks-1 {
+		c.say(id, "its body has %d octets in %d chunks and must have %d in %d", b.size, b.chunks, m.body.size, m.body.chunks)
+	}
+	if m.body.shared == (b.references == 0) {
+		c.say(id, "its body is shared: %v, and has %d references", m.body.shared, b.references)
+	}
+}
+
+func (c *checker) judgeBody(id bodyID, b *checkedBody) {
+	c.census.Bodies++
+	c.census.Octets += b.size
+	switch {
+	case b.open && b.owners == 0:
+		c.census.Orphans++
+	case b.open:
+		c.say(ID{}, "body %x belongs to %d messages and is still open", id, b.owners)
+	case b.owners == 0 && !c.unread:
+		c.say(ID{}, "body %x belongs to no message", id)
+	case b.references > 0 && b.references != b.owners:
+		c.say(ID{}, "body %x has %d references and belongs to %d messages", id, b.references, b.owners)
+	case b.references == 0 && b.owners > 1:
+		c.say(ID{}, "body %x belongs to %d messages and has no references", id, b.owners)
+	}
+}
