@@ -166,7 +166,21 @@ func checkLiteral(d string) error {
 	} else if ip, err := netip.ParseAddr(inner); err == nil && ip.Is4() {
 		return nil
 	}
+	if tag, rest, found := strings.Cut(inner, ":"); found && isTag(tag) && rest != "" && !strings.EqualFold(tag, "IPv6") {
+		// General-address-literal: the tag must be one that a standard defines.
+		return fmt.Errorf("the tag %q of the address literal is not known; IPv6 is the only one", tag)
+	}
 	return errors.New("the address literal must be [1.2.3.4] or [IPv6:...]")
+}
+
+// isTag says whether s is an Ldh-str that begins with a letter; "2001" is not meant as one.
+func isTag(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c != '-' && !isAlnum(c) || i == 0 && (c == '-' || '0' <= c && c <= '9') {
+			return false
+		}
+	}
+	return s != "" && s[len(s)-1] != '-'
 }
 
 func isDotString(s string) bool {

@@ -55,6 +55,51 @@ func (n Notify) WantsDelay() bool { return n == 0 || n&NotifyDelay != 0 }
 // WantsSuccess says whether a delivery is to be reported.
 func (n Notify) WantsSuccess() bool { return n&NotifySuccess != 0 }
 
+// WithoutSuccess is what is left to report once a success has been, or will not be.
+func (n Notify) WithoutSuccess() Notify {
+	if !n.WantsSuccess() {
+		return n
+	}
+	if n &^= NotifySuccess; n == 0 {
+		return NotifyNever // zero would be the default
+	}
+	return n
+}
+
+// DeliverBy is the deadline of BY= (RFC 2852 section 4). The zero value is none.
+// It holds an instant, not the seconds of the command: what is left at any hop is
+// Deadline minus now, so that waiting in a queue is never counted twice.
+type DeliverBy struct {
+	Deadline time.Time
+	Return   bool // mode R: after the deadline the message is returned; else mode N: a notification, and trying goes on
+	Trace    bool // T: each relay that passes the deadline on reports it (section 4.1.4)
+}
+
+// IsZero says whether no deadline was given.
+func (d DeliverBy) IsZero() bool { return d.Deadline.IsZero() }
+
+// MTPriority is MT-PRIORITY= (RFC 6710 section 4), -9 (least urgent) to 9. Zero is
+// normal, also for who gave none.
+type MTPriority int8
+
+// Bounds of an MTPriority.
+const (
+	MinMTPriority MTPriority = -9
+	MaxMTPriority MTPriority = 9
+)
+
+// Priority is the message's class of the three, as RFC 6710 appendix A has it for
+// systems with three levels.
+func (p MTPriority) Priority() Priority {
+	switch {
+	case p < 0:
+		return PriorityLow
+	case p > 0:
+		return PriorityHigh
+	}
+	return PriorityNormal
+}
+
 // Recipient is one RCPT of an accepted message.
 type Recipient struct {
 	Address  Address
@@ -79,6 +124,11 @@ type Envelope struct {
 	UTF8       bool   // SMTPUTF8 was asked for (RFC 6531)
 	Return     string // RET: "FULL", "HDRS" or "" (RFC 3461 section 4.3)
 	EnvelopeID string // ENVID, xtext decoded (RFC 3461 section 4.4)
+
+	RequireTLS bool       // REQUIRETLS was asked for (RFC 8689): each further hop verified TLS, or back
+	DeliverBy  DeliverBy  // BY= (RFC 2852)
+	MTPriority MTPriority // MT-PRIORITY= (RFC 6710); Priority follows from it where it is not zero
+	HoldUntil  time.Time  // HOLDFOR= or HOLDUNTIL= (RFC 4865): no attempt before; zero: at once
 
 	Priority Priority
 	System   bool // a report or another message of the transport itself

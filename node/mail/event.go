@@ -19,11 +19,13 @@ const (
 	EventFail                           // given up
 	EventDSN                            // a report was made
 	EventDuplicate                      // a recipient listed more than once
+	EventFreeze                         // held back by an administrator
+	EventThaw                           // let go again
 )
 
 // String is the upper-case word of the tracking log.
 func (k EventKind) String() string {
-	names := [...]string{"", "RECEIVE", "RESOLVE", "EXPAND", "REDIRECT", "ROUTE", "DEFER", "SEND", "DELIVER", "FAIL", "DSN", "DUPLICATE"}
+	names := [...]string{"", "RECEIVE", "RESOLVE", "EXPAND", "REDIRECT", "ROUTE", "DEFER", "SEND", "DELIVER", "FAIL", "DSN", "DUPLICATE", "FREEZE", "THAW"}
 	if int(k) < len(names) {
 		return names[k]
 	}
@@ -47,4 +49,14 @@ type Event struct {
 	Size       int64
 	Table      uint64 // version of the routing table that decided
 	Linked     ID     // the other message of a report
+	// Sent is set on one event of each message that left this server over a
+	// connector, or outside without one; it is counted, not recorded.
+	Sent *Sent
+}
+
+// Sent is what a message counts for.
+type Sent struct {
+	Destination Destination
+	// Entered: the first routing group that the message was in is this one.
+	Entered bool
 }

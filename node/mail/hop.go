@@ -18,6 +18,8 @@ const (
 	HopLMTP                       // an LMTP gateway of a foreign connector
 	HopDrop                       // a drop directory of a foreign connector
 	HopFail                       // never deliverable: Reason and Status tell why
+	HopHeld                       // not to be delivered yet: its sender asked for a later time
+	HopFrozen                     // not to be delivered: an administrator stopped it
 )
 
 // Hop is a next hop: what a link is for. Two hops with equal Key are one link.
@@ -64,6 +66,21 @@ type HopOptions struct {
 	Glitch     int
 	GlitchWait time.Duration
 	Directory  string // HopDrop
+	// RequireTLS: the host must prove who it is and offer REQUIRETLS (RFC 8689
+	// section 4.2.1); one that does not never gets the mail.
+	RequireTLS bool
+	// Shares are those of Hosts, in their order (HopSmartHost); nil: as they are
+	// written, the others being spares.
+	Shares []int
+	// Smart are smart hosts to turn to when no host of Domain answers (HopMX).
+	Smart []string
+	// Oversize: for messages above the connector's oversize threshold, whose
+	// timetable may be another.
+	Oversize bool
+	// Timetable is when the connector may be used; nil: always.
+	Timetable *Timetable
+	// Remote: mail waits until the other side asks for it.
+	Remote bool
 }
 
 // TLSPolicy is what a connector asks of the channel.
@@ -79,6 +96,17 @@ const (
 
 // Key tells links apart.
 func (h Hop) Key() string {
+	key := h.key()
+	if h.Options.RequireTLS {
+		key += "|requiretls"
+	}
+	if h.Options.Oversize {
+		key += "|oversize"
+	}
+	return key
+}
+
+func (h Hop) key() string {
 	switch h.Kind {
 	case HopUnreachable:
 		return "unreachable"
@@ -95,6 +123,10 @@ func (h Hop) Key() string {
 		return "lmtp:" + h.Connector.String()
 	case HopDrop:
 		return "drop:" + h.Connector.String()
+	case HopHeld:
+		return "held"
+	case HopFrozen:
+		return "frozen"
 	}
 	return "fail:" + h.Status.String()
 }

@@ -42,7 +42,12 @@ type Outcome struct {
 	// Relayed: delivered to a host that does not send success reports itself
 	// (RFC 3461 section 5.2.2), so a "relayed" report is due if one was asked for.
 	Relayed bool
-	At      time.Time
+	// Traced: passed on, and the sender wants to hear of that whatever the next
+	// host can do (RFC 2852 section 4: by-trace, or a next host without DELIVERBY).
+	Traced bool
+	At     time.Time
+	// Connector is the name of the one it was tried over; "" if there was none.
+	Connector string
 }
 
 // Defer builds a deferred outcome.

@@ -15,24 +15,33 @@ type Status struct{ Class, Subject, Detail uint16 }
 var (
 	StatusOK             = Status{2, 0, 0}
 	StatusDelivered      = Status{2, 1, 5}
+	StatusBadAddress     = Status{5, 1, 0}
 	StatusUnknownUser    = Status{5, 1, 1}
 	StatusBadDomain      = Status{5, 1, 2}
 	StatusBadSyntax      = Status{5, 1, 3}
 	StatusAmbiguous      = Status{5, 1, 4}
+	StatusMoved          = Status{5, 1, 6}
+	StatusBadSender      = Status{5, 1, 7}
 	StatusNullMX         = Status{5, 1, 10}
+	StatusNotTaken       = Status{4, 2, 1}
 	StatusMailboxFull    = Status{5, 2, 2}
 	StatusTooLarge       = Status{5, 2, 3}
 	StatusSystemFull     = Status{4, 3, 1}
 	StatusNotAccepting   = Status{4, 3, 2}
 	StatusLoopsToSelf    = Status{5, 3, 5}
+	StatusNotCapable     = Status{5, 3, 3}
+	StatusNetwork        = Status{5, 4, 0}
 	StatusNoAnswer       = Status{4, 4, 1}
 	StatusDropped        = Status{4, 4, 2}
 	StatusDirectory      = Status{4, 4, 3}
 	StatusHopCount       = Status{4, 4, 6}
 	StatusExpired        = Status{4, 4, 7}
+	StatusDeliverBy      = Status{5, 4, 7} // RFC 2852 section 4.1.4
 	StatusNoRoute        = Status{5, 4, 4}
 	StatusForwardingLoop = Status{5, 4, 6}
+	StatusServerName     = Status{5, 4, 8}
 	StatusProtocol       = Status{5, 5, 0}
+	StatusTooMany        = Status{5, 5, 3}
 	StatusNoPermission   = Status{5, 7, 1}
 )
 

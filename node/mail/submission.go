@@ -10,6 +10,8 @@ type Submission struct {
 	By     string // host name in the Received field
 	With   string // protocol (RFC 3848, RFC 6531): "ESMTPSA"; "" for what was made here
 	Cipher string // "TLS1.3 TLS_AES_128_GCM_SHA256"; "" without TLS
+	// HostName is the name of the client's address, if somebody made sure of it.
+	HostName string
 
 	// HopLimit is the number of Received fields, this node's included, above
 	// which the message is taken to loop; 0: not checked.

@@ -25,13 +25,26 @@ type Destination struct {
 	Connector GUID
 }
 
+// TypeUnresolved is the address type of recipients that a domain of ours alone
+// should have, and the directory does not; Domain is that domain.
+const TypeUnresolved = "UNRESOLVED"
+
+// Unresolved says whether the destination is the host for unresolved recipients.
+func (d Destination) Unresolved() bool { return d.Place == PlaceForeign && d.Type == TypeUnresolved }
+
 // Class is what routing restrictions look at; all messages of a queue share it.
 type Class struct {
 	Priority Priority
 	System   bool
+	// RequireTLS: only hosts that keep to REQUIRETLS may have it (RFC 8689).
+	RequireTLS bool
 	// Size bounds the size in octets of every message of the class; see
 	// [SizeBound]. Zero: not compared with any limit.
 	Size int64
+	// Sender is what sender lists say of the sender.
+	Sender Sender
+	// Bucket spreads messages over equal ways; 0: the way does not spread.
+	Bucket uint8
 }
 
 // SizeBound rounds a message size up so that messages which no connector's size

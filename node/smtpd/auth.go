@@ -29,6 +29,8 @@ func (c *Conn) permits(mechanism string) bool {
 	switch mechanism {
 	case sasl.External:
 		return c.tls != nil && len(c.tls.ConnectionState().PeerCertificates) > 0
+	case ScramSHA256Plus:
+		return c.bindable()
 	case sasl.Plain, sasl.Login:
 		return c.tls != nil || c.cfg.AllowInsecureAuth
 	}
@@ -71,7 +73,7 @@ func (c *Conn) authRefused() reply {
 	case c.tx.open:
 		return outOfOrder("AUTH is not allowed during a mail transaction")
 	}
-	return reply{}
+	return c.authBlocked()
 }
 
 // choose makes the server side of a mechanism that is offered.
@@ -81,7 +83,7 @@ func (c *Conn) choose(name string) (sasl.Server, reply) {
 		if m != name {
 			continue
 		}
-		if !c.permits(m) && m != sasl.External {
+		if !c.permits(m) && c.tls == nil && m != sasl.External {
 			return nil, refuse(538, smtp.EnhancedCode{5, 7, 11}, "Encryption required for this mechanism; use STARTTLS")
 		}
 		if !c.permits(m) {
@@ -104,9 +106,11 @@ func (c *Conn) converse(name string, server sasl.Server, response []byte) reply 
 		challenge, done, err := server.Next(response)
 		if err != nil {
 			r := c.sessionReply("AUTH", err, reply{code: 535, enh: smtp.EnhancedCode{5, 7, 8}, text: "Authentication credentials invalid"})
-			// Guessing must not be free.
+			if r.code/100 == 4 {
+				return r // no fault of the client's
+			}
 			r.fault = true
-			return r
+			return c.authFailed(name, r)
 		}
 		if done && len(challenge) == 0 {
 			break

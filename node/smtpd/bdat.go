@@ -77,14 +77,16 @@ func (c *Conn) discard(n int64, t contentClock) error {
 // bdat is the first BDAT of a message, and each one that follows a failed one.
 // The others are read by [chunks], from within the session's Data.
 func (c *Conn) bdat(arg string) reply {
-	if !c.cfg.offers(ExtChunking) {
-		return notImplemented("BDAT")
-	}
 	k, err := parseChunk(arg)
 	if err != nil {
 		return c.badChunk(k, err)
 	}
-	if r := c.chunkRefused(k); r.code != 0 {
+	r := c.chunkRefused(k)
+	if !c.cfg.offers(ExtChunking) {
+		// Its octets must not be taken for commands all the same.
+		r = notImplemented("BDAT")
+	}
+	if r.code != 0 {
 		// RFC 3030 section 2: the octets of a refused chunk still come.
 		if e := c.discard(k.size, c.contentClock()); e != nil {
 			return c.lost(e)
@@ -95,14 +97,14 @@ func (c *Conn) bdat(arg string) reply {
 		c.flush()
 	}
 	c.tx.chunks = true
-	src := &chunks{c: c, chunk: k, time: c.contentClock(), left: k.size}
-	b := &body{src: src, limit: c.maxSize()}
+	src := &chunks{c: c, chunk: k, time: c.contentClock(), left: k.size, lenient: c.lenient()}
+	b := c.newBody(src)
 	if src.tooBig(b.limit) {
 		b.fault = errTooBig
 		return c.refuseChunk(src, b, nil)
 	}
 	src.limit = b.limit
-	err = c.session.Data(b)
+	err = c.deliver(b)
 	if err == nil && b.fault == nil {
 		b.drain()
 	}
@@ -127,6 +129,9 @@ func (c *Conn) chunkRefused(k chunk) reply {
 	}
 	r := *c.tx.failed
 	if k.last {
+		if c.cfg.LMTP {
+			c.repeat(func(int) reply { return r })
+		}
 		c.resetTransaction()
 	}
 	return r
@@ -138,12 +143,11 @@ func (c *Conn) refuseChunk(src *chunks, b *body, err error) reply {
 	if e := c.discard(src.left, src.time); e != nil {
 		return c.lost(e)
 	}
-	r := c.verdict(b, err)
 	if src.last {
-		c.resetTransaction()
-	} else {
-		c.tx.failed = &r
+		return c.settle(b, err)
 	}
+	r := c.verdict(b, err)
+	c.tx.failed = &r
 	return r
 }
 
@@ -156,6 +160,7 @@ type chunks struct {
 	limit   int64
 	total   int64 // octets of earlier chunks
 	left    int64 // octets of the present chunk still to come
+	lenient bool  // line ends are not judged here
 	cr      bool  // the last octet was a CR
 	pending *command
 }
@@ -197,6 +202,9 @@ func (k *chunks) ready() bool { return k.left > 0 && !k.c.in.empty() }
 // check applies the rule for line ends. Chunks could carry anything without harm
 // here, but the next hop may want DATA, and there a bare LF is a weapon.
 func (k *chunks) check(block []byte) error {
+	if k.lenient {
+		return nil
+	}
 	for len(block) > 0 {
 		i := bytes.IndexByte(block, '\n')
 		line := block
@@ -245,7 +253,7 @@ func (k *chunks) nextChunk() error {
 			continue
 		}
 		switch cmd.verb {
-		case "RSET", "QUIT", "EHLO", "HELO":
+		case "RSET", "QUIT", "EHLO", "HELO", "LHLO":
 			k.pending = &cmd
 			return ErrAborted
 		case "BDAT":

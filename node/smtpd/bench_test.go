@@ -3,6 +3,7 @@ package smtpd_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -166,29 +167,76 @@ func send(b *testing.B, address, verb string, m []byte, pb *testing.PB) int64 {
 	return accepted
 }
 
-// BenchmarkIdle reports the memory of a connection that waits. Wanted: under 20 KiB.
-func BenchmarkIdle(b *testing.B) {
+// BenchmarkSessions is a whole session with one message of a line: connect to
+// QUIT, without a network.
+func BenchmarkSessions(b *testing.B) {
 	s := server()
+	text := []byte("EHLO client.example\r\nMAIL FROM:<sender@example.com>\r\nRCPT TO:<recipient@example.net>\r\nDATA\r\nSubject: x\r\n\r\nx\r\n.\r\nQUIT\r\n")
+	b.ReportAllocs()
+	for b.Loop() {
+		s.ServeConn(&script{in: bytes.NewReader(text), max: 1 << 20})
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "sessions/s")
+}
+
+// BenchmarkCommands is MAIL, RCPT and RSET, pipelined in groups.
+func BenchmarkCommands(b *testing.B) {
+	m := []byte("MAIL FROM:<sender@example.com> SIZE=10240\r\nRCPT TO:<recipient@example.net> NOTIFY=FAILURE ORCPT=rfc822;recipient@example.net\r\nRSET\r\n")
+	b.ReportAllocs()
+	s := smtpd.New(smtpd.Config{Hostname: "mail1.example.com", MaxIdleCommands: 1 << 40},
+		smtpd.BackendFunc(func(*smtpd.Conn) (smtpd.Session, error) { return discard{}, nil }), nil)
+	s.ServeConn(&hello{Conn: &endless{message: m, n: b.N}})
+	b.ReportMetric(3*float64(b.N)/b.Elapsed().Seconds(), "commands/s")
+}
+
+// idle opens connections that have said EHLO and wait, and says how many octets of
+// memory each costs: the server's side, and of the client's the bare pipe.
+func idle(b testing.TB, n int, config *tls.Config) (octets float64) {
+	cfg := smtpd.Config{Hostname: "mail1.example.com", ImplicitTLS: config != nil, TLS: config}
+	s := smtpd.New(cfg, smtpd.BackendFunc(func(*smtpd.Conn) (smtpd.Session, error) { return discard{}, nil }), nil)
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	b.ResetTimer()
-	clients := make([]net.Conn, b.N)
+	clients := make([]net.Conn, n)
 	for i := range clients {
 		ours, theirs := net.Pipe()
 		clients[i] = ours
 		go s.ServeConn(theirs)
-		buf := make([]byte, 256)
-		ours.Read(buf)
-		ours.Write([]byte("EHLO client.example\r\n"))
-		ours.Read(buf)
+		talk := ours
+		if config != nil {
+			c := tls.Client(ours, &tls.Config{InsecureSkipVerify: true})
+			if err := c.Handshake(); err != nil {
+				b.Fatal(err)
+			}
+			talk = c // dropped: only the server's end is kept
+		}
+		buf := make([]byte, 512)
+		talk.Read(buf)
+		talk.Write([]byte("EHLO client.example\r\n"))
+		talk.Read(buf)
 	}
 	runtime.GC()
+	runtime.GC()
 	runtime.ReadMemStats(&after)
-	b.ReportMetric(float64(after.HeapInuse+after.StackInuse-before.HeapInuse-before.StackInuse)/float64(b.N), "bytes/connection")
-	b.StopTimer()
 	for _, c := range clients {
 		c.Close()
 	}
 	s.Close()
+	return float64(after.HeapInuse+after.StackInuse-before.HeapInuse-before.StackInuse) / float64(n)
+}
+
+// BenchmarkIdle reports the memory of a connection that waits. Wanted: under 20 KiB.
+func BenchmarkIdle(b *testing.B) {
+	b.Run("clear", func(b *testing.B) { b.ReportMetric(idle(b, b.N, nil), "bytes/connection") })
+	b.Run("TLS", func(b *testing.B) { b.ReportMetric(idle(b, b.N, serverTLS(b)), "bytes/connection") })
+}
+
+// TestIdleMemory holds the bound of 20 KiB for each of many connections.
+func TestIdleMemory(t *testing.T) {
+	if got := idle(t, 2000, nil); got > 20<<10 {
+		t.Errorf("in clear: %.0f octets each", got)
+	}
+	if got := idle(t, 500, serverTLS(t)); got > 20<<10 {
+		t.Errorf("under TLS: %.0f octets each", got)
+	}
 }

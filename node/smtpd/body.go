@@ -23,9 +23,30 @@ type body struct {
 	left  []byte // of the last block
 	size  int64
 	limit int64 // 0: none
+	nul   bool  // NUL is allowed, or has been left out already
+	head  header
 	fault error // why the content is refused; a *smtp.SMTPError
 	end   error // io.EOF, or why the rest will never come
 }
+
+// newBody is the content of the present transaction as src decodes it.
+func (c *Conn) newBody(src source) *body {
+	b := &body{src: src, limit: c.maxSize(), head: header{maxSize: c.cfg.MaxHeaderSize, maxLines: c.cfg.MaxHeaderLines}}
+	if c.tx.binary {
+		b.nul = true // RFC 3030 section 3: any octet
+		return b
+	}
+	ends, nuls := c.cfg.LineEnds == LineEndsRepair, c.cfg.NULs == NULsDrop
+	if ends || nuls {
+		b.src = &repair{src: src, ends: ends, nuls: nuls}
+		b.nul = nuls
+	}
+	return b
+}
+
+// lenient says that the source need not judge line ends: they are repaired, or
+// may be anything.
+func (c *Conn) lenient() bool { return c.tx.binary || c.cfg.LineEnds == LineEndsRepair }
 
 // block gives the next block, or fault or end.
 func (b *body) block() ([]byte, error) {
@@ -36,12 +57,21 @@ func (b *body) block() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.limit > 0 && b.size > b.limit {
-		b.fault = errTooBig
-	} else if bytes.IndexByte(block, 0) >= 0 {
-		b.fault = errNUL
-	}
+	b.inspect(block)
 	return block, b.fault
+}
+
+// inspect looks for what makes the content unacceptable, but for its line ends.
+func (b *body) inspect(block []byte) {
+	switch {
+	case b.fault != nil:
+	case b.limit > 0 && b.size > b.limit:
+		b.fault = errTooBig
+	case !b.nul && bytes.IndexByte(block, 0) >= 0:
+		b.fault = errNUL
+	case b.head.tooLarge(block):
+		b.fault = errHeader
+	}
 }
 
 // step moves the source on and sorts its errors.
@@ -64,7 +94,7 @@ func (b *body) step() ([]byte, error) {
 }
 
 func isFault(err error) bool {
-	return err == errTooBig || err == errBareLF || err == errBareCR || err == errNUL
+	return err == errTooBig || err == errBareLF || err == errBareCR || err == errNUL || err == errHeader
 }
 
 // Read implements io.Reader.
@@ -121,12 +151,8 @@ func (b *body) drain() error {
 			return nil
 		case b.end != nil:
 			return b.end
-		case err == nil && b.fault == nil && bytes.IndexByte(block, 0) >= 0:
-			b.fault = errNUL
 		}
-		if b.fault == nil && b.limit > 0 && b.size > b.limit {
-			b.fault = errTooBig
-		}
+		b.inspect(block)
 	}
 }
 

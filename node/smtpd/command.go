@@ -135,7 +135,7 @@ func (c *Conn) await(deadline time.Time) error {
 			return nil
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return err
-		case c.server.closing.Load():
+		case c.leaving():
 			return errClosing
 		case lingering && time.Now().Before(deadline):
 			c.in.shrink()
@@ -145,12 +145,17 @@ func (c *Conn) await(deadline time.Time) error {
 	}
 }
 
+// leaving says whether the connection ends before its next command.
+func (c *Conn) leaving() bool {
+	return c.server.closing.Load() || c.turned != nil && c.turned.Err() != nil
+}
+
 // wait sets the read deadline unless the server is shutting down, in one step
 // with telling interrupt that there is a reader to wake.
 func (c *Conn) wait(deadline time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.server.closing.Load() {
+	if c.leaving() {
 		return false
 	}
 	c.waiting = true

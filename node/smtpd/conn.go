@@ -19,14 +19,21 @@ type Conn struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 
-	raw     net.Conn // as accepted
-	conn    net.Conn // raw or TLS over it
-	tls     *tls.Conn
-	client  netip.Addr
-	refused bool // over a limit
+	raw        net.Conn // as accepted
+	conn       net.Conn // raw or TLS over it
+	tls        *tls.Conn
+	leafOf     *tls.Certificate // shown in the handshake; nil if that is not known
+	client     netip.Addr
+	counted    netip.Prefix // among Server.clients
+	refused    string       // by a limit: what the 421 says
+	forward    Forwarded    // what PROXY and XCLIENT said
+	began      beginning
+	mayXClient bool
+	turned     context.Context // of ServeTurned; nil: the client opened the connection
 
-	in  input
-	out []byte
+	in    input
+	out   []byte
+	watch observed
 
 	helo      string
 	esmtp     bool
@@ -34,13 +41,16 @@ type Conn struct {
 	mechanism string // of the successful AUTH
 	tx        transaction
 
-	errors   int
-	idle     int // commands since the last one that served a message
-	messages int
-	closed   bool // the loop ends after the present reply
-	broken   bool // nothing can be written any more
-	hungUp   bool // closed by this side, while the client may still be sending
-	ackDue   bool // out holds the acknowledgement of a message
+	errors       int
+	authFailures int
+	idle         int // commands since the last message that did nothing for one
+	refusals     int // recipients refused for good since the last one accepted
+	messages     int
+	unwelcome    bool // refused by the 554 that was the greeting
+	closed       bool // the loop ends after the present reply
+	broken       bool // nothing can be written any more
+	hungUp       bool // closed by this side, while the client may still be sending
+	ackDue       bool // out holds the acknowledgement of a message
 
 	mu      sync.Mutex // guards waiting together with the read deadline
 	waiting bool       // blocked in a read between commands
@@ -48,12 +58,17 @@ type Conn struct {
 
 // transaction is the state between MAIL and the end of the content.
 type transaction struct {
-	open   bool // MAIL was accepted
-	rcpts  int  // accepted
-	tried  int  // RCPT commands seen
-	utf8   bool
-	chunks bool   // BDAT has begun
-	failed *reply // why a BDAT of it failed; repeated until LAST
+	open     bool // MAIL was accepted
+	rcpts    int  // accepted
+	tried    int  // RCPT commands seen
+	utf8     bool
+	binary   bool            // BODY=BINARYMIME
+	chunks   bool            // BDAT has begun
+	names    []string        // of the accepted recipients, for LMTP only
+	domains  map[string]bool // of the accepted recipients, where they are limited
+	each     *statuses       // LMTP: what the session said of each recipient
+	accepted bool            // LMTP: for one of them at least
+	failed   *reply          // why a BDAT of it failed; repeated until LAST
 }
 
 // Hostname is the argument of HELO or EHLO.
@@ -62,15 +77,9 @@ func (c *Conn) Hostname() string { return c.helo }
 // Extended says whether the client said EHLO.
 func (c *Conn) Extended() bool { return c.esmtp }
 
-// RemoteAddr is the client's address.
-func (c *Conn) RemoteAddr() net.Addr { return c.raw.RemoteAddr() }
-
-// ClientIP is the client's address without port, unmapped; the zero Addr if the
+// ClientIP is the client's address, as forwarded, without port, unmapped; the zero Addr if the
 // connection is no IP connection.
 func (c *Conn) ClientIP() netip.Addr { return c.client }
-
-// LocalAddr is the address the client connected to.
-func (c *Conn) LocalAddr() net.Addr { return c.raw.LocalAddr() }
 
 // TLSConnectionState is the state of the TLS connection; ok is false in clear.
 func (c *Conn) TLSConnectionState() (state tls.ConnectionState, ok bool) {
@@ -86,6 +95,9 @@ func (c *Conn) Authenticated() bool { return c.mechanism != "" }
 // Mechanism is the name of the SASL mechanism that succeeded, "" before that.
 func (c *Conn) Mechanism() string { return c.mechanism }
 
+// Turned says that this side opened the connection, and that its roles have changed.
+func (c *Conn) Turned() bool { return c.turned != nil }
+
 // Context ends with the connection.
 func (c *Conn) Context() context.Context { return c.ctx }
 
@@ -96,7 +108,12 @@ func (c *Conn) Protocol(utf8 bool) string {
 		return "SMTP"
 	}
 	p := "ESMTP"
-	if utf8 {
+	switch {
+	case c.cfg.LMTP && utf8:
+		p = "UTF8LMTP"
+	case c.cfg.LMTP:
+		p = "LMTP"
+	case utf8:
 		p = "UTF8SMTP"
 	}
 	if c.tls != nil {

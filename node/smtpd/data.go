@@ -15,7 +15,7 @@ func (c *Conn) needRecipients() reply {
 		return outOfOrder("Send MAIL first")
 	case c.tx.rcpts > 0:
 		return reply{}
-	case c.tx.tried > 0:
+	case c.tx.tried > 0 && !c.cfg.LMTP: // RFC 2033 section 4.2 has 503 in any case
 		// Not counted: a pipelining client could not know (RFC 2920 section 3.1).
 		return reply{code: 554, enh: enhOrder, text: "No valid recipients"}
 	}
@@ -34,12 +34,16 @@ func (c *Conn) data(arg string) reply {
 		// RFC 3030 section 2: DATA and BDAT do not mix in one transaction.
 		return outOfOrder("BDAT has begun")
 	}
+	if c.tx.binary {
+		// RFC 3030 section 3: BINARYMIME goes by BDAT only.
+		return outOfOrder("BODY=BINARYMIME needs BDAT")
+	}
 	c.send(ok(354, none, "Start mail input; end with <CRLF>.<CRLF>"))
 	if c.ackDue {
 		c.flush()
 	}
-	b := &body{src: &dots{c: c, time: c.contentClock()}, limit: c.maxSize()}
-	err := c.session.Data(b)
+	b := c.newBody(&dots{c: c, time: c.contentClock(), lenient: c.lenient()})
+	err := c.deliver(b)
 	if end := b.drain(); end != nil {
 		return c.lost(end)
 	}
@@ -48,7 +52,7 @@ func (c *Conn) data(arg string) reply {
 
 // settle answers content that was read to its end, and ends the transaction.
 func (c *Conn) settle(b *body, err error) reply {
-	r := c.verdict(b, err)
+	r := c.verdicts(b, err)
 	c.resetTransaction()
 	return r
 }

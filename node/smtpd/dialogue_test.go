@@ -3,6 +3,7 @@ package smtpd_test
 import (
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -58,7 +59,12 @@ type settings struct {
 	config   smtpd.Config
 	passport bool
 	verify   bool
+	links    string // "yes", or the refusal
+	full     bool
+	etrn     bool
+	turn     bool
 	size     int64
+	client   netip.AddrPort // zero: a pipe without addresses
 	greet    error
 	session  error
 }
@@ -75,6 +81,8 @@ func (s *settings) apply(t *testing.T, line string) {
 		s.config.StrictPaths = true
 	case "plain":
 		s.config.Without = ^smtpd.Extensions(0)
+	case "without":
+		s.config.Without |= map[string]smtpd.Extensions{"8BITMIME": smtpd.Ext8BitMIME, "BINARYMIME": smtpd.ExtBinaryMIME, "CHUNKING": smtpd.ExtChunking}[value]
 	case "size":
 		s.size = int64(n)
 	case "recipients":
@@ -85,12 +93,60 @@ func (s *settings) apply(t *testing.T, line string) {
 		s.config.MaxErrors = n
 	case "idle":
 		s.config.MaxIdleCommands = n
+	case "refused-recipients":
+		s.config.MaxRefusedRecipients = n
+	case "domains":
+		s.config.MaxRecipientDomains = n
+	case "header":
+		s.config.MaxHeaderSize = n
+	case "header-lines":
+		s.config.MaxHeaderLines = n
+	case "handshakes":
+		s.config.MaxHandshakes = n
+	case "hold":
+		s.config.MaxHold, s.config.HoldForAnyone = duration(t, value), true
+	case "hold-authenticated":
+		s.config.MaxHold = duration(t, value)
+	case "min-deliver-by":
+		s.config.MinDeliverBy = duration(t, value)
+	case "auth-delay":
+		s.config.AuthFailureDelay = duration(t, value)
+	case "auth-failures":
+		s.config.MaxAuthFailures = n
+	case "auth-failures-per-client":
+		s.config.MaxAuthFailuresPerClient = n
+	case "repair":
+		s.config.LineEnds = smtpd.LineEndsRepair
+	case "drop-nul":
+		s.config.NULs = smtpd.NULsDrop
+	case "lmtp":
+		s.config.LMTP = true
+	case "banner":
+		s.config.Banner = value
+	case "client":
+		s.client = netip.MustParseAddrPort(value)
+	case "xclient":
+		s.config.XClients = []netip.Prefix{netip.MustParsePrefix(value)}
+	case "proxy":
+		s.config.Proxies = []netip.Prefix{netip.MustParsePrefix(value)}
+	case "per-client":
+		s.config.MaxConnectionsPerClient = n
+	case "full":
+		s.full = true
+	case "etrn":
+		s.full, s.etrn = true, true
+	case "turn":
+		s.full, s.turn = true, true
 	case "passport":
 		s.passport = true
+	case "link-state":
+		s.links = value
 	case "verify":
 		s.verify = true
 	case "refuse-connection":
 		s.greet = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "Not from there"}
+	case "refuse-with":
+		s.greet = &smtp.SMTPError{Code: n, EnhancedCode: smtp.EnhancedCode{n / 100, 3, 2}, Message: "This host takes no mail"}
 	case "broken-greeter":
 		s.greet = errors.New("no table")
 	case "refuse-session":
@@ -98,6 +154,25 @@ func (s *settings) apply(t *testing.T, line string) {
 	default:
 		t.Fatalf("unknown setting %q", line)
 	}
+}
+
+func duration(t *testing.T, s string) time.Duration {
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// from is a connection that comes from somewhere.
+type from struct {
+	net.Conn
+	client netip.AddrPort
+}
+
+func (f from) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(f.client) }
+func (f from) LocalAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.MustParseAddrPort("198.51.100.1:25"))
 }
 
 // backend makes recorders.
@@ -112,8 +187,18 @@ func (b *backend) NewSession(c *smtpd.Conn) (smtpd.Session, error) {
 	if b.set.session != nil {
 		return nil, b.set.session
 	}
-	b.log.add("session for %s", c.Hostname())
+	if b.set.client.IsValid() {
+		b.log.add("session for %s at %s, to %s%s", c.Hostname(), c.RemoteAddr(), c.LocalAddr(), describeForwarded(c.Forwarded()))
+	} else {
+		b.log.add("session for %s", c.Hostname())
+	}
 	r := &recorder{log: b.log, passport: b.set.passport, size: b.set.size}
+	if b.set.links != "" {
+		return linking{r, b.set.links}, nil
+	}
+	if b.set.full {
+		return fullSession{r, c, b.set.etrn, b.set.turn}, nil
+	}
 	if b.set.verify {
 		return verifying{r}, nil
 	}
@@ -159,7 +244,9 @@ func (l *listener) take() (string, bool) {
 // play runs a script in a bubble and returns it with the server's part replaced
 // by what happened.
 func play(t *testing.T, script string) string {
-	b := &backend{log: &eventLog{}, set: settings{config: smtpd.Config{Hostname: "mail1.example.com"}}}
+	b := &backend{log: &eventLog{}, set: settings{config: smtpd.Config{
+		// Only what is about them lets failures take time.
+		Hostname: "mail1.example.com", AuthFailureDelay: -1, MaxAuthFailures: -1, MaxAuthFailuresPerClient: -1}}}
 	var out strings.Builder
 	var server *smtpd.Server
 	var client *listener
@@ -170,6 +257,9 @@ func play(t *testing.T, script string) string {
 			server = smtpd.New(b.set.config, b, nil)
 			ours, theirs := net.Pipe()
 			client = listen(ours)
+			if b.set.client.IsValid() {
+				theirs = from{theirs, b.set.client}
+			}
 			go server.ServeConn(theirs)
 		} else if len(batch) > 0 {
 			client.Write(batch) // fails once the server has closed; the transcript shows that

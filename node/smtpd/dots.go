@@ -17,6 +17,8 @@ var (
 		Message: "Message holds a bare CR; lines must end in CR LF"}
 	errNUL = &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 6, 0},
 		Message: "Message holds a NUL"}
+	errHeader = &smtp.SMTPError{Code: 552, EnhancedCode: smtp.EnhancedCode{5, 3, 4},
+		Message: "Message header is too large"}
 )
 
 // dots decodes the content of DATA (RFC 5321 section 4.5.2). It looks at whole blocks:
@@ -24,8 +26,10 @@ var (
 type dots struct {
 	c    *Conn
 	time contentClock
-	mid  bool // in the middle of a line
-	done bool // CRLF.CRLF was seen
+	// lenient leaves bare CR and LF to a [repair] behind it. They end no line here either way.
+	lenient bool
+	mid     bool // in the middle of a line
+	done    bool // CRLF.CRLF was seen
 }
 
 func (d *dots) next() ([]byte, error) {
@@ -37,7 +41,7 @@ func (d *dots) next() ([]byte, error) {
 		text, used, fault := d.scan(in.window())
 		in.advance(used)
 		switch {
-		case fault != nil:
+		case fault != nil && !d.lenient:
 			return nil, fault
 		case len(text) > 0:
 			return text, nil

@@ -5,6 +5,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/postroad/postroad/node/mail"
 )
 
 // cutKeyword takes "FROM:" or "TO:" off, in any case.
@@ -102,6 +104,9 @@ func (c *Conn) mail(arg string) reply {
 	if p.utf8 && !req.opts.UTF8 {
 		return needsUTF8()
 	}
+	if by := req.ext.DeliverBy; !by.IsZero() && by.Deadline.Before(req.ext.HoldUntil) {
+		return refuse(501, enhParam, "Parameter BY gives a time before the release of the message")
+	}
 	if max := c.cfg.MaxMessages; max > 0 && c.messages >= max {
 		return hangup(421, smtp.EnhancedCode{4, 7, 0}, "Too many messages in this connection, open another")
 	}
@@ -115,18 +120,24 @@ func (c *Conn) openTransaction(p path, req *mailRequest) reply {
 			return c.sessionReply("MAIL", err, localError())
 		}
 	}
-	if err := c.session.Mail(p.mailbox, &req.opts); err != nil {
+	if err := c.callMail(p.mailbox, req); err != nil {
 		if req.passport != "" {
 			c.session.Reset()
 		}
-		return c.sessionReply("MAIL", err, localError())
+		return c.unless(c.wasted(), c.sessionReply("MAIL", err, localError()))
 	}
-	c.idle = 0
-	c.tx = transaction{open: true, utf8: req.opts.UTF8}
+	c.tx = transaction{open: true, utf8: req.opts.UTF8, binary: req.opts.Body == smtp.BodyBinaryMIME}
 	if p.null {
 		return ok(250, smtp.EnhancedCode{2, 1, 0}, "<>....Sender OK")
 	}
 	return ok(250, smtp.EnhancedCode{2, 1, 0}, p.mailbox+"....Sender OK")
+}
+
+func (c *Conn) callMail(from string, req *mailRequest) error {
+	if s, able := c.session.(ExtendedSession); able {
+		return s.MailExtended(from, &req.opts, &req.ext)
+	}
+	return c.session.Mail(from, &req.opts)
 }
 
 // rcpt is RCPT TO (RFC 5321 section 4.1.1.3).
@@ -168,11 +179,50 @@ func (c *Conn) rcpt(arg string) reply {
 	if max := c.cfg.MaxRecipients; max > 0 && c.tx.rcpts >= max {
 		return reply{code: 452, enh: smtp.EnhancedCode{4, 5, 3}, text: "Too many recipients"}
 	}
-	if err := c.session.Rcpt(p.mailbox, opts); err != nil {
-		return c.sessionReply("RCPT", err, localError())
+	var domain string
+	if max := c.cfg.MaxRecipientDomains; max > 0 {
+		domain = recipientDomain(p.mailbox)
+		if len(c.tx.domains) >= max && !c.tx.domains[domain] {
+			// RFC 9422 section 4.3.
+			return reply{code: 452, enh: smtp.EnhancedCode{4, 5, 3}, text: "Too many domains among the recipients"}
+		}
 	}
+	if err := c.session.Rcpt(p.mailbox, opts); err != nil {
+		return c.refusedRecipient(c.sessionReply("RCPT", err, localError()))
+	}
+	c.refusals = 0
 	c.tx.rcpts++
+	if c.cfg.MaxRecipientDomains > 0 {
+		if c.tx.domains == nil {
+			c.tx.domains = map[string]bool{}
+		}
+		c.tx.domains[domain] = true
+	}
+	if c.cfg.LMTP {
+		c.tx.names = append(c.tx.names, p.mailbox)
+	}
 	return ok(250, smtp.EnhancedCode{2, 1, 5}, p.mailbox)
+}
+
+// refusedRecipient lets a stranger try out only so many addresses without a hit.
+func (c *Conn) refusedRecipient(r reply) reply {
+	if r.code/100 != 5 || c.Authenticated() {
+		return r
+	}
+	c.refusals++
+	if max := c.cfg.MaxRefusedRecipients; max > 0 && c.refusals >= max {
+		return c.unless(hangup(421, smtp.EnhancedCode{4, 7, 0}, "Too many recipients refused in a row"), r)
+	}
+	return r
+}
+
+// recipientDomain is "" for postmaster without a domain.
+func recipientDomain(mailbox string) string {
+	at := strings.LastIndexByte(mailbox, '@')
+	if at < 0 {
+		return ""
+	}
+	return mail.DomainKey(mailbox[at+1:])
 }
 
 // resetTransaction forgets the transaction here and in the session.

@@ -3,23 +3,25 @@ package smtpd
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/emersion/go-smtp"
 )
 
 // greeting is the 220, or the refusal of the connection.
 func (c *Conn) greeting() reply {
-	if c.refused {
-		return hangup(421, smtp.EnhancedCode{4, 7, 0}, c.cfg.Hostname+" Too many connections, try again later")
+	if c.refused != "" {
+		return hangup(421, smtp.EnhancedCode{4, 7, 0}, c.cfg.Hostname+" "+c.refused)
 	}
 	banner := c.cfg.Banner
 	if g, able := c.server.backend.(Greeter); able {
 		own, err := g.Greet(c)
 		if err != nil {
 			r := c.sessionReply("CONNECT", err, reply{code: 421, enh: smtp.EnhancedCode{4, 3, 0}, text: "Service not available"})
-			// RFC 5321 section 3.1 would let a refused client go on to QUIT; it has
-			// nothing to gain from that.
-			r.close = true
+			// RFC 5321 section 3.1: after 554 the client is to say QUIT; after any
+			// other refusal there is nothing to wait for.
+			r.close = r.code != 554
+			c.unwelcome = r.code == 554
 			return r
 		}
 		if own != "" {
@@ -27,6 +29,27 @@ func (c *Conn) greeting() reply {
 		}
 	}
 	return ok(220, none, c.cfg.Hostname+" "+banner)
+}
+
+// patience is how long a refused client has for its QUIT.
+const patience = 30 * time.Second
+
+// dismiss answers a client that got 554 for a greeting: 503 to all but QUIT.
+func (c *Conn) dismiss() {
+	cfg := *c.cfg
+	cfg.Timeouts.Command = min(patience, cfg.Timeouts.Command)
+	c.cfg = &cfg
+	for !c.closed {
+		cmd, err := c.readCommand()
+		switch {
+		case err != nil:
+			c.send(c.readError(err))
+		case cmd.verb == "QUIT":
+			c.send(c.quit(cmd.arg))
+		default:
+			c.send(outOfOrder("You have been refused; only QUIT is left"))
+		}
+	}
 }
 
 // isHello says whether s can be the argument of HELO or EHLO: a domain or an
@@ -95,28 +118,62 @@ func (c *Conn) keywords() []string {
 	if n := c.maxSize(); n > 0 {
 		list[1] = "SIZE " + strconv.FormatInt(n, 10)
 	}
-	add := func(e Extensions, keyword string) {
-		if c.cfg.offers(e) {
+	add := func(offered bool, keyword string) {
+		if offered {
 			list = append(list, keyword)
 		}
 	}
-	add(ExtPipelining, "PIPELINING")
-	add(ExtDSN, "DSN")
+	add(c.cfg.offers(ExtPipelining), "PIPELINING")
+	add(c.cfg.offers(ExtDSN), "DSN")
 	list = append(list, "ENHANCEDSTATUSCODES")
-	add(Ext8BitMIME, "8BITMIME")
-	add(ExtChunking, "CHUNKING")
-	add(ExtSMTPUTF8, "SMTPUTF8")
-	if c.offersTLS() {
-		list = append(list, "STARTTLS")
-	}
+	add(c.cfg.offers(Ext8BitMIME), "8BITMIME")
+	add(c.offersBinary(), "BINARYMIME")
+	add(c.cfg.offers(ExtChunking), "CHUNKING")
+	add(c.cfg.offers(ExtSMTPUTF8), "SMTPUTF8")
+	add(c.offersTLS(), "STARTTLS")
 	if m := c.mechanisms(); len(m) > 0 {
 		list = append(list, "AUTH "+strings.Join(m, " "))
 	}
-	if c.acceptsPassport() {
-		list = append(list, "XPOSTROAD")
+	add(c.offersRequireTLS(), "REQUIRETLS")
+	if c.offersExtended(ExtDeliverBy) {
+		// RFC 2852 section 4: the shortest time may follow.
+		list = append(list, "DELIVERBY")
+		if c.cfg.MinDeliverBy > 0 {
+			list[len(list)-1] += " " + wholeSeconds(c.cfg.MinDeliverBy)
+		}
 	}
-	if _, able := c.session.(Verifier); able {
-		list = append(list, "VRFY")
+	add(c.offersExtended(ExtMTPriority), "MT-PRIORITY")
+	if c.offersHold() {
+		// RFC 4865 section 4: the longest interval, and the latest moment.
+		latest := time.Now().Add(c.cfg.MaxHold).UTC().Format(time.RFC3339)
+		list = append(list, "FUTURERELEASE "+strconv.FormatInt(int64(c.cfg.MaxHold/time.Second), 10)+" "+latest)
 	}
+	if l := c.limits(); l != "" {
+		list = append(list, "LIMITS"+l)
+	}
+	add(c.offersETRN(), "ETRN")
+	add(c.offersATRN(), "ATRN")
+	add(c.offersTURN(), "TURN")
+	add(c.acceptsPassport(), "XPOSTROAD")
+	add(c.offersLinkState(), "X-LINK2STATE")
+	add(c.mayXClient, "XCLIENT "+xclientAttributes)
+	_, verifies := c.session.(Verifier)
+	add(verifies, "VRFY")
 	return append(list, "HELP")
+}
+
+// limits are the parameters of LIMITS (RFC 9422 section 4).
+func (c *Conn) limits() (list string) {
+	if !c.cfg.offers(ExtLimits) {
+		return ""
+	}
+	for _, l := range []struct {
+		name string
+		max  int
+	}{{"MAILMAX", c.cfg.MaxMessages}, {"RCPTMAX", c.cfg.MaxRecipients}, {"RCPTDOMAINMAX", c.cfg.MaxRecipientDomains}} {
+		if l.max > 0 {
+			list += " " + l.name + "=" + strconv.Itoa(l.max)
+		}
+	}
+	return list
 }

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	idleBuffer = 2 << 10
+	idleBuffer = 1 << 10  // holds a first group of commands; more is lent
 	busyBuffer = 32 << 10 // more than any line may have
 
 	maxEmptyReads = 100
@@ -30,13 +30,14 @@ type input struct {
 	lender *buffers
 	buf    []byte
 	r, w   int
-	idle   []byte            // 2 KiB, allocated once
+	taken  int64             // octets consumed since the connection began
+	idle   []byte            // allocated once
 	busy   *[busyBuffer]byte // nil while idle
 }
 
 func (in *input) window() []byte { return in.buf[in.r:in.w] }
 func (in *input) empty() bool    { return in.r == in.w }
-func (in *input) advance(n int)  { in.r += n }
+func (in *input) advance(n int)  { in.r, in.taken = in.r+n, in.taken+int64(n) }
 
 // fill reads from the source. It makes room first; a window that fills the
 // busy buffer is the caller's fault, since no line may be that long.

@@ -12,6 +12,7 @@ import (
 // mailRequest is a MAIL command's parameters.
 type mailRequest struct {
 	opts     smtp.MailOptions
+	ext      MailExtensions
 	passport string
 }
 
@@ -29,17 +30,7 @@ func (c *Conn) mailParam(req *mailRequest, p param) reply {
 	case "SIZE":
 		return c.mailSize(req, p)
 	case "BODY":
-		if !c.cfg.offers(Ext8BitMIME) {
-			return unknownParam(p)
-		}
-		switch t := smtp.BodyType(upper(p.value)); t {
-		case smtp.Body7Bit, smtp.Body8BitMIME:
-			req.opts.Body = t
-		case smtp.BodyBinaryMIME:
-			return refuse(504, enhParam, "BODY=BINARYMIME is not implemented")
-		default:
-			return badParam(p, "must be 7BIT or 8BITMIME")
-		}
+		return c.mailBody(req, p)
 	case "SMTPUTF8":
 		if !c.cfg.offers(ExtSMTPUTF8) {
 			return unknownParam(p)
@@ -52,6 +43,29 @@ func (c *Conn) mailParam(req *mailRequest, p param) reply {
 		return c.mailDSN(req, p)
 	case "AUTH":
 		return c.mailAuth(req, p)
+	case "REQUIRETLS":
+		if !c.offersRequireTLS() {
+			return unknownParam(p)
+		}
+		if p.valued {
+			return badParam(p, "takes no value")
+		}
+		req.opts.RequireTLS = true
+	case "BY":
+		if !c.offersExtended(ExtDeliverBy) {
+			return unknownParam(p)
+		}
+		return c.deliverBy(&req.ext, p)
+	case "MT-PRIORITY":
+		if !c.offersExtended(ExtMTPriority) {
+			return unknownParam(p)
+		}
+		return c.mtPriority(&req.ext, p)
+	case "HOLDFOR", "HOLDUNTIL":
+		if !c.offersHold() {
+			return unknownParam(p)
+		}
+		return c.hold(&req.ext, p)
 	case "XPOSTROAD":
 		if !c.acceptsPassport() {
 			return unknownParam(p)
@@ -63,6 +77,30 @@ func (c *Conn) mailParam(req *mailRequest, p param) reply {
 	default:
 		return unknownParam(p)
 	}
+	return reply{}
+}
+
+// mailBody is RFC 6152 section 2 and RFC 3030 section 3.
+func (c *Conn) mailBody(req *mailRequest, p param) reply {
+	if !c.cfg.offers(Ext8BitMIME) && !c.offersBinary() {
+		return unknownParam(p)
+	}
+	t := smtp.BodyType(upper(p.value))
+	offered := true
+	switch t {
+	case smtp.Body7Bit:
+	case smtp.Body8BitMIME:
+		offered = c.cfg.offers(Ext8BitMIME)
+	case smtp.BodyBinaryMIME:
+		offered = c.offersBinary()
+	default:
+		return badParam(p, "must be 7BIT, 8BITMIME or BINARYMIME")
+	}
+	if !offered {
+		// RFC 5321 section 4.1.1.11 has 504 for a value.
+		return refuse(504, enhParam, "BODY="+string(t)+" is not offered here")
+	}
+	req.opts.Body = t
 	return reply{}
 }
 

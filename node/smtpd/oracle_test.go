@@ -37,6 +37,9 @@ func TestOracle(t *testing.T) {
 		naked = "go-smtp passes bare line feeds on"
 		known = "go-smtp calls HELP unknown to it"
 		rcpts = "go-smtp says 502; RFC 5321 section 3.3 names 503 and 554"
+		where = "go-smtp has it with RCPT where the RFC's section 4 has it with MAIL"
+		never = "go-smtp does not know it"
+		none  = "go-smtp says 502 where RFC 2033 section 4.2 has 503"
 	)
 	for _, c := range []struct {
 		name  string
@@ -55,7 +58,7 @@ func TestOracle(t *testing.T) {
 			{"AUTH PLAIN\r\n", order}, {"NOOP\r\n", ""}, {"RSET\r\n", ""}, {"VRFY b\r\n", ""}, {"EXPN b\r\n", ""}, {"TURN\r\n", ""}, {"HELP\r\n", known}, {"EHLO client.example\r\n", ""},
 			{"MAIL FROM:<a@example.com>\r\n", ""}, {"RCPT TO:<unknown@example.com>\r\n", ""}, {"DATA\r\n", rcpts}}},
 		{"syntax", []step{{"EHLO\r\n", ""}, {"EHLO client.example\r\n", ""}, {"MAIL\r\n", ""}, {"MAIL FROM:<a@example.com\r\n", ""}, {"MAIL FROM:<a@example.com> FOO=1\r\n", param},
-			{"MAIL FROM:<a@example.com> BODY=9BIT\r\n", ""}, {"MAIL FROM:<a@example.com> BODY=BINARYMIME\r\n", ""}, {"MAIL FROM:<a@example.com> RET=HALF\r\n", ""},
+			{"MAIL FROM:<a@example.com> BODY=9BIT\r\n", ""}, {"MAIL FROM:<a@example.com> BODY=BINARYMIME\r\n", ""}, {"RSET\r\n", ""}, {"MAIL FROM:<a@example.com> RET=HALF\r\n", ""},
 			{"MAIL FROM:<a@example.com>\r\n", ""}, {"RCPT TO:<b@example.com> NOTIFY=NEVER,DELAY\r\n", ""}, {"RCPT TO:<b@example.com> FOO=1\r\n", param},
 			{"RCPT TO:<b@example.com> ORCPT=rfc822;+\r\n", ""}, {"RCPT TO:<b@example.com>\r\n", ""}, {"DATA now\r\n", ""}, {"BDAT\r\n", ""}, {"BDAT x\r\n", ""},
 			{"WHAT\r\n", ""}, {"QUIT now\r\n", quit}}},
@@ -71,19 +74,43 @@ func TestOracle(t *testing.T) {
 		{"name", []step{{"EHLO one two\r\n", named}}},
 		{"line ends", []step{{"EHLO client.example\r\n", ""}, {"MAIL FROM:<a@example.com>\r\n", ""}, {"RCPT TO:<b@example.com>\r\n", ""}, {"DATA\r\n", ""},
 			{"x\ny\r\n.\r\n", naked}}},
+		{"binary", []step{{"EHLO client.example\r\n", ""}, {"MAIL FROM:<a@example.com> BODY=BINARYMIME\r\n", ""}, {"RCPT TO:<b@example.com>\r\n", ""},
+			{"DATA\r\n", order}, {"BDAT 4\r\na\nb\x00", ""}, {"BDAT 2 LAST\r\n\r.", ""}}},
+		{"deliver by and priority", []step{{"EHLO client.example\r\n", ""}, {"MAIL FROM:<a@example.com> BY=120;R\r\n", where}, {"MAIL FROM:<a@example.com>\r\n", where},
+			{"RCPT TO:<b@example.com> BY=120;R\r\n", where}, {"RSET\r\n", ""}, {"MAIL FROM:<a@example.com> MT-PRIORITY=3\r\n", where}, {"RSET\r\n", ""},
+			{"MAIL FROM:<a@example.com> REQUIRETLS\r\n", param}}},
+		{"other verbs", []step{{"EHLO client.example\r\n", ""}, {"ETRN example.com\r\n", never}, {"ATRN example.com\r\n", never}, {"XCLIENT ADDR=192.0.2.1\r\n", never},
+			{"LHLO client.example\r\n", ""}, {"SEND FROM:<a@example.com>\r\n", ""}, {"SOML FROM:<a@example.com>\r\n", ""}, {"SAML FROM:<a@example.com>\r\n", ""}}},
+		{"LMTP", []step{{"EHLO client.example\r\n", ""}, {"LHLO client.example\r\n", ""}, {"MAIL FROM:<a@example.com>\r\n", ""}, {"RCPT TO:<unknown@example.com>\r\n", ""},
+			{"DATA\r\n", none}, {"RCPT TO:<ok@example.com>\r\n", ""}, {"RCPT TO:<full@example.com>\r\n", ""}, {"RCPT TO:<ok@example.com>\r\n", ""},
+			{"DATA\r\n", ""}, {"text\r\n.\r\n", ""}, {"NOOP\r\n", ""}}},
+		{"LMTP chunks", []step{{"LHLO client.example\r\n", ""}, {"MAIL FROM:<a@example.com>\r\n", ""}, {"RCPT TO:<ok@example.com>\r\n", ""}, {"RCPT TO:<full@example.com>\r\n", ""},
+			{"BDAT 4\r\ntext", ""}, {"BDAT 0 LAST\r\n", ""}, {"QUIT\r\n", ""}}},
 	} {
-		t.Run(c.name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { compare(t, c.steps) }) })
+		k := kind{lmtp: strings.HasPrefix(c.name, "LMTP"), extended: c.name == "deliver by and priority"}
+		t.Run(c.name, func(t *testing.T) { synctest.Test(t, func(t *testing.T) { compare(t, k, c.steps) }) })
 	}
 }
 
+// kind is what the two servers are.
+type kind struct{ lmtp, extended bool }
+
 // compare runs the steps on both engines.
-func compare(t *testing.T, steps []step) {
+func compare(t *testing.T, k kind, steps []step) {
 	ours, theirs := &eventLog{}, &eventLog{}
-	mine := smtpd.New(smtpd.Config{Hostname: "mail1.example.com", AllowInsecureAuth: true, MaxErrors: 100}, &backend{log: ours}, nil)
+	mine := smtpd.New(smtpd.Config{Hostname: "mail1.example.com", AllowInsecureAuth: true, MaxErrors: 100, LMTP: k.lmtp,
+		AuthFailureDelay: -1, MaxAuthFailures: -1, MaxAuthFailuresPerClient: -1}, &backend{log: ours, set: settings{full: k != kind{}}}, nil)
 	defer mine.Close()
 	a := dialTo(func(c net.Conn) { go mine.ServeConn(c) })
-	oracle := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return &recorder{log: theirs}, nil }))
-	oracle.Domain, oracle.AllowInsecureAuth, oracle.EnableDSN, oracle.EnableSMTPUTF8 = "mail1.example.com", true, true, true
+	oracle := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) {
+		r := &recorder{log: theirs}
+		if k != (kind{}) {
+			return fullSession{recorder: r}, nil
+		}
+		return r, nil
+	}))
+	oracle.LMTP, oracle.EnableDELIVERBY, oracle.EnableMTPRIORITY, oracle.EnableREQUIRETLS = k.lmtp, k.extended, k.extended, true
+	oracle.Domain, oracle.AllowInsecureAuth, oracle.EnableDSN, oracle.EnableSMTPUTF8, oracle.EnableBINARYMIME = "mail1.example.com", true, true, true, true
 	oracle.ErrorLog = log.New(io.Discard, "", 0)
 	l := &pipeListener{conns: make(chan net.Conn), closed: make(chan struct{})}
 	served := make(chan struct{})

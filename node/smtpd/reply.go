@@ -62,8 +62,20 @@ func (c *Conn) sessionReply(verb string, err error, otherwise reply) reply {
 		code:  se.Code,
 		enh:   se.EnhancedCode,
 		text:  se.Message,
-		close: se.Code == 421 || se.Code == 521,
+		close: se.Code == 421 || se.Code == 521 || hangsUp(err),
 	}
+}
+
+// HangUp is an error of a session whose reply is the last one although its
+// code does not say so.
+type HangUp interface {
+	error
+	HangsUp() bool
+}
+
+func hangsUp(err error) bool {
+	var h HangUp
+	return errors.As(err, &h) && h.HangsUp()
 }
 
 func localError() reply {
@@ -141,7 +153,9 @@ func (c *Conn) send(r reply) {
 	if r.code == 0 {
 		return
 	}
+	before := len(c.out)
 	c.out = appendReply(c.out, r)
+	c.tell(r.code, len(c.out)-before)
 	if r.close {
 		c.closed = true
 		c.hungUp = c.hungUp || r.code != 221

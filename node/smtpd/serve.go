@@ -29,11 +29,17 @@ func (c *Conn) serve() {
 	defer c.cancel()
 	defer c.conclude()
 	defer c.guard()
-	if c.cfg.ImplicitTLS && !c.handshake() {
+	if !c.Turned() && !c.begin() {
 		return
 	}
+	c.began = beginning{c.forward, c.client}
+	c.observe("", "", 0)
 	c.send(c.greeting())
 	for !c.closed {
+		if c.unwelcome { // from the beginning, or since XCLIENT
+			c.dismiss()
+			return
+		}
 		cmd, err := c.readCommand()
 		if err != nil {
 			c.send(c.readError(err))
@@ -43,6 +49,18 @@ func (c *Conn) serve() {
 	}
 }
 
+// begin is what comes before the greeting of who opened the connection.
+func (c *Conn) begin() bool {
+	if lists(c.cfg.Proxies, c.client) && !c.readProxy() {
+		return false
+	}
+	if c.cfg.ImplicitTLS && !c.handshake() {
+		return false
+	}
+	c.mayXClient = lists(c.cfg.XClients, c.client)
+	return true
+}
+
 // readCommand reads the next command within the line limit of its verb.
 func (c *Conn) readCommand() (command, error) {
 	line, err := c.readLine(maxAuthLine)
@@ -50,6 +68,7 @@ func (c *Conn) readCommand() (command, error) {
 		return command{}, err
 	}
 	cmd := parseCommand(string(line))
+	c.observe(cmd.verb, cmd.arg, len(line)+2)
 	if len(line)+2 > c.lineLimit(cmd.verb) {
 		return command{}, tooLong()
 	}
@@ -89,7 +108,7 @@ const (
 // unread octets resets the connection, and a reset overtakes what was sent.
 func (c *Conn) drainSocket() {
 	half, able := c.raw.(interface{ CloseWrite() error })
-	if !able || c.broken || !c.hungUp || c.server.closing.Load() {
+	if !able || c.broken || !c.hungUp || c.leaving() {
 		return
 	}
 	if c.tls != nil {

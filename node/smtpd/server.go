@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"net"
 	"net/netip"
@@ -24,11 +25,15 @@ type Server struct {
 	done    chan struct{} // closed when closing is set
 	wg      sync.WaitGroup
 	buffers buffers
+	guard   authGuard
+	secret  [32]byte // of this process; see secretFor
+
+	handshakes atomic.Int64 // under way
 
 	mu        sync.Mutex
 	listeners map[net.Listener]struct{}
 	conns     map[*Conn]struct{}
-	clients   map[netip.Addr]int // connections by client address
+	clients   map[netip.Prefix]int // connections by client
 }
 
 // New makes a server. A nil logger logs nothing.
@@ -42,8 +47,9 @@ func New(config Config, backend Backend, log *zap.Logger) *Server {
 		done:      make(chan struct{}),
 		listeners: map[net.Listener]struct{}{},
 		conns:     map[*Conn]struct{}{},
-		clients:   map[netip.Addr]int{},
+		clients:   map[netip.Prefix]int{},
 	}
+	rand.Read(s.secret[:]) // never fails, says crypto/rand
 	s.SetConfig(config)
 	return s
 }
@@ -97,13 +103,13 @@ func (s *Server) Serve(l net.Listener) error {
 
 // ServeConn serves one connection and returns when it is closed.
 func (s *Server) ServeConn(nc net.Conn) {
-	if c := s.admit(nc); c != nil {
+	if c := s.admit(nc, nil); c != nil {
 		c.serve()
 	}
 }
 
 func (s *Server) start(nc net.Conn) {
-	if c := s.admit(nc); c != nil {
+	if c := s.admit(nc, nil); c != nil {
 		go c.serve()
 	}
 }
@@ -128,9 +134,10 @@ func (s *Server) removeListener(l net.Listener) {
 // admit registers a connection. One over a limit is registered too, since it
 // gets its 421 from its own goroutine: a client that does not read must not hold
 // up the listener.
-func (s *Server) admit(nc net.Conn) *Conn {
+func (s *Server) admit(nc net.Conn, turned context.Context) *Conn {
 	cfg := s.config.Load()
 	c := newConn(s, cfg, nc)
+	c.turned = turned
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing.Load() {
@@ -139,18 +146,49 @@ func (s *Server) admit(nc net.Conn) *Conn {
 	}
 	s.wg.Add(1)
 	s.conns[c] = struct{}{}
-	s.clients[c.client]++
-	c.refused = cfg.MaxConnections > 0 && len(s.conns) > cfg.MaxConnections ||
-		cfg.MaxConnectionsPerClient > 0 && s.clients[c.client] > cfg.MaxConnectionsPerClient
+	c.counted = clientNetwork(c.client)
+	s.clients[c.counted]++
+	if c.Turned() {
+		return c // this side wanted it
+	}
+	if cfg.MaxConnections > 0 && len(s.conns) > cfg.MaxConnections {
+		c.refused = "Too many connections, try again later"
+	} else if !lists(cfg.Proxies, c.client) { // whose clients are counted one by one
+		c.refused = s.crowded(c)
+	}
 	return c
+}
+
+// crowded says whether the connection is one too many of its client.
+func (s *Server) crowded(c *Conn) (refusal string) {
+	if max := c.cfg.MaxConnectionsPerClient; max > 0 && s.clients[c.counted] > max {
+		return "Too many connections from your address, try again later"
+	}
+	return ""
+}
+
+// recount makes a connection count for another client than before.
+func (s *Server) recount(c *Conn, client netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.uncount(c)
+	c.client, c.counted = client, clientNetwork(client)
+	s.clients[c.counted]++
+	if c.refused == "" {
+		c.refused = s.crowded(c)
+	}
+}
+
+func (s *Server) uncount(c *Conn) {
+	if s.clients[c.counted]--; s.clients[c.counted] == 0 {
+		delete(s.clients, c.counted)
+	}
 }
 
 func (s *Server) forget(c *Conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
-	if s.clients[c.client]--; s.clients[c.client] == 0 {
-		delete(s.clients, c.client)
-	}
+	s.uncount(c)
 	s.mu.Unlock()
 	s.wg.Done()
 }
@@ -204,6 +242,7 @@ func (s *Server) cut() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
+		c.cancel() // whoever waits on its behalf for something else
 		c.raw.Close()
 	}
 }

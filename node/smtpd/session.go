@@ -1,6 +1,12 @@
 package smtpd
 
-import "github.com/emersion/go-smtp"
+import (
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"github.com/postroad/postroad/node/mail"
+)
 
 // Backend makes sessions. NewSession is called at the first HELO or EHLO of a
 // connection, when [Conn.Hostname] is known, and again at the first one after
@@ -39,24 +45,27 @@ type Session = smtp.Session
 
 // Authenticator is a session that offers AUTH (RFC 4954). AuthMechanisms lists
 // what the policy allows; the engine takes PLAIN and LOGIN off the list while
-// the connection is in clear (see [Config.AllowInsecureAuth]), and EXTERNAL
-// unless the client showed a certificate in the handshake. Whether that
-// certificate is good only the session knows (a mail listener's TLS takes any);
-// it must list EXTERNAL only then. An error of [sasl.Server.Next] that is no
-// *smtp.SMTPError is answered 535 5.7.8, so a directory that cannot be reached
-// has to say 454 4.7.0 itself.
+// the connection is in clear (see [Config.AllowInsecureAuth]), SCRAM-SHA-256-PLUS
+// where there is nothing to bind to, and EXTERNAL unless the client showed a
+// certificate in the handshake. Whether that certificate is good only the session
+// knows (a mail listener's TLS takes any); it must list EXTERNAL only then.
+// [Conn.Scram] is the server side of both SCRAM mechanisms. An error of
+// [sasl.Server.Next] that is no *smtp.SMTPError is answered 535 5.7.8, so a
+// directory that cannot be reached has to say 454 4.7.0 itself.
 type Authenticator = smtp.AuthSession
 
 // Greeter is a backend that looks at a connection before the 220. An error
 // refuses the connection: a *smtp.SMTPError in its own words, any other as 421
-// 4.3.0; the connection is closed in both cases. banner replaces
-// [Config.Banner] unless it is empty.
+// 4.3.0. After 554 the client has 30 seconds to say QUIT (RFC 5321 section 3.1), after
+// any other code the connection is closed. banner replaces [Config.Banner]
+// unless it is empty.
 type Greeter interface {
 	Greet(c *Conn) (banner string, err error)
 }
 
 // DataReplier is a session that words the 250 after the content. It is asked
-// once, after Data returned nil and before Reset.
+// after Data returned nil and before Reset: once, with LMTP for each recipient
+// whose status is nil.
 type DataReplier interface {
 	DataReply() (smtp.EnhancedCode, string)
 }
@@ -71,6 +80,23 @@ type PassportSession interface {
 	Session
 	AcceptsPassport() bool
 	Passport(value string) error
+}
+
+// MailExtensions are the parameters of MAIL that [smtp.MailOptions] has no place
+// for. (go-smtp has BY and MT-PRIORITY with RCPT; RFC 2852 section 4 and RFC 6710
+// section 4 have them with MAIL.)
+type MailExtensions struct {
+	DeliverBy  mail.DeliverBy  // the engine has turned seconds into an instant
+	MTPriority mail.MTPriority // as asked; policy may lower it (RFC 6710 section 4.1)
+	HoldUntil  time.Time       // from HOLDFOR or HOLDUNTIL; within [Config.MaxHold]
+}
+
+// ExtendedSession is a session that honours [MailExtensions]; MailExtended is then called in place of
+// Mail, for every MAIL. Only with it EHLO offers DELIVERBY, MT-PRIORITY and
+// FUTURERELEASE.
+type ExtendedSession interface {
+	Session
+	MailExtended(from string, opts *smtp.MailOptions, ext *MailExtensions) error
 }
 
 // Verifier is a session that answers VRFY; EHLO then lists it. The text

@@ -1,14 +1,20 @@
 package smtpd_test
 
 import (
+	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
+
+	"github.com/postroad/postroad/node/smtpd"
 )
 
 // recorder is a session that writes down what it is asked and lets the addresses
@@ -195,6 +201,91 @@ func (v verifying) Help(topic string) []string {
 	return []string{"About " + topic, "there is nothing to say"}
 }
 
+// fullSession adds to a recorder what go-smtp's session lacks.
+type fullSession struct {
+	*recorder
+	conn       *smtpd.Conn
+	etrn, turn bool
+}
+
+func (f fullSession) MailExtended(from string, o *smtp.MailOptions, x *smtpd.MailExtensions) error {
+	var b strings.Builder
+	if by := x.DeliverBy; !by.IsZero() {
+		fmt.Fprintf(&b, " by=%s return=%v trace=%v", time.Until(by.Deadline), by.Return, by.Trace)
+	}
+	if x.MTPriority != 0 {
+		fmt.Fprintf(&b, " priority=%d", x.MTPriority)
+	}
+	if !x.HoldUntil.IsZero() {
+		fmt.Fprintf(&b, " hold=%s", time.Until(x.HoldUntil))
+	}
+	f.log.add("mail %q%s%s", from, describeMail(o), &b)
+	f.sender = from
+	return verdict(from)
+}
+
+// LMTPData lets each recipient have its own verdict.
+func (f fullSession) LMTPData(r io.Reader, each smtp.StatusCollector) error {
+	if err := f.Data(r); err != nil {
+		return err
+	}
+	each.SetStatus("full@example.com", verdict("data-full"))
+	each.SetStatus("ok@example.com", nil)
+	return nil
+}
+
+func (f fullSession) StartsQueues() bool { return f.etrn }
+
+func (f fullSession) StartQueue(node string) (int, error) {
+	f.log.add("etrn %s", node)
+	switch node {
+	case "three.example":
+		return 3, nil
+	case "none.example":
+		return 0, nil
+	case "broken.example":
+		return 0, errors.New("no queue file")
+	case "foreign.example":
+		return 0, &smtp.SMTPError{Code: 459, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "Node foreign.example not allowed: not yours"}
+	}
+	return -1, nil
+}
+
+func (f fullSession) AllowsATRN() bool { return f.turn }
+func (f fullSession) AllowsTURN() bool { return f.turn }
+
+func (f fullSession) Turn(domains []string) (smtpd.Reversal, error) {
+	f.log.add("turn %q", domains)
+	if len(domains) > 0 && domains[0] == "empty.example" {
+		return nil, &smtp.SMTPError{Code: 453, EnhancedCode: smtp.EnhancedCode{4, 0, 0}, Message: "You have no mail"}
+	}
+	return func(_ context.Context, c net.Conn) {
+		greeting, err := bufio.NewReader(c).ReadString('\n')
+		f.log.add("reversed: %q %v", greeting, err)
+		io.WriteString(c, "EHLO mail1.example.com\r\n")
+	}, nil
+}
+
+func describeForwarded(f smtpd.Forwarded) string {
+	var b strings.Builder
+	if f.Proxy.IsValid() {
+		fmt.Fprintf(&b, " by proxy %s", f.Proxy)
+	}
+	if f.Name != "" {
+		fmt.Fprintf(&b, " name %s", f.Name)
+	}
+	if f.NameUnavailable {
+		b.WriteString(" without a name")
+	}
+	if f.NameTemporary {
+		b.WriteString(" with no name just now")
+	}
+	if f.Login != "" {
+		fmt.Fprintf(&b, " login %s", f.Login)
+	}
+	return b.String()
+}
+
 func describeMail(o *smtp.MailOptions) string {
 	var b strings.Builder
 	if o.Body != "" {
@@ -202,6 +293,9 @@ func describeMail(o *smtp.MailOptions) string {
 	}
 	if o.Size != 0 {
 		fmt.Fprintf(&b, " size=%d", o.Size)
+	}
+	if o.RequireTLS {
+		b.WriteString(" requiretls")
 	}
 	if o.UTF8 {
 		b.WriteString(" utf8")

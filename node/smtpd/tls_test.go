@@ -123,7 +123,7 @@ func TestSTARTTLS(t *testing.T) {
 	_, address := serveTCP(t, smtpd.Config{Hostname: "mail1.example.com", TLS: serverTLS(t)}, watch)
 	d := dial(t, address)
 	d.expect("", "220 ")
-	d.expect("EHLO clear.example\r\n", "250-mail1.example.com Hello [127.0.0.1]|250-SIZE|250-PIPELINING|250-DSN|250-ENHANCEDSTATUSCODES|250-8BITMIME|250-CHUNKING|250-SMTPUTF8|250-STARTTLS|250-AUTH X-LAST|250 HELP")
+	d.expect("EHLO clear.example\r\n", "250-mail1.example.com Hello [127.0.0.1]|250-SIZE|250-PIPELINING|250-DSN|250-ENHANCEDSTATUSCODES|250-8BITMIME|250-BINARYMIME|250-CHUNKING|250-SMTPUTF8|250-STARTTLS|250-AUTH X-LAST|250 HELP")
 	c := <-conns
 	if p := c.Protocol(false); p != "ESMTP" || c.ClientIP().String() != "127.0.0.1" {
 		t.Errorf("in clear: %s from %s", p, c.ClientIP())
@@ -132,7 +132,7 @@ func TestSTARTTLS(t *testing.T) {
 	d.handshake(&tls.Config{InsecureSkipVerify: true})
 	// RFC 3207 section 4.2: as if nothing had been said.
 	d.expect("MAIL FROM:<a@example.com>\r\n", "503 ")
-	d.expect("EHLO tls.example\r\n", "250-mail1.example.com Hello [127.0.0.1]|250-SIZE|250-PIPELINING|250-DSN|250-ENHANCEDSTATUSCODES|250-8BITMIME|250-CHUNKING|250-SMTPUTF8|250-AUTH PLAIN LOGIN X-LAST|250 HELP")
+	d.expect("EHLO tls.example\r\n", "250-mail1.example.com Hello [127.0.0.1]|250-SIZE|250-PIPELINING|250-DSN|250-ENHANCEDSTATUSCODES|250-8BITMIME|250-BINARYMIME|250-CHUNKING|250-SMTPUTF8|250-AUTH PLAIN LOGIN X-LAST|250-REQUIRETLS|250 HELP")
 	if c = <-conns; c.Protocol(false) != "ESMTPS" || c.Hostname() != "tls.example" {
 		t.Errorf("under TLS: %s %s", c.Protocol(false), c.Hostname())
 	}
@@ -154,7 +154,7 @@ func TestExternalNeedsCertificate(t *testing.T) {
 	d := dial(t, address)
 	d.handshake(&tls.Config{InsecureSkipVerify: true, Certificates: []tls.Certificate{certificate(t, "node2")}})
 	d.expect("", "220 ")
-	d.expect("EHLO node2\r\n", "250-mail1.example.com Hello [127.0.0.1]|250-SIZE|250-PIPELINING|250-DSN|250-ENHANCEDSTATUSCODES|250-8BITMIME|250-CHUNKING|250-SMTPUTF8|250-AUTH PLAIN LOGIN EXTERNAL X-LAST|")
+	d.expect("EHLO node2\r\n", "250-mail1.example.com Hello [127.0.0.1]|250-SIZE|250-PIPELINING|250-DSN|250-ENHANCEDSTATUSCODES|250-8BITMIME|250-BINARYMIME|250-CHUNKING|250-SMTPUTF8|250-AUTH PLAIN LOGIN EXTERNAL X-LAST|")
 	d.expect("AUTH EXTERNAL\r\n", "334 ")
 	d.expect("bm9kZTI=\r\n", "235 ")
 	// A message whose content comes in several TLS records.

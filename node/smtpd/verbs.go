@@ -2,6 +2,7 @@ package smtpd
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	"github.com/emersion/go-smtp"
 )
@@ -23,9 +24,17 @@ func (c *Conn) handle(cmd command) reply {
 		return c.auth(cmd.arg)
 	case "STARTTLS":
 		return c.startTLS(cmd.arg)
-	case "EHLO", "HELO", "RSET", "NOOP", "VRFY", "HELP":
+	case "EHLO", "HELO", "LHLO", "RSET", "NOOP", "VRFY", "HELP", "ETRN":
 		return c.handleIdle(cmd)
-	case "ATRN", "ETRN", "EXPN", "SAML", "SEND", "SOML", "TURN":
+	case "ATRN":
+		return c.atrn(cmd.arg)
+	case "TURN":
+		return c.bareTurn(cmd.arg)
+	case "XCLIENT":
+		return c.xclient(cmd.arg)
+	case "X-LINK2STATE":
+		return c.linkState(cmd.arg)
+	case "EXPN", "SAML", "SEND", "SOML":
 		return notImplemented(cmd.verb)
 	}
 	// RFC 5321 section 4.2.4: 500 for what is not known, 502 for what is.
@@ -35,15 +44,14 @@ func (c *Conn) handle(cmd command) reply {
 // handleIdle runs the commands that move no mail; a stranger may not send them
 // for ever.
 func (c *Conn) handleIdle(cmd command) reply {
-	c.idle++
-	if c.idle > c.cfg.MaxIdleCommands && !c.Authenticated() {
-		return hangup(421, smtp.EnhancedCode{4, 7, 0}, "Too many commands without mail")
+	if end := c.wasted(); end.code != 0 {
+		return end
 	}
 	switch cmd.verb {
-	case "EHLO":
-		return c.ehlo(cmd.arg)
-	case "HELO":
-		return c.hello(cmd.arg)
+	case "EHLO", "HELO", "LHLO":
+		return c.helloVerb(cmd)
+	case "ETRN":
+		return c.etrn(cmd.arg)
 	case "RSET":
 		return c.rset(cmd.arg)
 	case "VRFY":
@@ -53,6 +61,40 @@ func (c *Conn) handleIdle(cmd command) reply {
 	}
 	// NOOP may have an argument, which means nothing (RFC 5321 section 4.1.1.9).
 	return ok(250, smtp.EnhancedCode{2, 0, 0}, "OK")
+}
+
+// wasted counts a command that did nothing for a message, and ends the connection
+// after too many of them.
+func (c *Conn) wasted() (end reply) {
+	c.idle++
+	if c.idle > c.cfg.MaxIdleCommands && !c.Authenticated() {
+		return hangup(421, smtp.EnhancedCode{4, 7, 0}, "Too many commands without mail")
+	}
+	return reply{}
+}
+
+// unless is r, or r and then the end of the connection.
+func (c *Conn) unless(end, r reply) reply {
+	if end.code == 0 {
+		return r
+	}
+	c.send(r)
+	if c.closed {
+		return reply{}
+	}
+	return end
+}
+
+// helloVerb: an LMTP server must not take HELO and EHLO (RFC 2033 section 4.1), so that a
+// mail relay that was pointed at it by mistake finds out.
+func (c *Conn) helloVerb(cmd command) reply {
+	switch {
+	case c.cfg.LMTP != (cmd.verb == "LHLO"):
+		return refuse(500, enhOrder, cmd.verb+" is not for "+map[bool]string{true: "LMTP", false: "SMTP"}[c.cfg.LMTP])
+	case cmd.verb == "HELO":
+		return c.hello(cmd.arg)
+	}
+	return c.ehlo(cmd.arg)
 }
 
 func notImplemented(verb string) reply {
@@ -76,29 +118,76 @@ func (c *Conn) quit(arg string) reply {
 
 // vrfy is RFC 5321 sections 3.5 and 4.1.1.6; it may come before EHLO.
 func (c *Conn) vrfy(arg string) reply {
-	if arg == "" {
+	arg, wide := c.cutUTF8(arg)
+	switch {
+	case arg == "":
 		return syntax("Syntax: VRFY string")
+	case !wide && !isASCII(arg):
+		return needsUTF8()
 	}
-	if v, able := c.session.(Verifier); able {
-		text, err := v.Verify(arg)
-		if err != nil {
-			return c.sessionReply("VRFY", err, localError())
-		}
-		return ok(250, smtp.EnhancedCode{2, 1, 5}, text)
+	unsure := ok(252, smtp.EnhancedCode{2, 5, 0}, "Cannot VRFY user, but will take message for this user and attempt delivery")
+	v, able := c.session.(Verifier)
+	if !able {
+		return unsure
 	}
-	return ok(252, smtp.EnhancedCode{2, 5, 0}, "Cannot VRFY user, but will take message for this user and attempt delivery")
+	text, err := v.Verify(arg)
+	switch {
+	case err != nil:
+		return c.sessionReply("VRFY", err, localError())
+	case !wide && !isASCII(text):
+		return unsure
+	}
+	return ok(250, smtp.EnhancedCode{2, 1, 5}, text)
 }
 
-const helpText = "This server supports the following commands:\n" +
-	"HELO EHLO STARTTLS RCPT DATA RSET MAIL QUIT HELP AUTH BDAT VRFY NOOP"
+// cutUTF8 takes the parameter off by which VRFY allows UTF-8 in it and in the
+// reply (RFC 6531 section 3.7.4.2).
+func (c *Conn) cutUTF8(arg string) (rest string, given bool) {
+	const param = " SMTPUTF8"
+	if n := len(arg) - len(param); n > 0 && c.esmtp && c.cfg.offers(ExtSMTPUTF8) && strings.EqualFold(arg[n:], param) {
+		return strings.TrimRight(arg[:n], " "), utf8.ValidString(arg)
+	}
+	return arg, false
+}
+
+func isASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] >= utf8.RuneSelf {
+			return false
+		}
+	}
+	return true
+}
 
 // help is RFC 5321 section 4.1.1.8.
 func (c *Conn) help(topic string) reply {
-	text := helpText
+	text := "This server supports the following commands:\n" + strings.Join(c.verbs(), " ")
 	if h, able := c.session.(Helper); able {
 		if lines := h.Help(topic); len(lines) > 0 {
 			text = strings.Join(lines, "\n")
 		}
 	}
 	return ok(214, smtp.EnhancedCode{2, 0, 0}, text)
+}
+
+// verbs are those that this client can use at this moment.
+func (c *Conn) verbs() []string {
+	list := []string{"HELO", "EHLO"}
+	if c.cfg.LMTP {
+		list = []string{"LHLO"}
+	}
+	add := func(offered bool, verb string) {
+		if offered {
+			list = append(list, verb)
+		}
+	}
+	add(c.offersTLS(), "STARTTLS")
+	list = append(list, "RCPT", "DATA", "RSET", "MAIL", "QUIT", "HELP")
+	add(len(c.mechanisms()) > 0, "AUTH")
+	add(c.offersATRN(), "ATRN")
+	add(c.offersTURN(), "TURN")
+	add(c.offersETRN(), "ETRN")
+	add(c.cfg.offers(ExtChunking), "BDAT")
+	add(c.mayXClient, "XCLIENT")
+	return append(list, "VRFY", "NOOP")
 }

@@ -125,6 +125,27 @@ func (l *limited) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// WriteTo implements io.WriterTo: a source that can write has one copy less to make.
+func (l *limited) WriteTo(w io.Writer) (int64, error) {
+	if from, ok := l.r.(io.WriterTo); ok {
+		return from.WriteTo(&bounded{l, w})
+	}
+	return io.Copy(w, struct{ io.Reader }{l})
+}
+
+// bounded is limited from the other side.
+type bounded struct {
+	l *limited
+	w io.Writer
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.l.left -= int64(len(p)); b.l.limit > 0 && b.l.left < 0 {
+		return 0, tooLarge(b.l.limit)
+	}
+	return b.w.Write(p)
+}
+
 // writer keeps the first error, so that the copying need not look at each write.
 type writer struct {
 	w   io.Writer

@@ -86,7 +86,7 @@ func (t *Submitter) Prepare(s *mail.Submission, content io.Reader) (spool.Incomi
 	if e.FromNode.IsZero() && e.Priority == mail.PriorityNormal {
 		e.Priority = h.priority // an earlier node's word counts more than the header
 	}
-	return spool.Incoming{ID: spool.ID(e.ID), Body: body, Envelope: codec.EncodeEnvelope(e)}, nil
+	return spool.Incoming{ID: spool.ID(e.ID), Body: body, Envelope: codec.EncodeEnvelope(e), Recipients: len(e.Recipients)}, nil
 }
 
 // Announce hands an accepted message to the next stage.

@@ -228,6 +228,31 @@ func TestExactlyAtTheLimits(t *testing.T) {
 	}
 }
 
+// TestLongBodyAtTheLimit: what lies behind the read buffer is counted, whether the
+// source can write by itself or is read, and arrives whole.
+func TestLongBodyAtTheLimit(t *testing.T) {
+	content := "Subject: x\r\n\r\n" + strings.Repeat("0123456789abcdef\r\n", 20_000)
+	for name, source := range map[string]func() io.Reader{
+		"writes":  func() io.Reader { return strings.NewReader(content) },
+		"is read": func() io.Reader { return iotest.HalfReader(strings.NewReader(content)) },
+	} {
+		d, s := newDesk(t), submission()
+		s.MaxSize = int64(len(content)) - 1
+		var r *submit.Refusal
+		if err := d.Submit(s, source()); !errors.As(err, &r) || r.Reply().Code != 552 {
+			t.Errorf("%s, an octet too much: %v", name, err)
+		}
+		s = submission()
+		s.MaxSize = int64(len(content))
+		if err := d.Submit(s, source()); err != nil {
+			t.Fatalf("%s, just enough: %v", name, err)
+		}
+		if got := d.body(t, s.Envelope.ID); !strings.HasSuffix(got, content[len("Subject: x\r\n"):]) {
+			t.Errorf("%s: %d octets stored of %d", name, len(got), len(content))
+		}
+	}
+}
+
 // A store that has no room answers 452 and keeps nothing.
 type full struct{ *spool.Spool }
 

@@ -15,7 +15,7 @@ const dateTime = "Mon, 02 Jan 2006 15:04:05 -0700"
 func appendReceived(b []byte, s *mail.Submission) []byte {
 	e := s.Envelope
 	b = append(b, "Received: "...)
-	if from := fromDomain(e.ClientName, e.ClientHost); from != "" {
+	if from := fromDomain(e.ClientName, e.ClientHost, s.HostName); from != "" {
 		b = append(append(append(b, "from "...), from...), "\r\n\t"...)
 	}
 	b = append(append(b, "by "...), s.By...)
@@ -37,9 +37,10 @@ func appendReceived(b []byte, s *mail.Submission) []byte {
 }
 
 // fromDomain is the Extended-Domain of RFC 5321 section 4.4: what the client
-// called itself, then where it came from. A name that is no domain is left out.
-// It is "" for messages that did not come over the network.
-func fromDomain(name, host string) string {
+// called itself, then where it came from, with the name of that address if it is
+// known (TCP-info). A name that is no domain is left out. It is "" for messages
+// that did not come over the network.
+func fromDomain(name, host, verified string) string {
 	literal := addressLiteral(host)
 	if !isDomain(name) {
 		name = literal
@@ -49,6 +50,8 @@ func fromDomain(name, host string) string {
 		return name
 	case name == "":
 		return literal
+	case isDomain(verified):
+		return name + " (" + verified + " " + literal + ")"
 	}
 	return name + " (" + literal + ")"
 }

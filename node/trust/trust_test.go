@@ -109,11 +109,11 @@ func TestPeerServer(t *testing.T) {
 		t.Errorf("no certificate: got %q", n)
 	}
 	state := tls.ConnectionState{}
-	state.PeerCertificates = append(state.PeerCertificates, paris.cert.Leaf)
+	state.PeerCertificates = append(state.PeerCertificates, paris.now.Load().cert.Leaf)
 	if n, ok := admin.PeerServer(state); !ok || n != "paris-1" {
 		t.Errorf("node's certificate: got %q %v", n, ok)
 	}
-	state.PeerCertificates[0] = admin.cert.Leaf
+	state.PeerCertificates[0] = admin.now.Load().cert.Leaf
 	if _, ok := paris.PeerServer(state); ok {
 		t.Error("an administrator's certificate passed for a node's")
 	}
@@ -140,5 +140,82 @@ func TestAuthorityIsKept(t *testing.T) {
 	}
 	if _, err := OpenAuthority(dir, "example", time.Now()); err == nil || !strings.Contains(err.Error(), "restore both") {
 		t.Errorf("half a pair: %v", err)
+	}
+}
+
+func TestReload(t *testing.T) {
+	a, dir := authority(t, "example")
+	paris := Name{"example", RoleServer, "paris-1"}
+	id := issue(t, a, dir, paris)
+	oslo := issue(t, a, dir, Name{"example", RoleServer, "oslo-1"})
+	server, client := id.ServerTLS(), oslo.ClientTLS("paris-1")
+	serial := func() string { return id.now.Load().cert.Leaf.SerialNumber.String() }
+	first := serial()
+	if changed, err := id.Reload(); changed || err != nil {
+		t.Errorf("nothing changed: %v %v", changed, err)
+	}
+	renew := func(a *Authority, n Name) {
+		t.Helper()
+		if err := a.Issue(n, nil, id.files.Cert, id.files.Key, time.Now()); err != nil {
+			t.Fatal(err)
+		}
+		// The clock of the file system may be coarser than this test is fast.
+		later := time.Now().Add(time.Duration(len(serial())) * time.Hour)
+		if err := os.Chtimes(id.files.Cert, later, later); err != nil {
+			t.Fatal(err)
+		}
+	}
+	renew(a, paris)
+	if changed, err := id.Reload(); !changed || err != nil || serial() == first {
+		t.Errorf("renewed: %v %v", changed, err)
+	}
+	second := serial()
+	if ce, se := handshake(client, server); ce != nil || se != nil {
+		t.Errorf("with the configurations from before: %v %v", ce, se)
+	}
+	// What must not be taken over: somebody else's, another authority's, half a pair.
+	renew(a, Name{"example", RoleServer, "berlin-1"})
+	if changed, err := id.Reload(); changed || err == nil || !strings.Contains(err.Error(), "is for") {
+		t.Errorf("somebody else's: %v %v", changed, err)
+	}
+	b, _ := authority(t, "example")
+	renew(b, paris)
+	if changed, err := id.Reload(); changed || err == nil || !strings.Contains(err.Error(), "not signed by the cluster CA") {
+		t.Errorf("another authority's: %v %v", changed, err)
+	}
+	os.Remove(id.files.Key)
+	if changed, err := id.Reload(); changed || err == nil {
+		t.Errorf("half a pair: %v %v", changed, err)
+	}
+	if serial() != second {
+		t.Error("a bad file replaced a good certificate")
+	}
+	renew(a, paris)
+	if changed, err := id.Reload(); !changed || err != nil {
+		t.Errorf("mended: %v %v", changed, err)
+	}
+}
+
+// A mail listener may have other certificates: a node says that it wants the cluster's.
+func TestAsksForNode(t *testing.T) {
+	a, dir := authority(t, "example")
+	paris := issue(t, a, dir, Name{"example", RoleServer, "paris-1"})
+	oslo := issue(t, a, dir, Name{"example", RoleServer, "oslo-1"})
+	for name, c := range map[string]struct {
+		client *tls.Config
+		want   bool
+	}{
+		"node": {oslo.MailClientTLS("paris-1"), true}, "gossip": {oslo.ClientTLS("paris-1"), false},
+		"stranger": {&tls.Config{InsecureSkipVerify: true, ServerName: "mx.test"}, false},
+	} {
+		server, asked := paris.MailTLS(), false
+		get := server.GetCertificate
+		server.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			asked = AsksForNode(h)
+			return get(h)
+		}
+		if ce, se := handshake(c.client, server); ce != nil || se != nil || asked != c.want {
+			t.Errorf("%s: %v %v, asked %v", name, ce, se, asked)
+		}
 	}
 }

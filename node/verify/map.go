@@ -16,8 +16,10 @@ func Map(top routing.Topology) []*linkstatev1.Check {
 	unused, spare := m.unused()
 	used := check("every connector can be used", unused)
 	used.Details = append(used.Details, spare...)
+	lives := check("every server lives", m.dead())
+	lives.Details = append(lives.Details, m.drained()...)
 	return []*linkstatev1.Check{
-		check("every server lives", m.dead()),
+		lives,
 		check("every link is up", m.down()),
 		check("no island: every group reaches every other", m.islands()),
 		check("every group has a way out for *", m.wayOut()),
@@ -61,7 +63,7 @@ func newMap(top routing.Topology) *orgMap {
 
 // up: at least one bridgehead lives and says that the link works.
 func (m *orgMap) up(c *routing.Connector) bool {
-	return !c.Disabled && slices.ContainsFunc(c.Bridgeheads, func(b routing.Bridgehead) bool {
+	return !c.Disabled && c.Drain != routing.DrainHard && slices.ContainsFunc(c.Bridgeheads, func(b routing.Bridgehead) bool {
 		s := m.server[b.Server]
 		return b.Up && s != nil && s.Up
 	})
@@ -113,6 +115,24 @@ func (m *orgMap) dead() []string {
 		}
 	}
 	return lines
+}
+
+// drained is what mail is kept away from: no failure, but worth knowing.
+func (m *orgMap) drained() []string {
+	var lines []string
+	for _, s := range m.top.Servers {
+		if s.Drain != routing.DrainNone {
+			lines = append(lines, s.Name+" is drained "+drainWord(s.Drain))
+		}
+	}
+	return lines
+}
+
+func drainWord(d routing.Drain) string {
+	if d == routing.DrainSoft {
+		return "softly"
+	}
+	return "hard"
 }
 
 func (m *orgMap) down() []string {
@@ -203,6 +223,10 @@ func (m *orgMap) unused() (unused, spare []string) {
 		c := &m.top.Connectors[i]
 		if why := m.useless(c); why != "" {
 			unused = append(unused, c.Name+" "+why)
+			continue
+		}
+		if c.Drain != routing.DrainNone {
+			spare = append(spare, c.Name+" is drained "+drainWord(c.Drain))
 			continue
 		}
 		m.edges(c, func(from, to, cost int) {

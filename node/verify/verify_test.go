@@ -93,6 +93,9 @@ func TestMap(t *testing.T) {
 		"one way": {func(top *routing.Topology) {
 			top.Connectors = slices.DeleteFunc(top.Connectors, func(c routing.Connector) bool { return c.Name == "oslo-berlin" })
 		}, []string{back + "berlin-oslo leads from berlin to oslo and nothing leads back"}},
+		"only connector drained": {func(top *routing.Topology) {
+			connector(top, "internet").Drain = routing.DrainHard
+		}, []string{wayOut + "paris reaches no connector for * that is up; berlin reaches no connector for * that is up; oslo reaches no connector for * that is up"}},
 		"empty group is no island": {func(top *routing.Topology) {
 			top.Groups = append(top.Groups, routing.Group{GUID: guid("rome"), Name: "rome"})
 		}, nil},
@@ -141,13 +144,28 @@ func TestNodes(t *testing.T) {
 		"agree":    {[]*linkstatev1.NodeDigest{node("a", "1", 7), node("b", "1", 7)}, nil},
 		"tables":   {[]*linkstatev1.NodeDigest{node("a", "2", 7), node("b", "1", 7), node("c", "1", 7)}, []string{"all link state tables are the same: table 1: b, c; table 2: a"}},
 		"catalogs": {[]*linkstatev1.NodeDigest{node("a", "1", 6), node("b", "1", 7)}, []string{"all catalogs have the same directory revision: revision 6: a; revision 7: b"}},
+		"ledger":   {[]*linkstatev1.NodeDigest{{Node: "a", LedgerImbalance: "one is missing"}, {Node: "b"}}, []string{"every node's ledger balances: a: one is missing"}},
 		"silent":   {[]*linkstatev1.NodeDigest{node("a", "1", 6), {Node: "b", Error: "refused"}}, []string{"every node answers: b: refused"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			if name != "silent" && name != "ledger" && Agree(c.nodes) != (len(c.want) == 0) {
+				t.Errorf("they agree: %v", Agree(c.nodes))
+			}
 			if got := failures(Nodes(c.nodes)); !slices.Equal(got, c.want) {
 				t.Errorf("failures %q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+func TestNeighbours(t *testing.T) {
+	list := []*linkstatev1.Neighbour{{Server: "oslo-1"}, {Server: "rome-1", DivergedSinceUnixMs: 60_000}}
+	c := Neighbours("paris-1", list)
+	if want := []string{"rome-1 has had another table than paris-1 since 1970-01-01T00:01:00Z"}; c.GetResult() != linkstatev1.CheckResult_CHECK_RESULT_FAIL || !slices.Equal(c.GetDetails(), want) {
+		t.Errorf("check %v, want it to fail for %v", c, want)
+	}
+	if c := Neighbours("paris-1", list[:1]); c.GetResult() != linkstatev1.CheckResult_CHECK_RESULT_PASS {
+		t.Errorf("check %v, want it to pass", c)
 	}
 }
 

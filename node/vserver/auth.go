@@ -2,23 +2,40 @@ package vserver
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 
 	"github.com/emersion/go-sasl"
 	"go.uber.org/zap"
 
 	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/node/smtpd"
 	"github.com/postroad/postroad/store/directory"
+)
+
+// authority is who vouches for a user.
+type authority uint8
+
+const (
+	authorityDirectory authority = iota // an Account
+	authorityDovecot
+	authorityForwarded // a host that may send XCLIENT
 )
 
 // AuthMechanisms offers EXTERNAL to nodes; the engine takes PLAIN and LOGIN away
 // where there is no TLS.
 func (s *session) AuthMechanisms() []string {
 	var list []string
-	if _, ok := s.nodeOfCertificate(); ok {
+	r := s.rules()
+	if _, ok := s.nodeOfCertificate(); ok && !r.noIntegrated {
 		list = append(list, sasl.External)
 	}
-	if !s.rules().noBasic {
+	if !r.noBasic {
+		// SCRAM hides the password, but whoever listens can guess it at leisure
+		// (RFC 7677 section 4).
+		if s.cipher != "" || r.basicInClear {
+			list = append(list, smtpd.ScramSHA256Plus, smtpd.ScramSHA256)
+		}
 		list = append(list, sasl.Plain, sasl.Login)
 	}
 	return list
@@ -39,18 +56,69 @@ func (s *session) Auth(mechanism string) (sasl.Server, error) {
 		}), nil
 	case sasl.Login:
 		return &login{check: s.authUser}, nil
+	case smtpd.ScramSHA256, smtpd.ScramSHA256Plus:
+		return s.conn.Scram(mechanism, scramAccounts{s})
 	}
 	return nil, errors.New("mechanism not offered: " + mechanism)
 }
 
-// authUser checks a password. It takes as long for an unknown account.
-func (s *session) authUser(user, password string) error {
-	account, _ := s.v.deps.Directory.Config().Account(user)
-	if !directory.VerifyPassword(account.Spec.GetKeys(), password) {
-		s.log.Info("smtp_auth_failed", zap.String("account", user))
-		return badCredentials()
+// authUser checks a password: an Account's, or with the other source if the
+// directory has no such Account. It takes as long for an unknown account.
+func (s *session) authUser(name, password string) error {
+	account, known := s.v.deps.Directory.Config().Account(name)
+	if socket := s.rules().dovecot; !known && socket != "" {
+		return s.authDovecot(socket, name, password)
 	}
-	s.client.account = account.Name
+	if !directory.VerifyPassword(account.Spec.GetKeys(), password) || account.Spec.GetDisabled() {
+		return s.v.refuse(s.log, "smtp_auth_failed", badCredentials(), zap.String("account", name), zap.Bool("disabled", account.Spec.GetDisabled()))
+	}
+	s.login(userOf(account), authorityDirectory)
+	return nil
+}
+
+// scramAccounts are the directory's Accounts; their passwords never come here.
+type scramAccounts struct{ s *session }
+
+// ScramKeys implements smtpd.ScramAccounts.
+func (a scramAccounts) ScramKeys(name string) (keys smtpd.ScramKeys, known bool, err error) {
+	account, ok := a.s.v.deps.Directory.Config().Account(name)
+	if !ok || account.Spec.GetDisabled() {
+		return keys, false, nil
+	}
+	k := account.Spec.GetKeys()
+	return smtpd.ScramKeys{Salt: k.GetSalt(), Iterations: int(k.GetIterations()), StoredKey: k.GetStoredKey(), ServerKey: k.GetServerKey()}, true, nil
+}
+
+// ScramLogin implements smtpd.ScramAccounts.
+func (a scramAccounts) ScramLogin(identity, name string) error {
+	account, ok := a.s.v.deps.Directory.Config().Account(name)
+	if !ok || account.Spec.GetDisabled() || identity != "" && !strings.EqualFold(identity, name) {
+		return a.s.v.refuse(a.s.log, "smtp_auth_failed", badCredentials(), zap.String("account", name))
+	}
+	a.s.login(userOf(account), authorityDirectory)
+	return nil
+}
+
+func (s *session) login(u user, by authority) {
+	s.user, s.source, s.client.account = u, by, u.name
+}
+
+func userOf(a directory.Account) user {
+	return user{name: a.Name, recipient: a.Spec.GetRecipient(), sendAs: a.Spec.GetSendAs()}
+}
+
+func (s *session) authDovecot(socket, name, password string) error {
+	local, _ := netip.ParseAddrPort(s.conn.LocalAddr().String())
+	found, err := dovecot{socket}.check(s.conn.Context(), dovecotRequest{
+		user: name, password: password, remote: s.client.ip, local: local.Addr(), tls: s.cipher != "",
+	})
+	switch {
+	case errors.Is(err, errDovecotRefused):
+		return s.v.refuse(s.log, "smtp_auth_failed", badCredentials(), zap.String("account", name), zap.String("source", "dovecot"))
+	case err != nil:
+		return s.v.refuse(s.log, "smtp_auth_failed", cannotAuthenticate(err), zap.String("account", name), zap.String("source", "dovecot"))
+	}
+	s.login(user{name: found}, authorityDovecot)
 	return nil
 }
 
@@ -63,8 +131,7 @@ func (s *session) authNode(identity string) error {
 	}
 	server, known := s.v.deps.Directory.Config().ServerByGUID(directory.GUID(guid))
 	if identity != "" && !(known && strings.EqualFold(identity, server.Name)) {
-		s.log.Info("smtp_auth_failed", zap.String("node", guid.String()), zap.String("identity", identity))
-		return badCredentials()
+		return s.v.refuse(s.log, "smtp_auth_failed", badCredentials(), zap.String("node", guid.String()), zap.String("identity", identity))
 	}
 	s.node, s.client.node = guid, true
 	return nil

@@ -34,7 +34,7 @@ func TestAuthenticatedUser(t *testing.T) {
 
 	p := s.connect()
 	p.startTLS()
-	if r := p.say("EHLO c.example", "250"); !strings.Contains(r, "AUTH PLAIN LOGIN") || strings.Contains(r, "EXTERNAL") {
+	if r := p.say("EHLO c.example", "250"); !strings.Contains(r, "AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN|") || strings.Contains(r, "EXTERNAL") {
 		t.Errorf("under TLS: %s", r)
 	}
 	p.say("AUTH PLAIN "+plain("alice", "wrong"), "535 5.7.8")

@@ -2,9 +2,30 @@ package vserver
 
 import (
 	"strings"
+	"time"
 
 	"github.com/postroad/postroad/node/mail"
+	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
+	"github.com/postroad/postroad/store/directory"
 )
+
+// recipientRules are the recipient filter.
+type recipientRules struct {
+	refused addressSet
+	// unknown recipients of domains that are ours alone are let in: another host
+	// takes them, or a report tells their senders later.
+	unknown bool
+	tarpit  time.Duration
+}
+
+func newRecipientRules(v *directoryv1.VirtualServer, conf *directory.Configuration) recipientRules {
+	f := v.GetRecipientFilter()
+	return recipientRules{
+		refused: newAddressSet(f.GetRefused()),
+		unknown: f.GetAcceptUnknown() || conf.Undeliverable(v.GetServer()).UnresolvedHost != "",
+		tarpit:  f.GetTarpit().AsDuration(),
+	}
+}
 
 // accept decides on one recipient; nil means yes. The order matters: what is
 // ours needs no permission, what is not ours is refused before anybody learns
@@ -12,18 +33,28 @@ import (
 func (r *rules) accept(dir Directory, c client, a mail.Address) error {
 	conf := dir.Config()
 	ours, shared := conf.Domain(a.Domain)
+	var allowed bool
+	var unsure error
 	switch {
 	case a.Domain == "":
 		return nil // the engine lets only postmaster come without a domain
-	case shared, !ours && r.relay.allows(c, a.Domain):
+	case c.stranger() && r.recipient.refused.has(a):
+		return recipientDenied(a)
+	case shared:
 		return nil
+	case !ours && strings.EqualFold(a.Local, "postmaster") && isServer(conf, a.Domain):
+		return nil // RFC 5321 section 4.5.1: where reports come from, somebody answers
+	case !ours:
+		if allowed, unsure = r.relay.allows(c, a.Domain); allowed {
+			return nil
+		}
 	}
 	o, found, err := dir.Lookup(a.Key())
 	if err != nil {
 		return directoryDown(err)
 	}
 	if ours {
-		if found || strings.EqualFold(a.Local, "postmaster") {
+		if found || r.recipient.unknown || strings.EqualFold(a.Local, "postmaster") {
 			return nil
 		}
 		// The node before knew the recipient, by a catalog newer than this one.
@@ -36,5 +67,13 @@ func (r *rules) accept(dir Directory, c client, a mail.Address) error {
 	if found && o.GetRecipient().GetContact() == nil {
 		return nil
 	}
+	if unsure != nil {
+		return hostUnknown(451, unsure)
+	}
 	return relayDenied(a)
+}
+
+func isServer(conf *directory.Configuration, domain string) bool {
+	_, ok := conf.ServerByDomain(domain)
+	return ok
 }

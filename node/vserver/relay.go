@@ -1,7 +1,6 @@
 package vserver
 
 import (
-	"net/netip"
 	"strings"
 
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
@@ -11,7 +10,7 @@ import (
 // relayRules say who may send to domains that are not ours (the book, chapter 2,
 // "Relay Restrictions"). By default only authenticated users may.
 type relayRules struct {
-	networks  []netip.Prefix
+	list      clientList
 	allExcept bool
 	usersMay  bool
 	// anyTo are patterns of domains that anybody may relay to, by connectors
@@ -27,11 +26,9 @@ func newRelayRules(p *directoryv1.RelayPolicy, conf *directory.Configuration) re
 		allExcept: p.GetAllExcept() && p.GetForce(),
 		usersMay:  !p.GetAuthenticatedMayNot(),
 	}
-	for _, n := range p.GetNetworks() {
-		// all_except without force has no networks that may relay either.
-		if prefix, ok := parseNetwork(n); ok && p.GetAllExcept() == r.allExcept {
-			r.networks = append(r.networks, prefix)
-		}
+	// all_except without force has no clients that may relay either.
+	if p.GetAllExcept() == r.allExcept {
+		r.list = newClientList(p.GetNetworks(), p.GetDomains())
 	}
 	for _, c := range conf.SMTPConnectors() {
 		if !c.Spec.GetAllowRelay() || c.Spec.GetDisabled() {
@@ -49,17 +46,6 @@ func newRelayRules(p *directoryv1.RelayPolicy, conf *directory.Configuration) re
 	return r
 }
 
-func parseNetwork(s string) (netip.Prefix, bool) {
-	if p, err := netip.ParsePrefix(s); err == nil {
-		return p.Masked(), true
-	}
-	ip, err := netip.ParseAddr(s)
-	if err != nil {
-		return netip.Prefix{}, false
-	}
-	return netip.PrefixFrom(ip, ip.BitLen()), true
-}
-
 // spacePattern reads an address space up to its first wildcard from the right,
 // as routing does: "abc.*.example.com" is "*.example.com".
 func spacePattern(s string) string {
@@ -74,27 +60,27 @@ func spacePattern(s string) string {
 	return "*." + directory.DomainKey(suffix)
 }
 
-// trusts says whether the client's address is one that may relay.
-func (r *relayRules) trusts(ip netip.Addr) bool {
-	ip = ip.Unmap().WithZone("")
-	listed := false
-	for _, n := range r.networks {
-		listed = listed || n.Contains(ip)
+// trusts says whether the client is one that may relay by where it is. With an
+// error nobody knows, and it may not.
+func (r *relayRules) trusts(c client) (bool, error) {
+	listed, err := r.list.has(c)
+	if err != nil {
+		return false, err
 	}
-	return listed != r.allExcept
+	return listed != r.allExcept, nil
 }
 
 // allows says whether the client may relay to a domain that is not ours.
-func (r *relayRules) allows(c client, domain string) bool {
-	if c.node || c.account != "" && r.usersMay || r.trusts(c.ip) {
-		return true
+func (r *relayRules) allows(c client, domain string) (bool, error) {
+	if c.node || c.account != "" && r.usersMay {
+		return true, nil
 	}
 	domain = directory.DomainKey(domain)
 	for _, p := range r.anyTo {
 		suffix, wild := strings.CutPrefix(p, "*")
 		if domain == p || wild && strings.HasSuffix(domain, suffix) {
-			return true
+			return true, nil
 		}
 	}
-	return false
+	return r.trusts(c)
 }

@@ -35,7 +35,7 @@ func TestRelayRules(t *testing.T) {
 		{"nonsense", &directoryv1.RelayPolicy{Networks: []string{"everybody"}}, out, false},
 	} {
 		r := newRelayRules(c.policy, &directory.Configuration{})
-		if got := r.allows(c.who, "outside.test"); got != c.want {
+		if got, err := r.allows(c.who, "outside.test"); got != c.want || err != nil {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}
@@ -66,7 +66,7 @@ func TestConnectorsThatLetAnybodyRelay(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := newRelayRules(nil, conf)
-		if got := r.allows(client{}, c.domain); got != c.want {
+		if got, err := r.allows(client{}, c.domain); got != c.want || err != nil {
 			t.Errorf("%v, %s: %v", c.connector, c.domain, got)
 		}
 	}

@@ -9,83 +9,176 @@ import (
 	"github.com/postroad/postroad/node/mail"
 )
 
-func reply(code int, s mail.Status, format string, args ...any) *smtp.SMTPError {
-	return &smtp.SMTPError{
+// Reasons of refusals: words of the log and labels of the metric
+// postroad_smtp_refused_total.
+const (
+	reasonStarting     = "starting"
+	reasonPaused       = "paused"
+	reasonConnection   = "connection_control"
+	reasonRoom         = "back_pressure"
+	reasonDrained      = "drained"
+	reasonTLS          = "tls_required"
+	reasonAuth         = "auth_required"
+	reasonCredentials  = "auth_failed"
+	reasonSession      = "session_size"
+	reasonSyntax       = "syntax"
+	reasonFilter       = "message_filter"
+	reasonOwnDomain    = "own_domain"
+	reasonSendAs       = "send_as"
+	reasonRelay        = "relay"
+	reasonUnknown      = "unknown_recipient"
+	reasonRecipient    = "recipient_filter"
+	reasonBlockList    = "block_list"
+	reasonDirectory    = "directory"
+	reasonDNS          = "dns"
+	reasonContent      = "content"
+	reasonHopeless     = "hopeless_recipient"
+	reasonNeighbour    = "no_neighbour"       // of X-LINK2STATE
+	reasonBlockListDry = "block_list_dry_run" // counted and logged only
+)
+
+// denial is a refusal: the reply to the client, the reason for log and metric,
+// and a cause that the client is not told.
+type denial struct {
+	*smtp.SMTPError
+	reason string
+	cause  error
+	hangUp bool
+}
+
+func (d *denial) Unwrap() []error {
+	if d.cause == nil {
+		return []error{d.SMTPError}
+	}
+	return []error{d.SMTPError, d.cause}
+}
+
+// HangsUp implements smtpd.HangUp.
+func (d *denial) HangsUp() bool { return d.hangUp }
+
+func deny(reason string, code int, s mail.Status, format string, args ...any) *denial {
+	return &denial{reason: reason, SMTPError: &smtp.SMTPError{
 		Code:         code,
 		EnhancedCode: smtp.EnhancedCode{int(s.Class), int(s.Subject), int(s.Detail)},
 		Message:      fmt.Sprintf(format, args...),
-	}
+	}}
 }
 
 // The wording is the book's where it has one.
 
 func relayDenied(a mail.Address) error {
-	return reply(550, mail.StatusNoPermission, "Unable to relay for %s", a)
+	return deny(reasonRelay, 550, mail.StatusNoPermission, "Unable to relay for %s", a)
 }
 
 func unknownUser(a mail.Address) error {
-	return reply(550, mail.StatusUnknownUser, "User unknown: %s", a)
+	return deny(reasonUnknown, 550, mail.StatusUnknownUser, "User unknown: %s", a)
+}
+
+func foreseen(o mail.Outcome) error {
+	code := 550
+	if o.Status == mail.StatusTooLarge {
+		code = 552
+	}
+	return deny(reasonHopeless, code, o.Status, "%s", o.Text)
+}
+
+func recipientDenied(a mail.Address) error {
+	return deny(reasonRecipient, 550, mail.StatusNoPermission, "%s takes no mail from outside", a)
 }
 
 func catalogBehind(a mail.Address) error {
-	return reply(451, mail.StatusDirectory, "%s is not in the directory as this server knows it yet, try again later", a)
+	return deny(reasonDirectory, 451, mail.StatusDirectory, "%s is not in the directory as this server knows it yet, try again later", a)
 }
 
 // directoryDown carries its cause for the log; the client is not told.
 func directoryDown(cause error) error {
-	return &causedReply{reply(451, mail.StatusDirectory, "Directory lookup failed, try again later"), cause}
+	d := deny(reasonDirectory, 451, mail.StatusDirectory, "Directory lookup failed, try again later")
+	d.cause = cause
+	return d
+}
+
+// hostUnknown is for rules that need the client's name while DNS is silent.
+func hostUnknown(code int, cause error) error {
+	d := deny(reasonDNS, code, mail.StatusDirectory, "The name of your address cannot be found out now, try again later")
+	d.cause = cause
+	return d
 }
 
 func notReady() error {
-	return reply(421, mail.StatusNotAccepting, "Service not available: the directory has not been read yet")
+	return deny(reasonStarting, 421, mail.StatusNotAccepting, "Service not available: the directory has not been read yet")
+}
+
+func paused() error {
+	return deny(reasonPaused, 421, mail.StatusNotAccepting, "Service paused, try again later")
+}
+
+// notAdmitted is RFC 5321 section 3.1.
+func notAdmitted() error {
+	return deny(reasonConnection, 554, mail.StatusNoPermission, "Connections from your address are not allowed")
+}
+
+func blocked(text string) error {
+	return deny(reasonBlockList, 550, mail.StatusNoPermission, "%s", text)
 }
 
 func noRoom() error {
-	return reply(452, mail.StatusSystemFull, "Insufficient system resources")
+	return deny(reasonRoom, 452, mail.StatusSystemFull, "Insufficient system resources")
+}
+
+// drained sends clients to another server (RFC 3463 section 3.4: X.3.2 system not
+// accepting network messages); 421 ends the connection (RFC 5321 section 3.8).
+func drained() error {
+	return deny(reasonDrained, 421, mail.StatusNotAccepting, "This server takes no new mail, try another one or later")
 }
 
 // needTLS is RFC 3207 section 4.
 func needTLS() error {
-	return reply(530, mail.Status{Class: 5, Subject: 7}, "Must issue a STARTTLS command first")
+	return deny(reasonTLS, 530, mail.Status{Class: 5, Subject: 7}, "Must issue a STARTTLS command first")
 }
 
 // needAuth is RFC 4954 section 6.
 func needAuth() error {
-	return reply(530, mail.Status{Class: 5, Subject: 7}, "Authentication required")
+	return deny(reasonAuth, 530, mail.Status{Class: 5, Subject: 7}, "Authentication required")
 }
 
-func senderDenied() error {
-	return reply(554, mail.Status{Class: 5, Subject: 1}, "Sender denied")
+func senderDenied(hangUp bool) error {
+	d := deny(reasonFilter, 554, mail.Status{Class: 5, Subject: 1}, "Sender denied")
+	d.hangUp = hangUp
+	return d
+}
+
+// ownDomain is RFC 6409 section 6.1's code for a sender that is not the client's.
+func ownDomain(a mail.Address) error {
+	return deny(reasonOwnDomain, 550, mail.StatusNoPermission, "%s is a sender of this organization: authenticate", a)
 }
 
 func senderNotYours(account string, a mail.Address) error {
-	return reply(550, mail.StatusNoPermission, "Account %s does not have permission to send as %s", account, a)
+	return deny(reasonSendAs, 550, mail.StatusNoPermission, "Account %s does not have permission to send as %s", account, a)
 }
 
 func badAddress(s mail.Status) error {
-	return reply(501, s, "Address cannot be read")
+	return deny(reasonSyntax, 501, s, "Address cannot be read")
 }
 
 func sessionFull() error {
-	return reply(421, mail.Status{Class: 4, Subject: 7}, "Session size limit reached, open another connection")
+	return deny(reasonSession, 421, mail.Status{Class: 4, Subject: 7}, "Session size limit reached, open another connection")
 }
 
 func badPassport() error {
-	return reply(501, mail.Status{Class: 5, Subject: 5, Detail: 4}, "XPOSTROAD cannot be read")
+	return deny(reasonSyntax, 501, mail.Status{Class: 5, Subject: 5, Detail: 4}, "XPOSTROAD cannot be read")
 }
 
 // badCredentials is RFC 4954 section 6.
 func badCredentials() error {
-	return reply(535, mail.Status{Class: 5, Subject: 7, Detail: 8}, "Authentication credentials invalid")
+	return deny(reasonCredentials, 535, mail.Status{Class: 5, Subject: 7, Detail: 8}, "Authentication credentials invalid")
 }
 
-// causedReply is a reply whose reason is for the log only.
-type causedReply struct {
-	*smtp.SMTPError
-	cause error
+// cannotAuthenticate is RFC 4954 section 4.7.
+func cannotAuthenticate(cause error) error {
+	d := deny(reasonCredentials, 454, mail.Status{Class: 4, Subject: 7}, "Temporary authentication failure")
+	d.cause = cause
+	return d
 }
-
-func (c *causedReply) Unwrap() []error { return []error{c.SMTPError, c.cause} }
 
 // answered turns an error of the Submitter into a reply. Errors in no SMTP
 // words stay as they are: the engine says 451 and logs them.
@@ -95,5 +188,7 @@ func answered(err error) error {
 		return err
 	}
 	r := words.Reply()
-	return &causedReply{reply(r.Code, r.Status, "%s", r.Text()), err}
+	d := deny(reasonContent, r.Code, r.Status, "%s", r.Text())
+	d.cause = err
+	return d
 }

@@ -280,3 +280,5 @@ func serial(t testing.TB, n int64) tls.Certificate {
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
+
+func newReader(r io.Reader) *bufio.Reader { return bufio.NewReader(r) }

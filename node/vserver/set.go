@@ -12,13 +12,15 @@ import (
 
 	"go.uber.org/zap"
 
+	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 	"github.com/postroad/postroad/store/directory"
 )
 
 // Set runs the virtual servers of one node. It is safe for many goroutines.
 type Set struct {
-	deps Deps
-	wg   sync.WaitGroup // listeners and the ends of removed virtual servers
+	deps    Deps
+	metrics *metrics
+	wg      sync.WaitGroup // listeners and the ends of removed virtual servers
 	// ending bounds the ends of removed virtual servers.
 	ending context.Context
 	cut    context.CancelFunc
@@ -26,6 +28,7 @@ type Set struct {
 	mu      sync.Mutex
 	running map[directory.GUID]*virtual
 	faults  []*Fault
+	status  map[string]*Status // by name
 	closed  bool
 }
 
@@ -56,7 +59,8 @@ type Address struct {
 
 // NewSet builds the set; nothing listens before Start.
 func NewSet(deps Deps) *Set {
-	s := &Set{deps: deps.withDefaults(), running: map[directory.GUID]*virtual{}}
+	s := &Set{deps: deps.withDefaults(), running: map[directory.GUID]*virtual{}, status: map[string]*Status{}}
+	s.metrics = newMetrics(s, deps.Metrics)
 	s.ending, s.cut = context.WithCancel(context.Background())
 	return s
 }
@@ -75,7 +79,8 @@ func (s *Set) Start() error {
 
 // Update makes the set agree with the configuration of now. Call it when that
 // has changed. What did not change is not touched; what failed before is tried
-// again; what fails now is logged and listed by Faults.
+// again; what fails now is logged, listed by Faults and told by Status, and
+// leaves what ran before running.
 func (s *Set) Update() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,52 +91,48 @@ func (s *Set) Update() {
 	s.faults = nil
 	conf := s.deps.Directory.Config()
 	self, _ := conf.ServerByGUID(directory.GUID(s.deps.Self))
-	wanted := conf.VirtualServersOf(self.Name)
+	all := conf.VirtualServersOf(self.Name)
+	var wanted []directory.VirtualServer
+	for _, e := range all {
+		if e.Spec.GetState() != directoryv1.RunState_RUN_STATE_STOPPED {
+			wanted = append(wanted, e)
+		}
+	}
 	s.remove(wanted)
 	for _, e := range wanted {
 		s.configure(e, conf)
 	}
-	for _, e := range wanted {
-		s.listen(e)
-	}
+	s.bind(wanted)
 	for _, f := range s.faults {
 		if !slices.ContainsFunc(before, f.same) {
 			s.deps.Logger.Error("virtual_server_fault", zap.String("virtual_server", f.VirtualServer),
 				zap.String("binding", f.Binding), zap.Error(f.Err))
 		}
 	}
+	s.judge(all)
 }
 
 func (f *Fault) same(g *Fault) bool {
 	return f.VirtualServer == g.VirtualServer && f.Binding == g.Binding && f.Err.Error() == g.Err.Error()
 }
 
-// remove ends virtual servers that are gone and closes bindings that are. All
-// of that comes before any new binding is opened, because a binding may have
-// moved from one virtual server to another. Connections of a closed binding
-// live on; those of a removed virtual server end after the message they are at.
+// remove ends virtual servers that are gone or stopped. Their connections end
+// after the message they are at.
 func (s *Set) remove(wanted []directory.VirtualServer) {
 	for guid, v := range s.running {
-		i := slices.IndexFunc(wanted, func(e directory.VirtualServer) bool { return e.GUID == guid })
-		var bindings []string
-		if i >= 0 {
-			bindings = directory.Bindings(wanted[i].Spec)
+		if slices.ContainsFunc(wanted, func(e directory.VirtualServer) bool { return e.GUID == guid }) {
+			continue
 		}
-		for b, l := range v.listeners {
-			if !slices.Contains(bindings, b) {
-				delete(v.listeners, b)
-				l.Close()
-				v.log.Info("smtp_listener_closed", zap.String("binding", b))
-			}
+		for b := range v.listeners {
+			s.unlisten(v, b)
 		}
-		if i < 0 {
-			delete(s.running, guid)
-			s.wg.Go(func() {
-				ctx, cancel := context.WithTimeout(s.ending, removalGrace)
-				defer cancel()
-				v.engine.Shutdown(ctx)
-			})
-		}
+		delete(s.running, guid)
+		s.wg.Go(func() {
+			ctx, cancel := context.WithTimeout(s.ending, removalGrace)
+			defer cancel()
+			v.engine.Shutdown(ctx)
+			v.close()
+		})
 	}
 }
 
@@ -143,7 +144,7 @@ func (s *Set) configure(e directory.VirtualServer, conf *directory.Configuration
 	v := s.running[e.GUID]
 	isNew := v == nil
 	if isNew {
-		v = newVirtual(s.deps, e.Name)
+		v = newVirtual(s.deps, s.metrics, e.Name)
 	}
 	if err := v.configure(e, conf); err != nil {
 		s.faults = append(s.faults, &Fault{VirtualServer: e.Name, Err: err})
@@ -154,29 +155,9 @@ func (s *Set) configure(e directory.VirtualServer, conf *directory.Configuration
 	}
 }
 
-func (s *Set) listen(e directory.VirtualServer) {
-	v := s.running[e.GUID]
-	if v == nil {
-		return
-	}
-	for _, b := range directory.Bindings(e.Spec) {
-		if v.listeners[b] != nil {
-			continue
-		}
-		l, err := s.deps.Listen(b)
-		if err != nil {
-			s.faults = append(s.faults, &Fault{VirtualServer: e.Name, Binding: b, Err: err})
-			continue
-		}
-		v.listeners[b] = l
-		v.log.Info("smtp_listening", zap.String("binding", b), zap.Stringer("address", l.Addr()))
-		s.wg.Go(func() { s.serve(v, e.Name, b, l) })
-	}
-}
-
 // serve feeds the engine until the listener is closed. One that ends by itself
 // leaves a fault, so that Run opens it again.
-func (s *Set) serve(v *virtual, name, binding string, l net.Listener) {
+func (s *Set) serve(v *virtual, binding string, l net.Listener) {
 	err := v.engine.Serve(l)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -184,28 +165,75 @@ func (s *Set) serve(v *virtual, name, binding string, l net.Listener) {
 		return
 	}
 	delete(v.listeners, binding)
-	s.faults = append(s.faults, &Fault{VirtualServer: name, Binding: binding, Err: err})
+	v.rebound()
+	s.faults = append(s.faults, &Fault{VirtualServer: v.name, Binding: binding, Err: err})
 	v.log.Error("smtp_listener_failed", zap.String("binding", binding), zap.Error(err))
+	s.judgeRunning()
 }
 
-// retryFaults is how often Run tries again what failed.
-const retryFaults = 10 * time.Second
+// Periods of Run.
+const (
+	// retryFaults is how often a port that was taken is tried again.
+	retryFaults = 10 * time.Second
+	// lookAtFiles is how often certificate files are looked at, also those that
+	// could not be read.
+	lookAtFiles = time.Second
+)
 
-// Run tries faulty virtual servers again until ctx ends: a port gets free, a
-// certificate file appears.
+// Run tries faulty virtual servers again until ctx ends (a port gets free, a
+// certificate file appears), and reads certificates again that have changed.
 func (s *Set) Run(ctx context.Context) error {
-	t := time.NewTicker(retryFaults)
-	defer t.Stop()
+	retry, look := time.NewTicker(retryFaults), time.NewTicker(lookAtFiles)
+	defer retry.Stop()
+	defer look.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-t.C:
+		case <-look.C:
+			s.renewCertificates()
+			if slices.ContainsFunc(s.Faults(), func(f *Fault) bool { return f.Binding == "" }) {
+				s.Update() // a file appears
+			}
+		case <-retry.C:
 			if len(s.Faults()) > 0 {
 				s.Update()
 			}
 		}
 	}
+}
+
+// renewCertificates reads changed certificate files. New connections get the new
+// certificate; open ones are not touched.
+func (s *Set) renewCertificates() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, v := range s.running {
+		if v.certs == nil {
+			continue
+		}
+		changed, err := v.certs.reload()
+		if changed {
+			v.log.Info("certificate_renewed", zap.Int("certificates", len(v.certs.files)))
+		}
+		if err == nil {
+			err = v.certs.expired(time.Now())
+		}
+		if text := textOf(err); text != textOf(v.certFault) {
+			v.certFault = err
+			if err != nil {
+				v.log.Error("certificate_fault", zap.Error(err))
+			}
+			s.judgeRunning()
+		}
+	}
+}
+
+func textOf(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // Faults lists what does not work now.
@@ -222,7 +250,7 @@ func (s *Set) Addresses() []Address {
 	var list []Address
 	for _, v := range s.running {
 		for b, l := range v.listeners {
-			list = append(list, Address{v.rules.Load().name, b, l.Addr()})
+			list = append(list, Address{v.name, b, l.Addr()})
 		}
 	}
 	slices.SortFunc(list, func(a, b Address) int {
@@ -258,7 +286,10 @@ func (s *Set) Shutdown(ctx context.Context) error {
 	errs := make([]error, len(list))
 	var wg sync.WaitGroup
 	for i, v := range list {
-		wg.Go(func() { errs[i] = v.engine.Shutdown(ctx) })
+		wg.Go(func() {
+			errs[i] = v.engine.Shutdown(ctx)
+			v.close()
+		})
 	}
 	wg.Wait()
 	s.wg.Wait()

@@ -3,35 +3,54 @@ package vserver
 import (
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
+	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	"go.uber.org/zap"
 
+	"github.com/postroad/postroad/node/mail"
 	"github.com/postroad/postroad/node/smtpd"
+	"github.com/postroad/postroad/node/w3clog"
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 	"github.com/postroad/postroad/store/directory"
 )
 
 // virtual is one running virtual server: its rules, the engine, and the
-// listeners that feed it. Its fields but rules belong to the Set's lock.
+// listeners that feed it. Its fields but the atomic ones belong to the Set's lock.
 type virtual struct {
-	deps   Deps
-	log    *zap.Logger
-	rules  atomic.Pointer[rules]
-	engine *smtpd.Server
+	deps    Deps
+	metrics *metrics
+	name    string
+	log     *zap.Logger
+	rules   atomic.Pointer[rules]
+	engine  *smtpd.Server
 
-	listeners map[string]net.Listener // by binding
-	certFiles certificateFiles
-	cert      *tls.Certificate
+	listeners map[string]net.Listener        // by binding
+	bound     atomic.Pointer[[]boundAddress] // the same, for sessions
+	certs     *certificates                  // own ones; nil: the node's
+	certFault error                          // why they could not be read again
+	logFault  error                          // why there is no protocol log
+
+	protocol atomic.Pointer[w3clog.Log]
+	logged   w3clog.Config // of protocol
 }
 
-type certificateFiles struct{ cert, key string }
+// close ends what outlives connections.
+func (v *virtual) close() { v.shutLog(v.protocol.Swap(nil)) }
 
-func newVirtual(deps Deps, name string) *virtual {
+// boundAddress is where a binding listens.
+type boundAddress struct {
+	binding string
+	at      netip.AddrPort
+}
+
+func newVirtual(deps Deps, m *metrics, name string) *virtual {
 	v := &virtual{
 		deps:      deps,
+		metrics:   m,
+		name:      name,
 		log:       deps.Logger.With(zap.String("virtual_server", name)),
 		listeners: map[string]net.Listener{},
 	}
@@ -50,38 +69,75 @@ func (v *virtual) configure(e directory.VirtualServer, conf *directory.Configura
 	}
 	v.rules.Store(r)
 	v.engine.SetConfig(c)
+	v.follow(e.Spec.GetProtocolLog())
 	return nil
 }
 
 // tlsConfig asks clients for a certificate but requires none: nodes show
 // theirs, and only AUTH EXTERNAL looks at it.
 func (v *virtual) tlsConfig(s *directoryv1.ServerTLS) (*tls.Config, error) {
-	files := certificateFiles{s.GetCertificateFile(), s.GetKeyFile()}
-	if files == (certificateFiles{}) {
+	files := filesOf(s)
+	if len(files) == 0 {
 		if v.deps.TLS == nil && (s.GetRequired() || s.GetImplicit()) {
 			return nil, errors.New("tls: is required, but this node has no certificate; write tls.certificateFile and tls.keyFile")
 		}
+		v.certs, v.certFault = nil, nil
 		return v.deps.TLS, nil
 	}
-	if v.cert == nil || v.certFiles != files {
-		cert, err := tls.LoadX509KeyPair(files.cert, files.key)
+	if v.certs == nil || !slices.Equal(v.certs.files, files) {
+		certs, err := loadCertificates(files)
 		if err != nil {
-			return nil, fmt.Errorf("tls: certificate %s with key %s: %w", files.cert, files.key, err)
+			return nil, err
 		}
-		v.cert, v.certFiles = &cert, files
+		v.certs, v.certFault = certs, nil
 	}
 	return &tls.Config{
-		MinVersion:   tls.VersionTLS12, // RFC 8996
-		Certificates: []tls.Certificate{*v.cert},
-		ClientAuth:   tls.RequestClientCert,
+		MinVersion:     tls.VersionTLS12, // RFC 8996
+		GetCertificate: v.certificateFor(v.certs),
+		ClientAuth:     tls.RequestClientCert,
 	}, nil
+}
+
+// certificateFor shows nodes, which trust no other, the cluster's certificate,
+// and everybody else one of the virtual server's own.
+func (v *virtual) certificateFor(own *certificates) func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	cluster := v.deps.TLS
+	return func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if cluster == nil || !v.deps.ForNode(hello) {
+			return own.choose(hello), nil
+		}
+		if cluster.GetCertificate != nil {
+			return cluster.GetCertificate(hello)
+		}
+		return &cluster.Certificates[0], nil
+	}
+}
+
+// clientOf is what is known of a client before it has said anything.
+func (v *virtual) clientOf(c *smtpd.Conn) client {
+	ip := c.ClientIP()
+	h := &host{ctx: c.Context(), dns: v.deps.Resolver, ip: ip}
+	// Who may forward connections has looked, and would have found the same.
+	if f := c.Forwarded(); f.Name != "" || f.NameUnavailable {
+		h.asked, h.found = true, mail.DomainKey(f.Name)
+	}
+	return client{ip: ip, host: h}
 }
 
 // Greet implements smtpd.Greeter: while nothing is known of the organisation
 // every answer would be a guess.
-func (v *virtual) Greet(*smtpd.Conn) (banner string, err error) {
-	if !v.deps.Directory.Config().HasOrganization() {
-		return "", notReady()
+func (v *virtual) Greet(c *smtpd.Conn) (banner string, err error) {
+	r := v.rules.Load()
+	switch {
+	case !v.deps.Directory.Config().HasOrganization():
+		err = notReady()
+	case r.paused:
+		err = paused()
+	case !c.Turned(): // whom this side called may speak
+		err = r.admission.admit(v.clientOf(c))
+	}
+	if err != nil {
+		return "", v.refuse(v.log, "smtp_connection_refused", err, zap.Stringer("client", c.RemoteAddr()))
 	}
 	return "", nil
 }
@@ -93,4 +149,38 @@ func (v *virtual) NewSession(c *smtpd.Conn) (smtpd.Session, error) {
 		return verifyingSession{s}, nil
 	}
 	return s, nil
+}
+
+// bindingAt is the binding that a connection came in by; "" if it was closed
+// meanwhile.
+func (v *virtual) bindingAt(local net.Addr) string {
+	list := v.bound.Load()
+	at, err := netip.ParseAddrPort(local.String())
+	if err != nil || list == nil {
+		return ""
+	}
+	found := ""
+	for _, b := range *list {
+		if b.at.Port() != at.Port() {
+			continue
+		}
+		if b.at.Addr().Unmap() == at.Addr().Unmap() {
+			return b.binding
+		}
+		if b.at.Addr().IsUnspecified() {
+			found = b.binding
+		}
+	}
+	return found
+}
+
+// rebound tells sessions of a change of the listeners.
+func (v *virtual) rebound() {
+	var list []boundAddress
+	for b, l := range v.listeners {
+		if at, err := netip.ParseAddrPort(l.Addr().String()); err == nil {
+			list = append(list, boundAddress{b, at})
+		}
+	}
+	v.bound.Store(&list)
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/postroad/postroad/node/mail"
 	"github.com/postroad/postroad/store/directory"
@@ -31,7 +33,10 @@ func TestStranger(t *testing.T) {
 		"postmaster":              "250 2.1.5",
 		"pm@example.test":         "550 5.1.1",
 		"Postmaster@example.test": "250 2.1.5",
-		"postmaster@outside.test": "550 5.7.1",
+		// Where reports come from.
+		"postmaster@paris-1.example.test": "250 2.1.5",
+		"bob@paris-1.example.test":        "550 5.7.1",
+		"postmaster@outside.test":         "550 5.7.1",
 	} {
 		p.say("RCPT TO:<"+to+">", want)
 	}
@@ -42,7 +47,7 @@ func TestStranger(t *testing.T) {
 	}
 	sub := s.tray.got[0]
 	e := sub.Envelope
-	if e.ClientHost != "127.0.0.1" || e.ClientName != "c.example" || len(e.Recipients) != 7 || e.Account != "" || !e.FromNode.IsZero() {
+	if e.ClientHost != "127.0.0.1" || e.ClientName != "c.example" || len(e.Recipients) != 8 || e.Account != "" || !e.FromNode.IsZero() {
 		t.Errorf("envelope %+v", e)
 	}
 	if sub.By != "paris-1.example.test" || sub.With != "ESMTP" || sub.HopLimit != 30 || sub.MaxSize != 5000 || sub.Complete || sub.Cipher != "" {
@@ -123,6 +128,30 @@ func TestBackPressure(t *testing.T) {
 	p.say("MAIL FROM:<a@outside.test>", "452 4.3.1 Insufficient system resources")
 	full.Store(false)
 	p.say("MAIL FROM:<a@outside.test>", "250")
+}
+
+// Mail from outside comes more slowly while the node is short of something, and
+// not that of who is known.
+func TestSlowedFromOutside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for name, c := range map[string]struct {
+			client client
+			slow   bool
+			want   time.Duration
+		}{
+			"stranger":         {client{}, true, slowFor},
+			"account":          {client{account: "ada"}, true, 0},
+			"node":             {client{node: true}, true, 0},
+			"nothing is short": {client{}, false, 0},
+		} {
+			s := &session{client: c.client, v: &virtual{deps: Deps{Slow: func() bool { return c.slow }}}}
+			begun := time.Now()
+			s.slow(t.Context())
+			if got := time.Since(begun); got != c.want {
+				t.Errorf("%s waited %s, want %s", name, got, c.want)
+			}
+		}
+	})
 }
 
 func TestLimits(t *testing.T) {

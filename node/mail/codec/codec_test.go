@@ -67,6 +67,12 @@ func genEnvelope(t *rapid.T) *mail.Envelope {
 		Account: rapid.String().Draw(t, "account"), FromNode: genID[mail.GUID](t, "node"),
 		Hops: rapid.IntRange(0, math.MaxInt32).Draw(t, "hops"), Visited: genGUIDs(t, "visited", 4),
 		Connector: genID[mail.GUID](t, "connector"),
+
+		RequireTLS: rapid.Bool().Draw(t, "require tls"), MTPriority: mail.MTPriority(rapid.IntRange(-9, 9).Draw(t, "mt-priority")),
+		DeliverBy: mail.DeliverBy{
+			Deadline: genTime(t, "by", time.Millisecond), Return: rapid.Bool().Draw(t, "by-mode"), Trace: rapid.Bool().Draw(t, "by-trace"),
+		},
+		HoldUntil: genTime(t, "hold until", time.Millisecond),
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "recipients") {
 		e.Recipients = append(e.Recipients, mail.Recipient{
@@ -131,7 +137,7 @@ func TestPassportRoundTrip(t *testing.T) {
 			Origin: genID[mail.ID](t, "origin"), Created: genTime(t, "created", time.Millisecond),
 			Visited: genGUIDs(t, "visited", 20), Connector: genID[mail.GUID](t, "connector"),
 			Priority: genPriority(t), System: rapid.Bool().Draw(t, "system"), Account: rapid.StringN(0, 64, 255).Draw(t, "account"),
-			Revision: rapid.Int64Min(0).Draw(t, "revision"),
+			Revision: rapid.Int64Min(0).Draw(t, "revision"), HeldUntil: genTime(t, "held until", time.Millisecond),
 		}
 		s := codec.EncodePassport(want)
 		// RFC 5321 section 4.1.2: esmtp-value is any printable but "=".

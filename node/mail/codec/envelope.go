@@ -32,6 +32,13 @@ func EncodeEnvelope(e *mail.Envelope) []byte {
 		Hops:           uint32(max(e.Hops, 0)),
 		Visited:        list16(e.Visited),
 		Connector:      id16(e.Connector),
+
+		RequireTls:      e.RequireTLS,
+		MtPriority:      int32(min(max(e.MTPriority, mail.MinMTPriority), mail.MaxMTPriority)),
+		DeliverByUnixMs: millis(e.DeliverBy.Deadline),
+		DeliverByReturn: e.DeliverBy.Return,
+		DeliverByTrace:  e.DeliverBy.Trace,
+		HoldUntilUnixMs: millis(e.HoldUntil),
 	}
 	rcpts := make([]spoolv1.Recipient, len(e.Recipients))
 	p.Recipients = make([]*spoolv1.Recipient, len(rcpts))
@@ -73,6 +80,15 @@ func envelope(p *spoolv1.Envelope) (*mail.Envelope, error) {
 		ClientName: p.GetClientName(),
 		Account:    p.GetAccount(),
 		Hops:       int(p.GetHops()),
+		RequireTLS: p.GetRequireTls(),
+		MTPriority: mail.MTPriority(p.GetMtPriority()),
+		DeliverBy: mail.DeliverBy{
+			Deadline: fromMillis(p.GetDeliverByUnixMs()), Return: p.GetDeliverByReturn(), Trace: p.GetDeliverByTrace(),
+		},
+		HoldUntil: fromMillis(p.GetHoldUntilUnixMs()),
+	}
+	if n := p.GetMtPriority(); n < int32(mail.MinMTPriority) || n > int32(mail.MaxMTPriority) {
+		return nil, corrupt("mt_priority", fmt.Sprintf("%d is not within -9 and 9", n))
 	}
 	if p.GetBody() > uint32(mail.BodyBinaryMIME) {
 		return nil, corrupt("body", fmt.Sprintf("%d is no body type", p.GetBody()))

@@ -19,6 +19,7 @@ type Passport struct {
 	Priority  mail.Priority
 	System    bool
 	Account   string
+	HeldUntil time.Time // end of the hold that the sender asked for, to the millisecond; zero: there was none
 	// Revision of the directory that the sending node had.
 	Revision int64
 }
@@ -39,7 +40,7 @@ const (
 func PassportOf(e *mail.Envelope) Passport {
 	return Passport{
 		Origin: e.Origin, Created: e.Created, Visited: e.Visited, Connector: e.Connector,
-		Priority: e.Priority, System: e.System, Account: e.Account,
+		Priority: e.Priority, System: e.System, Account: e.Account, HeldUntil: e.HoldUntil,
 	}
 }
 
@@ -60,9 +61,8 @@ func EncodePassport(p Passport) string {
 		Account:   text(p.Account[:min(len(p.Account), maxAccount)]),
 
 		DirectoryRevision: max(p.Revision, 0),
-	}
-	if !p.Created.IsZero() {
-		m.CreatedUnixMs = p.Created.UnixMilli()
+		CreatedUnixMs:     millis(p.Created),
+		HeldUntilUnixMs:   millis(p.HeldUntil),
 	}
 	return base64.RawURLEncoding.EncodeToString(marshal(m))
 }
@@ -93,9 +93,7 @@ func passport(m *nodev1.Passport) (Passport, error) {
 	if p.Revision < 0 {
 		return p, corrupt("directory_revision", "is negative")
 	}
-	if ms := m.GetCreatedUnixMs(); ms != 0 {
-		p.Created = time.UnixMilli(ms).UTC()
-	}
+	p.Created, p.HeldUntil = fromMillis(m.GetCreatedUnixMs()), fromMillis(m.GetHeldUntilUnixMs())
 	if len(m.GetVisited()) > MaxVisited {
 		return p, corrupt("visited", fmt.Sprintf("has %d groups, more than %d", len(m.GetVisited()), MaxVisited))
 	}

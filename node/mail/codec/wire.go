@@ -99,6 +99,21 @@ func fromMicros(us int64) time.Time {
 	return time.UnixMicro(us).UTC()
 }
 
+// millis is the time in milliseconds since 1970; the zero time is 0.
+func millis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+func fromMillis(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms).UTC()
+}
+
 func notify(v uint32) (mail.Notify, error) {
 	const all = mail.NotifyNever | mail.NotifySuccess | mail.NotifyFailure | mail.NotifyDelay
 	if v&^uint32(all) != 0 {
