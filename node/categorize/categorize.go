@@ -2,6 +2,7 @@ package categorize
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"github.com/postroad/postroad/node/mail"
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
@@ -17,16 +18,21 @@ type Directory interface {
 	Lookup(addressKey string) (*directoryv1.Object, bool, error)
 	// RecipientByName finds a recipient by its name.
 	RecipientByName(name string) (*directoryv1.Object, bool, error)
+	// GroupsOf names the groups that list a recipient themselves.
+	GroupsOf(name string) ([]string, error)
+	// Revision changes when anything of the directory does.
+	Revision() int64
 }
 
 // Categorizer resolves recipients for one node. It is safe for many goroutines.
 type Categorizer struct {
-	dir  Directory
-	self mail.GUID
+	dir   Directory
+	self  mail.GUID
+	known atomic.Pointer[senders]
 }
 
 // New builds the categorizer of the server with the GUID self.
-func New(dir Directory, self mail.GUID) *Categorizer { return &Categorizer{dir, self} }
+func New(dir Directory, self mail.GUID) *Categorizer { return &Categorizer{dir: dir, self: self} }
 
 // Failure is a recipient that will not get the message.
 type Failure struct {
@@ -47,9 +53,18 @@ func (f Failure) Target() mail.Target {
 type Result struct {
 	Targets []mail.Target
 	Failed  []Failure
+	// Expanded are the groups among the recipients whose senders asked to hear of
+	// success: they hear of the expansion now, and not of each member's delivery (RFC
+	// 3461 section 5.2.7, an alias with many recipients).
+	Expanded []mail.Target
 	// Events say what changed on the way: expansion, redirection, duplicates.
 	// Their time is not set.
 	Events []mail.Event
+	// Sender is what connectors may ask about the sender.
+	Sender mail.Sender
+	// Shared: of Foresee alone, the targets are those of a group or of a mailbox that
+	// forwards too, so there may be more.
+	Shared bool
 }
 
 // defaultMaxRecipients is the book's default for the organisation.
@@ -65,7 +80,26 @@ func (c *Categorizer) Resolve(env *mail.Envelope) (Result, error) {
 		}
 	}
 	r.limit()
-	return r.Result, nil
+	var err error
+	r.Result.Sender, err = c.Sender(env.From)
+	return r.Result, err
+}
+
+// Foresee is Resolve for one recipient, before its message is accepted: it stops at
+// the first target. Without a target every way ends in a failure. Of groups it says
+// no more than that.
+func (c *Categorizer) Foresee(from, to mail.Address) (Result, error) {
+	r := newRun(c, &mail.Envelope{From: from, Recipients: []mail.Recipient{{Address: to}}})
+	r.glance = true
+	if err := r.recipient(0); err != nil {
+		return Result{}, err
+	}
+	r.Result.Shared = len(r.groups) > 0 || len(r.Targets)+len(r.Failed) > 1
+	var err error
+	if len(r.Targets) > 0 {
+		r.Result.Sender, err = c.Sender(from)
+	}
+	return r.Result, err
 }
 
 // limit refuses a message with too many recipients as a whole, expanded groups
@@ -83,8 +117,8 @@ func (r *run) limit() {
 		return
 	}
 	why := fmt.Sprintf("The message has %d recipients when its distribution groups are expanded; the organisation allows %d.", len(r.Targets), most)
-	r.Targets, r.Failed = nil, nil
+	r.Targets, r.Failed, r.Expanded = nil, nil, nil
 	for i := range r.env.Recipients {
-		r.fail(i, r.env.Recipients[i].Address, mail.Fail(mail.Status{Class: 5, Subject: 5, Detail: 3}, why))
+		r.fail(i, r.env.Recipients[i].Address, mail.Fail(mail.StatusTooMany, why))
 	}
 }

@@ -20,6 +20,8 @@ type book struct {
 	byName map[string]*directoryv1.Object
 	byKey  map[string]*directoryv1.Object
 	err    error
+
+	revision int64
 }
 
 func (b *book) Config() *directory.Configuration { return b.conf }
@@ -33,6 +35,18 @@ func (b *book) RecipientByName(name string) (*directoryv1.Object, bool, error) {
 	o, ok := b.byName[name]
 	return o, ok, b.err
 }
+
+func (b *book) GroupsOf(name string) ([]string, error) {
+	var groups []string
+	for g, o := range b.byName {
+		if slices.Contains(o.GetRecipient().GetGroup().GetMembers(), name) {
+			groups = append(groups, g)
+		}
+	}
+	return groups, b.err
+}
+
+func (b *book) Revision() int64 { return b.revision }
 
 const organization = `
 kind: Organization
@@ -241,6 +255,8 @@ func TestResolve(t *testing.T) {
 		{"postmaster", []string{"Postmaster"}, []string{"0 chief@example.test local"}},
 		{"postmaster of our domain", []string{"postmaster@example.test"}, []string{"0 chief@example.test local"}},
 		{"postmaster of a shared domain", []string{"postmaster@shared.test"}, []string{"0 postmaster@shared.test SMTP:shared.test"}},
+		{"postmaster of a server", []string{"postmaster@paris-2.EXAMPLE.test"}, []string{"0 chief@example.test local"}},
+		{"at the name of a server", []string{"bob@paris-2.example.test"}, []string{"0 bob@paris-2.example.test 5.4.8"}},
 		{"postmaster outside", []string{"postmaster@outside.test"}, []string{"0 postmaster@outside.test SMTP:outside.test"}},
 	} {
 		r, err := categorize.New(newBook(t), paris1).Resolve(envelope(t, c.to...))
@@ -296,6 +312,16 @@ func TestTemporaryErrors(t *testing.T) {
 	_, err := categorize.New(homeless, paris1).Resolve(envelope(t, "alice@example.test", "h@example.test"))
 	if err == nil || !strings.Contains(err.Error(), `"rome-1"`) {
 		t.Errorf("got %v", err)
+	}
+	var status interface{ Status() mail.Status }
+	if !errors.As(err, &status) || status.Status().String() != "5.1.6" {
+		t.Errorf("a mailbox without a home: %v", err)
+	}
+	odd := newBook(t)
+	odd.byKey["odd@example.test"] = &directoryv1.Object{Metadata: &directoryv1.Metadata{Name: "odd"}, Spec: &directoryv1.Object_Recipient{Recipient: &directoryv1.Recipient{}}}
+	_, err = categorize.New(odd, paris1).Resolve(envelope(t, "odd@example.test"))
+	if !errors.As(err, &status) || status.Status().String() != "5.1.0" {
+		t.Errorf("a recipient of no kind: %v", err)
 	}
 }
 
@@ -379,5 +405,28 @@ func TestRepeatable(t *testing.T) {
 	b, errB := c.Resolve(env)
 	if errA != nil || errB != nil || !reflect.DeepEqual(a, b) {
 		t.Errorf("%v %v\n%+v\n%+v", errA, errB, a, b)
+	}
+}
+
+// With a host for unresolved recipients nobody of our own domains is unknown;
+// shared domains have another way.
+func TestUnresolvedHost(t *testing.T) {
+	b := newBook(t, "---\nkind: VirtualServer\nname: v\nspec: {server: paris-1, unresolvedHost: unix.test}\n")
+	env := envelope(t, "Nobody@example.test", "lost@example.test", "x@shared.test", "bob@example.test")
+	r, err := categorize.New(b, paris1).Resolve(env)
+	if err != nil || len(r.Failed) != 0 {
+		t.Fatalf("%v, failed %v", err, r.Failed)
+	}
+	var got []string
+	for _, target := range r.Targets {
+		got = append(got, target.Address.String()+" "+target.Destination.String())
+	}
+	want := []string{"Nobody@example.test UNRESOLVED:example.test", "x@shared.test SMTP:shared.test", "bob@example.test server:" + paris2.String()}
+	// lost@ leads to nobody@, who has a copy already.
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if r, _ := categorize.New(b, paris2).Resolve(env); len(r.Failed) != 2 {
+		t.Errorf("another server's setting counts here: %v", r.Failed)
 	}
 }

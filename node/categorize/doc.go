@@ -10,8 +10,9 @@
 //     whatever address it is listed.
 //   - A directory that does not answer is a temporary error of the whole
 //     message, never a bounce.
-//   - An unknown address in a domain that is ours alone fails with 5.1.1; in a
-//     shared domain, and in any other, it is foreign.
+//   - An unknown address in a domain that is ours alone fails with 5.1.1, or goes
+//     to the host for unresolved recipients; in a shared domain, and in any
+//     other, it is foreign.
 //   - Members that a group names but the directory does not have (any more) are
 //     passed over: the sender can do nothing about them.
 //   - Redirections that come back to where they began without anybody having

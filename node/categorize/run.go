@@ -2,6 +2,7 @@ package categorize
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/postroad/postroad/node/mail"
@@ -24,6 +25,7 @@ type run struct {
 	index     int    // the recipient being resolved
 	results   int    // targets, duplicates and failures it led to
 	looped    bool
+	glance    bool                             // one target is enough
 	say       func(format string, args ...any) // nil unless somebody wants to know
 }
 
@@ -80,9 +82,19 @@ func (r *run) address(a mail.Address) (reached bool, err error) {
 		return r.address(to)
 	}
 	ours, shared := r.conf.Domain(a.Domain)
+	if ours && !shared && r.unresolvedHost() != "" {
+		r.tell("%s is in a domain of this organisation, but nobody has that address: it goes to %s, the host for unresolved recipients", a, r.unresolvedHost())
+		r.toForeign(key, mail.Target{Address: a}, mail.Destination{Type: mail.TypeUnresolved, Domain: mail.DomainKey(a.Domain)})
+		return true, nil
+	}
 	if a.Domain == "" || ours && !shared {
 		r.tell("%s is in a domain of this organisation, but nobody has that address", a)
 		r.fail(r.index, a, mail.Fail(mail.StatusUnknownUser, fmt.Sprintf("%s does not exist in this organisation.", a)))
+		return true, nil
+	}
+	if server, ok := r.conf.ServerByDomain(a.Domain); ok {
+		r.tell("%s is at the name of server %s, which is no mail domain", a, server.Name)
+		r.fail(r.index, a, mail.Fail(mail.StatusServerName, fmt.Sprintf("%s is the name of server %s of this organisation, and no mail domain.", a.Domain, server.Name)))
 		return true, nil
 	}
 	if r.say != nil {
@@ -96,13 +108,21 @@ func (r *run) address(a mail.Address) (reached bool, err error) {
 	return true, nil
 }
 
-// postmaster is the address behind <postmaster>, with or without one of our
-// domains, which must always reach somebody (RFC 5321 section 4.5.1).
+// unresolvedHost is where this server's virtual servers send recipients that
+// nobody knows; "" if they are refused.
+func (r *run) unresolvedHost() string {
+	self, _ := r.conf.ServerByGUID(directory.GUID(r.c.self))
+	return r.conf.Undeliverable(self.Name).UnresolvedHost
+}
+
+// postmaster is the address behind <postmaster>, alone, or at one of our domains or
+// servers, which must always reach somebody (RFC 5321 section 4.5.1).
 func (r *run) postmaster(a mail.Address) (mail.Address, bool) {
 	if !strings.EqualFold(a.Local, "postmaster") {
 		return mail.Address{}, false
 	}
-	if ours, shared := r.conf.Domain(a.Domain); a.Domain != "" && (!ours || shared) {
+	ours, shared := r.conf.Domain(a.Domain)
+	if _, server := r.conf.ServerByDomain(a.Domain); a.Domain != "" && (!ours || shared) && !server {
 		return mail.Address{}, false
 	}
 	to, ok := Postmaster(r.conf)
@@ -130,7 +150,7 @@ func (r *run) object(o *directoryv1.Object, a mail.Address) (reached bool, err e
 	case *directoryv1.Recipient_Contact:
 		return r.contact(o, t.Contact)
 	}
-	return false, fmt.Errorf("recipient %s is neither mailbox, contact nor group", name)
+	return false, incomplete(mail.StatusBadAddress, "recipient %s is neither mailbox, contact nor group", name)
 }
 
 func (r *run) mailbox(o *directoryv1.Object, box *directoryv1.Mailbox) (reached bool, err error) {
@@ -180,6 +200,9 @@ func (r *run) group(name string, g *directoryv1.DistributionGroup, a mail.Addres
 		return true, nil
 	case before.reached:
 		r.duplicate("group "+name, a.String())
+		if !r.inGroup() {
+			r.expanded(a)
+		}
 		return true, nil
 	case met && before.index == r.index:
 		// It led to nobody, and would again. For another RCPT it may lead to
@@ -193,19 +216,46 @@ func (r *run) group(name string, g *directoryv1.DistributionGroup, a mail.Addres
 	if r.groups == nil {
 		r.groups = map[string]expansion{}
 	}
-	before := r.results
+	before, targets, failed := r.results, len(r.Targets), len(r.Failed)
+	outermost := !r.inGroup()
 	r.groups[name] = expansion{index: r.index}
 	r.tell("%s is a distribution group of %d members", name, len(g.GetMembers()))
 	r.event(mail.EventExpand, fmt.Sprintf("group %s, %d members", name, len(g.GetMembers())), a.String())
 	r.path = append(r.path, step{name: name, group: true})
 	defer func() { r.path = r.path[:len(r.path)-1] }()
 	for _, m := range g.GetMembers() {
+		if r.glance && len(r.Targets) > 0 {
+			break
+		}
 		if err := r.member(name, m); err != nil {
 			return false, err
 		}
 	}
 	r.groups[name] = expansion{r.index, r.results > before}
+	// With one member it is an alias for one, whose delivery is the success.
+	if outermost && r.results-before > 1 && r.expanded(a) {
+		for i := range r.Targets[targets:] {
+			r.Targets[targets+i].Notify = r.Targets[targets+i].Notify.WithoutSuccess()
+		}
+		for i := range r.Failed[failed:] {
+			r.Failed[failed+i].Notify = r.Failed[failed+i].Notify.WithoutSuccess()
+		}
+	}
 	return true, nil
+}
+
+// expanded notes a group for an "expanded" report, if one was asked for.
+func (r *run) expanded(a mail.Address) bool {
+	n := r.env.Recipients[r.index].Notify
+	if !n.WantsSuccess() {
+		return false
+	}
+	r.Expanded = append(r.Expanded, mail.Target{Address: a, Original: r.original(a), Recipient: r.index, Notify: n})
+	return true
+}
+
+func (r *run) inGroup() bool {
+	return slices.ContainsFunc(r.path, func(s step) bool { return s.group })
 }
 
 func (r *run) member(group, name string) error {

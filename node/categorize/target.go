@@ -24,6 +24,24 @@ func Postmaster(conf *directory.Configuration) (mail.Address, bool) {
 	return mail.Address{}, false
 }
 
+// Incomplete is a recipient of which something is missing in the directory. It may
+// still arrive, so the message waits; Status is what its sender hears if it does not
+// (the book, chapter 7, table 2).
+type Incomplete struct {
+	status mail.Status
+	text   string
+}
+
+func incomplete(s mail.Status, format string, args ...any) error {
+	return &Incomplete{s, fmt.Sprintf(format, args...)}
+}
+
+// Error says what is missing.
+func (e *Incomplete) Error() string { return e.text }
+
+// Status is 5.1.0 or 5.1.6.
+func (e *Incomplete) Status() mail.Status { return e.status }
+
 func (r *run) toMailbox(o *directoryv1.Object, home string) error {
 	name := o.GetMetadata().GetName()
 	guid, err := mail.ParseGUID(o.GetMetadata().GetGuid())
@@ -33,7 +51,7 @@ func (r *run) toMailbox(o *directoryv1.Object, home string) error {
 	server, ok := r.conf.Server(home)
 	if !ok {
 		// Recipients and configuration arrive one after the other.
-		return fmt.Errorf("mailbox %s: its home server %q is not in the directory", name, home)
+		return incomplete(mail.StatusMoved, "mailbox %s: its home server %q is not in the directory", name, home)
 	}
 	a := primary(o)
 	if r.mailboxes[guid] {

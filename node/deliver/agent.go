@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
@@ -70,8 +71,14 @@ type Options struct {
 	// address's key.
 	MailboxFolder func(mail.Target) string
 
+	// Quota gives that of a target's maildir; nil: what its maildirsize says.
+	Quota func(mail.Target) Quota
+
 	// Passport gives the value of XPOSTROAD for a message to a node; "" sends none.
 	Passport func(*mail.Envelope, mail.Hop) string
+
+	// Settings gives those of this moment; nil: none. It must be fast.
+	Settings func() Settings
 
 	// Timeouts hold for hosts outside, NodeTimeouts for HopNode.
 	Timeouts     Timeouts
@@ -82,6 +89,9 @@ type Options struct {
 	WindowBytes int64
 	// MaxTransactions ends a connection after that many; 0: no limit.
 	MaxTransactions int
+
+	// Random is in [0, 1), for shares of smart hosts; nil: rand.Float64.
+	Random func() float64
 
 	Logger *zap.Logger      // nil: none
 	Clock  func() time.Time // nil: time.Now
@@ -103,6 +113,12 @@ func New(o Options) *Agent {
 	}
 	if o.Clock == nil {
 		o.Clock = time.Now
+	}
+	if o.Quota == nil {
+		o.Quota = func(mail.Target) Quota { return Quota{} }
+	}
+	if o.Random == nil {
+		o.Random = rand.Float64
 	}
 	if o.Dialer == nil {
 		o.Dialer = &net.Dialer{}
@@ -143,14 +159,6 @@ func (t *Timeouts) fill(from Timeouts) {
 	}
 }
 
-// timeouts are those for the host behind a hop.
-func (a *Agent) timeouts(hop mail.Hop) *Timeouts {
-	if hop.Kind == mail.HopNode {
-		return &a.opts.NodeTimeouts
-	}
-	return &a.opts.Timeouts
-}
-
 // Serve runs the feed's transactions over the hop until the feed has none for
 // Timeouts.Idle, or is closed, or the connection ends. It returns nil if the
 // connection ended in peace, a [*ConnectError] otherwise. Every transaction it
@@ -189,6 +197,26 @@ func (a *Agent) serveDialog(ctx context.Context, hop mail.Hop, feed mail.Feed) e
 	}
 }
 
+// ServeConn runs the feed over a connection that the peer opened and on which the
+// roles have changed (RFC 2645 section 5.3): the peer greets first. What protects
+// the channel, and who the peer is, was settled before.
+func (a *Agent) ServeConn(ctx context.Context, conn net.Conn, hop mail.Hop, feed mail.Feed) error {
+	set := a.settings()
+	at := endpoint{network: "tcp", address: conn.RemoteAddr().String()}
+	hop.Options.TLS, hop.Options.Account = mail.TLSNone, ""
+	p := newPeer(hop, at, conn, a.limits(&set, hop))
+	p.set = set
+	_, p.tls = conn.(*tls.Conn)
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	if err := a.greet(ctx, p); err != nil {
+		return a.asConnectError(p, err)
+	}
+	carry, err := a.converse(ctx, p, feed, nil)
+	a.giveBack(feed, carry, errClosed)
+	return err
+}
+
 // giveBack reports transactions for which no connection was found.
 func (a *Agent) giveBack(feed mail.Feed, list []*mail.Transaction, err error) {
 	o := mail.Defer(mail.StatusNoAnswer, err.Error())
@@ -219,7 +247,7 @@ func (a *Agent) Probe(ctx context.Context, hop mail.Hop) error {
 	if err != nil {
 		return err
 	}
-	p.quit(a.timeouts(hop).Quit)
+	p.quit(p.limits.Quit)
 	return nil
 }
 
@@ -237,7 +265,8 @@ func (a *Agent) serveStore(ctx context.Context, feed mail.Feed, deliver func(*ma
 		t := feed.Next()
 		if t == nil {
 			<-slots
-			if !feed.Wait(a.opts.Timeouts.Idle) {
+			set := a.settings()
+			if !feed.Wait(a.limits(&set, mail.Hop{}).Idle) {
 				return nil
 			}
 			continue

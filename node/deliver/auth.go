@@ -26,8 +26,8 @@ func (a *Agent) authenticate(p *peer, limit time.Duration) error {
 		return a.hello(p, limit)
 	}
 	o := p.hop.Options
-	if o.Account == "" {
-		return nil
+	if o.Account == "" || len(o.Smart) > 0 && !p.at.smart {
+		return nil // the account is one at the smart host
 	}
 	if !p.tls {
 		return refuse(mail.Defer(statusNeedTLS, "the connector has an account, and its password is not sent in the clear; the host must offer STARTTLS"))

@@ -13,7 +13,7 @@ import (
 func (s *session) appendMail(b []byte, f *flight) []byte {
 	env, ext := f.d.t.Envelope, &s.peer.ext
 	b = append(b, "MAIL FROM:<"...)
-	b = append(b, f.d.plan.address(env.From)...)
+	b = append(b, f.d.plan.address(f.d.plan.from)...)
 	b = append(b, '>')
 	if ext.size {
 		b = strconv.AppendInt(append(b, " SIZE="...), f.size, 10)
@@ -26,6 +26,15 @@ func (s *session) appendMail(b []byte, f *flight) []byte {
 	}
 	if f.d.plan.utf8 {
 		b = append(b, " SMTPUTF8"...)
+	}
+	if f.d.plan.requireTLS {
+		b = append(b, " REQUIRETLS"...)
+	}
+	if env.MTPriority != 0 && ext.mtPriority {
+		b = strconv.AppendInt(append(b, " MT-PRIORITY="...), int64(env.MTPriority), 10)
+	}
+	if f.d.plan.by != "" {
+		b = append(append(b, " BY="...), f.d.plan.by...)
 	}
 	if s.passesDSN() {
 		if env.Return != "" {

@@ -1,10 +1,13 @@
 package deliver
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"math"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,6 +25,7 @@ const (
 type endpoint struct {
 	network, address string // as a Dialer takes them
 	host             string // the name to verify in TLS and to show
+	smart            bool   // a smart host
 }
 
 // remote is the endpoint for logs and reports: "mx.example.com [192.0.2.1]:25".
@@ -45,9 +49,12 @@ const maxEndpoints = 20
 func (a *Agent) endpoints(ctx context.Context, hop mail.Hop) ([]endpoint, error) {
 	var list []endpoint
 	var err error
-	if hop.Kind == mail.HopMX {
+	switch {
+	case hop.Kind == mail.HopMX && len(hop.Options.Smart) > 0:
+		list, err = a.directFirst(ctx, hop)
+	case hop.Kind == mail.HopMX:
 		list, err = a.mxEndpoints(ctx, hop)
-	} else {
+	default:
 		list, err = a.hostEndpoints(ctx, hop)
 	}
 	if err != nil {
@@ -58,6 +65,26 @@ func (a *Agent) endpoints(ctx context.Context, hop mail.Hop) ([]endpoint, error)
 	}
 	a.shaky.order(list, a.opts.Clock())
 	return list[:min(len(list), maxEndpoints)], nil
+}
+
+// directFirst gives the hosts of the domain and, after them, the smart hosts (the
+// book, chapter 5, "attempt direct delivery before sending to smart host"). A
+// domain that DNS here does not know may well be known there; one that says that
+// it takes no mail (RFC 7505) takes none from there either.
+func (a *Agent) directFirst(ctx context.Context, hop mail.Hop) ([]endpoint, error) {
+	list, failed := a.mxEndpoints(ctx, hop)
+	var c *ConnectError
+	if errors.As(failed, &c) && c.Outcome.Status == mail.StatusNullMX {
+		return nil, failed
+	}
+	list = list[:min(len(list), maxEndpoints/2)]
+	via := hop
+	via.Kind, via.Hosts = mail.HopSmartHost, hop.Options.Smart
+	smart, err := a.hostEndpoints(ctx, via)
+	if len(list)+len(smart) == 0 {
+		return nil, worse(failed, err)
+	}
+	return append(list, smart...), nil
 }
 
 func (a *Agent) mxEndpoints(ctx context.Context, hop mail.Hop) ([]endpoint, error) {
@@ -71,7 +98,7 @@ func (a *Agent) mxEndpoints(ctx context.Context, hop mail.Hop) ([]endpoint, erro
 	var list []endpoint
 	for _, h := range hosts {
 		for _, ip := range h.Addrs {
-			list = append(list, endpoint{"tcp", netip.AddrPortFrom(ip, uint16(defaultPort(hop))).String(), h.Name})
+			list = append(list, endpoint{"tcp", netip.AddrPortFrom(ip, uint16(defaultPort(hop))).String(), h.Name, false})
 		}
 	}
 	return list, nil
@@ -80,8 +107,17 @@ func (a *Agent) mxEndpoints(ctx context.Context, hop mail.Hop) ([]endpoint, erro
 func (a *Agent) hostEndpoints(ctx context.Context, hop mail.Hop) ([]endpoint, error) {
 	var list []endpoint
 	var failed error
-	for _, h := range hop.Hosts {
+	for _, h := range a.inOrder(hop) {
+		if name, ok := a.byMX(hop, h); ok {
+			found, err := a.smartMX(ctx, hop, name)
+			if err != nil {
+				failed = worse(failed, err)
+			}
+			list = append(list, found...)
+			continue
+		}
 		e := parseHost(h, defaultPort(hop))
+		e.smart = hop.Kind == mail.HopSmartHost
 		name, port, err := net.SplitHostPort(e.address)
 		// Nodes and gateways are local matters, perhaps known to the hosts file
 		// only, so the system looks them up; smart hosts are looked up in the DNS
@@ -92,15 +128,62 @@ func (a *Agent) hostEndpoints(ctx context.Context, hop mail.Hop) ([]endpoint, er
 		}
 		addrs, err := a.opts.Resolver.Addrs(ctx, name)
 		if err != nil {
-			failed = worse(failed, lookupFailed(err))
+			failed = worse(failed, unknownSmartHost(name, lookupFailed(err)))
 			continue
 		}
 		for _, ip := range addrs {
-			list = append(list, endpoint{"tcp", net.JoinHostPort(ip.String(), port), name})
+			list = append(list, endpoint{"tcp", net.JoinHostPort(ip.String(), port), name, e.smart})
 		}
 	}
 	if len(list) == 0 {
 		return nil, failed
+	}
+	return list, nil
+}
+
+// inOrder gives the hosts in the order to try them: as they are written, or by a
+// random permutation in which each comes first as often as its share says.
+func (a *Agent) inOrder(hop mail.Hop) []string {
+	if len(hop.Options.Shares) != len(hop.Hosts) || len(hop.Hosts) < 2 {
+		return hop.Hosts
+	}
+	type turn struct {
+		host string
+		at   float64
+	}
+	turns := make([]turn, len(hop.Hosts))
+	for i, h := range hop.Hosts {
+		// The first of events that come by chance, at a rate of the share.
+		turns[i] = turn{h, -math.Log(1-a.opts.Random()) / float64(max(hop.Options.Shares[i], 1))}
+	}
+	slices.SortFunc(turns, func(x, y turn) int { return cmp.Compare(x.at, y.at) })
+	hosts := make([]string, len(turns))
+	for i, t := range turns {
+		hosts[i] = t.host
+	}
+	return hosts
+}
+
+// byMX says whether a smart host is a name to look up like a domain: one without
+// brackets and port. What DNS says of MX cannot be believed where the host shall prove
+// who it is, so there the name is the host.
+func (a *Agent) byMX(hop mail.Hop, host string) (name string, ok bool) {
+	if hop.Kind != mail.HopSmartHost || a.opts.Resolver == nil || hop.Options.RequireTLS || hop.Options.TLS == mail.TLSVerified {
+		return "", false
+	}
+	return host, !strings.ContainsAny(host, "[]:/") && !isIP(host)
+}
+
+func (a *Agent) smartMX(ctx context.Context, hop mail.Hop, name string) ([]endpoint, error) {
+	hosts, err := a.opts.Resolver.MX(ctx, name)
+	if err != nil {
+		return nil, unknownSmartHost(name, lookupFailed(err))
+	}
+	var list []endpoint
+	for _, h := range hosts {
+		for _, ip := range h.Addrs {
+			list = append(list, endpoint{"tcp", netip.AddrPortFrom(ip, uint16(defaultPort(hop))).String(), h.Name, true})
+		}
 	}
 	return list, nil
 }
@@ -123,7 +206,7 @@ func defaultPort(hop mail.Hop) int {
 // parseHost reads "host", "host:port", "[1.2.3.4]", "[IPv6:::1]:25", "unix:/path", "/path".
 func parseHost(s string, port int) endpoint {
 	if path, ok := strings.CutPrefix(s, "unix:"); ok || strings.HasPrefix(s, "/") {
-		return endpoint{"unix", path, "localhost"}
+		return endpoint{network: "unix", address: path, host: "localhost"}
 	}
 	host, explicit, err := net.SplitHostPort(s)
 	if err != nil {
@@ -132,7 +215,7 @@ func parseHost(s string, port int) endpoint {
 	if len(host) > 5 && strings.EqualFold(host[:5], "IPv6:") {
 		host = host[5:]
 	}
-	return endpoint{"tcp", net.JoinHostPort(host, explicit), host}
+	return endpoint{network: "tcp", address: net.JoinHostPort(host, explicit), host: host}
 }
 
 // lookupFailed turns a resolver's error into the hop's.
@@ -149,6 +232,16 @@ func lookupFailed(err error) *ConnectError {
 	}
 	e := refuse(mail.Defer(mail.StatusDirectory, err.Error()))
 	e.Err = err
+	return e
+}
+
+// unknownSmartHost rewords a lookup that failed for good: it is no fault of the
+// recipient's address, so the codes of addresses (5.1.2) would mislead the sender
+// (the book, chapter 7, table 2, 5.4.0).
+func unknownSmartHost(name string, e *ConnectError) *ConnectError {
+	if !e.Temporary && e.Outcome.Status != mail.StatusLoopsToSelf {
+		e.Outcome.Status, e.Outcome.Text = mail.StatusNetwork, "the smart host "+name+" cannot be found: "+e.Outcome.Text
+	}
 	return e
 }
 

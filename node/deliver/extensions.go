@@ -4,11 +4,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/postroad/postroad/node/mail"
 )
 
 // extensions is what a peer offers in its EHLO or LHLO reply.
 type extensions struct {
-	pipelining, chunking, binary, eightBit, utf8, dsn, startTLS, passport bool
+	pipelining, chunking, binary, eightBit, utf8, dsn, startTLS, passport, linkState bool
+	requireTLS, mtPriority, deliverBy                                                bool
+	etrn, atrn, turn                                                                 bool
+
+	minBy int64 // least by-time in seconds (RFC 2852 section 4); 0: not declared
 
 	size    bool  // SIZE was offered
 	maxSize int64 // 0: no limit declared
@@ -47,8 +53,29 @@ func (e *extensions) add(keyword string, params []string) {
 		e.dsn = true
 	case "STARTTLS":
 		e.startTLS = true
+	case "REQUIRETLS":
+		e.requireTLS = true
+	case "MT-PRIORITY":
+		e.mtPriority = true
+	case "DELIVERBY":
+		e.deliverBy = true
+		if len(params) > 0 {
+			// A list of options with commas, of which this is the first (RFC 2852 section 2).
+			first, _, _ := strings.Cut(params[0], ",")
+			if n, err := strconv.ParseInt(first, 10, 64); err == nil && n > 0 {
+				e.minBy = n
+			}
+		}
 	case "XPOSTROAD":
 		e.passport = true
+	case "X-LINK2STATE":
+		e.linkState = true
+	case "ETRN":
+		e.etrn = true
+	case "ATRN":
+		e.atrn = true
+	case "TURN":
+		e.turn = true
 	case "SIZE":
 		e.size = true
 		if len(params) > 0 {
@@ -77,6 +104,18 @@ func (e *extensions) limits(params []string) {
 			e.mailMax = n
 		}
 	}
+}
+
+// dequeuing says whether the host takes the command. ATRN is tried without: the port
+// for it knows nothing else, and answers 502 where it does not.
+func (e *extensions) dequeuing(verb mail.Dequeuing) bool {
+	switch verb {
+	case mail.ETRN:
+		return e.etrn
+	case mail.TURN:
+		return e.turn
+	}
+	return verb == mail.ATRN
 }
 
 func (e *extensions) offersAuth(mechanism string) bool { return slices.Contains(e.auth, mechanism) }

@@ -3,6 +3,7 @@ package deliver
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -20,7 +21,7 @@ var (
 // greet runs the opening dialog: greeting, EHLO, STARTTLS, EHLO, AUTH, as the
 // hop asks.
 func (a *Agent) greet(ctx context.Context, p *peer) error {
-	limit := a.timeouts(p.hop).Greeting
+	limit := p.limits.Greeting
 	r, err := p.await(limit)
 	if err != nil {
 		return err
@@ -39,6 +40,9 @@ func (a *Agent) greet(ctx context.Context, p *peer) error {
 	if err := a.checkMirror(p); err != nil {
 		return err
 	}
+	if p.hop.Options.RequireTLS && !p.ext.requireTLS {
+		return refuse(mail.Fail(statusRequireTLS, "the host does not offer REQUIRETLS, which the sender asked for"))
+	}
 	return a.authenticate(p, limit)
 }
 
@@ -51,7 +55,7 @@ func (a *Agent) hello(p *peer, limit time.Duration) error {
 		verb = "LHLO" // RFC 2033 section 4.1
 	}
 	if verb == "LHLO" || !p.hop.Options.UseHELO {
-		r, err := p.ask(limit, "%s %s", verb, a.opts.Hostname)
+		r, err := p.ask(limit, "%s %s", verb, a.nameFor(p))
 		if err != nil {
 			return err
 		}
@@ -64,7 +68,7 @@ func (a *Agent) hello(p *peer, limit time.Duration) error {
 			return refusedBy(mail.Deferred, mail.StatusNoAnswer, "the host refuses "+verb, r)
 		}
 	}
-	r, err := p.ask(limit, "HELO %s", a.opts.Hostname)
+	r, err := p.ask(limit, "HELO %s", a.nameFor(p))
 	switch {
 	case err != nil:
 		return err
@@ -78,6 +82,15 @@ func (a *Agent) hello(p *peer, limit time.Duration) error {
 	return nil
 }
 
+// nameFor is what this server calls itself: by its own name among nodes, by the
+// one that is set for hosts outside.
+func (a *Agent) nameFor(p *peer) string {
+	if p.hop.Kind == mail.HopNode || p.hop.Kind == mail.HopLMTP {
+		return a.opts.Hostname
+	}
+	return p.set.Hostname
+}
+
 func firstWord(r *reply) string {
 	word, _, _ := strings.Cut(printable(r.line(0)), " ")
 	return word
@@ -89,7 +102,7 @@ func (a *Agent) checkMirror(p *peer) error {
 	if p.hop.Kind != mail.HopMX && p.hop.Kind != mail.HopSmartHost {
 		return nil
 	}
-	if p.name == "" || !strings.EqualFold(p.name, a.opts.Hostname) {
+	if p.name == "" || !strings.EqualFold(p.name, a.opts.Hostname) && !strings.EqualFold(p.name, p.set.Hostname) {
 		return nil
 	}
 	return refuse(mail.Fail(mail.StatusLoopsToSelf, fmt.Sprintf(
@@ -103,6 +116,9 @@ func (a *Agent) secure(ctx context.Context, p *peer, limit time.Duration) error 
 		return err
 	}
 	if !p.ext.startTLS {
+		if p.hop.Options.RequireTLS {
+			return refuse(mail.Fail(statusRequireTLS, "the host does not offer STARTTLS, and the sender asked for REQUIRETLS"))
+		}
 		if must {
 			return refuse(mail.Defer(statusNeedTLS, "the host does not offer STARTTLS, which is required here"))
 		}
@@ -138,12 +154,19 @@ func (a *Agent) handshake(ctx context.Context, p *peer, conf *tls.Config, must b
 		if p.hop.Kind == mail.HopNode {
 			text = fmt.Sprintf("the host did not prove to be %s: %v", p.hop.Name, err)
 		}
-		e := refuse(mail.Defer(statusSecurity, text))
+		o := mail.Defer(statusSecurity, text)
+		var forged *tls.CertificateVerificationError
+		if p.hop.Options.RequireTLS && p.hop.Kind != mail.HopNode && errors.As(err, &forged) {
+			// RFC 8689 section 4.2.1: a host that is not who it should be, as opposed to
+			// one that could not be asked.
+			o = mail.Fail(statusRequireTLS, "the sender asked for REQUIRETLS, and "+text)
+		}
+		e := refuse(o)
 		e.Err = err
 		return e
 	}
 	p.wire.Conn = conn
-	p.tls = true
+	p.tls, p.verified = true, !conf.InsecureSkipVerify || p.hop.Kind == mail.HopNode
 	p.wrap()
 	return a.hello(p, limit)
 }
@@ -164,6 +187,14 @@ func (a *Agent) tlsFor(p *peer) (*tls.Config, bool, error) {
 		conf = a.opts.TLS.Clone()
 	}
 	conf.ServerName = strings.TrimSuffix(p.at.host, ".")
+	if p.hop.Options.RequireTLS {
+		if p.hop.Kind == mail.HopMX && !p.at.smart {
+			// RFC 8689 section 4.2.1: what DNS says of the mail host needs DNSSEC or MTA-STS to
+			// be believed. Without them only a certificate of the domain itself counts.
+			conf.ServerName = p.hop.Domain
+		}
+		return conf, true, nil
+	}
 	switch p.hop.Options.TLS {
 	case mail.TLSNone:
 		return nil, false, nil

@@ -247,6 +247,17 @@ func (f *fake) answer(verb, line, usual string) bool {
 		case "":
 		case "drop":
 			return false
+		case "drip": // a reply that never ends, an octet at a time
+			_, _ = f.w.WriteString("250-")
+			for f.w.WriteByte('x') == nil && f.w.Flush() == nil {
+				time.Sleep(10 * time.Second)
+			}
+			return false
+		case "cut": // accepts content, and goes away
+			_, _ = f.w.WriteString("354 go on\r\n")
+			_ = f.w.Flush()
+			_, _ = io.CopyN(io.Discard, f.r, 10)
+			return false
 		case "hang":
 			_ = f.w.Flush()
 			_, _ = io.Copy(io.Discard, f.r)

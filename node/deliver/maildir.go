@@ -58,12 +58,17 @@ func (a *Agent) deliverLocal(t *mail.Transaction) []mail.Outcome {
 	return outcomes
 }
 
-// storeFailed sorts an error of the file system. All of them are this host's
-// trouble, so the mail waits.
+// storeFailed sorts an error of the mailbox store. A mailbox that is full is its
+// owner's matter; all else is this host's trouble, so the mail waits.
 func storeFailed(err error) mail.Outcome {
+	var over *overQuota
 	switch {
+	case errors.As(err, &over):
+		return over.outcome()
 	case errors.Is(err, syscall.EDQUOT):
 		return mail.Defer(mail.Status{Class: 4, Subject: 2, Detail: 2}, "the mailbox is over its quota: "+err.Error())
+	case errors.Is(err, fs.ErrPermission):
+		return mail.Defer(mail.StatusNotTaken, "this server has no permission to write into the mailbox: "+err.Error())
 	case errors.Is(err, syscall.ENOSPC):
 		return mail.Defer(mail.StatusSystemFull, "the disk of the mailbox store is full: "+err.Error())
 	}
@@ -93,13 +98,20 @@ func (a *Agent) storeIn(folder string, t *mail.Transaction, target *mail.Target)
 	name := a.fileName(t.Envelope)
 	tmp := filepath.Join(folder, "tmp", fmt.Sprintf("%s.P%dQ%d", name, os.Getpid(), a.boxes.counter.Add(1)))
 	header := fmt.Sprintf("Return-Path: <%s>\nDelivered-To: %s\n", t.Envelope.From, target.Address)
-	err := writeSynced(tmp, header, t.Content)
+	size, err := writeSynced(tmp, header, t.Content)
+	var quota Quota
+	if err == nil {
+		quota, err = a.room(folder, a.opts.Quota(*target), size)
+	}
 	if err == nil {
 		err = os.Rename(tmp, filepath.Join(folder, "new", name))
 	}
 	if err != nil {
 		_ = os.Remove(tmp)
 		return err
+	}
+	if !quota.none() {
+		used(folder, size)
 	}
 	return syncDir(filepath.Join(folder, "new"))
 }
@@ -150,16 +162,16 @@ func (m *mailboxes) make(folder string) error {
 }
 
 // writeSynced writes the header and the content, with the line ends of this
-// system as maildir readers expect them, and syncs the file.
-func writeSynced(path, header string, c mail.Content) (err error) {
+// system as maildir readers expect them, and syncs the file. It gives its size.
+func writeSynced(path, header string, c mail.Content) (size int64, err error) {
 	rc, err := c.Open()
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { _ = rc.Close() }()
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() {
 		if cerr := f.Close(); err == nil {
@@ -168,19 +180,23 @@ func writeSynced(path, header string, c mail.Content) (err error) {
 	}()
 	w := bufio.NewWriterSize(f, 32<<10)
 	if _, err := w.WriteString(header); err != nil {
-		return err
+		return 0, err
 	}
 	lines := &unixLines{w: w}
 	if _, err := io.Copy(lines, rc); err != nil {
-		return err
+		return 0, err
 	}
 	if err := lines.end(); err != nil {
-		return err
+		return 0, err
 	}
 	if err := w.Flush(); err != nil {
-		return err
+		return 0, err
 	}
-	return f.Sync()
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), f.Sync()
 }
 
 func syncDir(path string) error {

@@ -57,15 +57,18 @@ func (a *Agent) connect(ctx context.Context, hop mail.Hop, at endpoint) (*peer, 
 }
 
 func (a *Agent) connectOnce(ctx context.Context, hop mail.Hop, at endpoint) (*peer, error) {
-	dctx, cancel := context.WithTimeout(ctx, a.timeouts(hop).Connect)
-	conn, err := a.dialer.DialContext(dctx, at.network, at.address)
+	set := a.settings()
+	limits := a.limits(&set, hop)
+	dctx, cancel := context.WithTimeout(ctx, limits.Connect)
+	conn, err := a.dial(dctx, &set, hop, at)
 	cancel()
 	if err != nil {
 		o := mail.Defer(mail.StatusNoAnswer, "the host is not responding: "+dialed(err))
 		o.Remote, o.At = at.remote(), a.opts.Clock()
 		return nil, &ConnectError{Outcome: o, Temporary: true, Err: err}
 	}
-	p := newPeer(hop, at, conn, a.timeouts(hop).Block)
+	p := newPeer(hop, at, conn, limits)
+	p.set = set
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	if err := a.greet(ctx, p); err != nil {

@@ -23,13 +23,22 @@ type peer struct {
 	in     replyReader
 	out    *bufio.Writer
 	ext    extensions
+	set    Settings // of when it was opened
+	limits Timeouts
 	name   string // what the host calls itself in its EHLO reply
 	tls    bool
+	// verified: the certificate was checked against the name.
+	verified bool
 }
 
-func newPeer(hop mail.Hop, at endpoint, conn net.Conn, block time.Duration) *peer {
-	p := &peer{hop: hop, at: at, remote: at.remote()}
-	p.wire = &wire{Conn: conn, block: block}
+// proven says whether the channel is one that REQUIRETLS may go over.
+func (p *peer) proven() bool {
+	return p.tls && p.verified && (p.hop.Options.RequireTLS || p.hop.Kind == mail.HopNode || p.hop.Kind == mail.HopSmartHost)
+}
+
+func newPeer(hop mail.Hop, at endpoint, conn net.Conn, limits Timeouts) *peer {
+	p := &peer{hop: hop, at: at, remote: at.remote(), limits: limits}
+	p.wire = &wire{Conn: conn, block: limits.Block}
 	p.wrap()
 	return p
 }

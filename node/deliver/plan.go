@@ -2,8 +2,10 @@ package deliver
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/node/recode"
 )
 
 // plan is how a transaction has to look for one peer.
@@ -12,6 +14,16 @@ type plan struct {
 	utf8 bool // send SMTPUTF8
 	// ascii: domains go as A-labels, since the peer takes no UTF-8.
 	ascii bool
+	// from is the reverse path to give.
+	from mail.Address
+	// content is what is sent; recoded how it came of the stored one, nil: it is that.
+	content    mail.Content
+	recoded    *recode.Plan
+	requireTLS bool // send REQUIRETLS
+	// by is the value of BY; "" sends none.
+	by string
+	// traced: to pass it on is to be reported (RFC 2852 section 4).
+	traced bool
 	// nobody: the whole transaction cannot be sent, for this reason.
 	nobody *mail.Outcome
 }
@@ -33,65 +45,127 @@ func asciiDomain(d string) string {
 	return d
 }
 
-// Statuses of content that a host cannot take (RFC 3463 section 3.7, RFC 6531
-// section 4.1, RFC 5248).
+// Statuses of what a host cannot take (RFC 3463 section 3.7, RFC 6531
+// section 4.1, RFC 5248), or not as it was asked for.
 var (
 	statusTooBig     = mail.Status{Class: 5, Subject: 3, Detail: 4}
 	statusConversion = mail.Status{Class: 5, Subject: 6, Detail: 3}
 	statusNoUTF8     = mail.Status{Class: 5, Subject: 6, Detail: 7}
 	statusUTF8Header = mail.Status{Class: 5, Subject: 6, Detail: 9}
-	statusBadSender  = mail.Status{Class: 5, Subject: 1, Detail: 7}
+	statusRequireTLS = mail.Status{Class: 5, Subject: 7, Detail: 30} // RFC 8689 section 8.1
 )
 
 // makePlan compares what the message needs with what the peer offers. The
 // content is looked at only where that decides.
-func makePlan(t *mail.Transaction, ext *extensions) (plan, error) {
-	env := t.Envelope
-	p := plan{body: env.Body, utf8: env.UTF8 && ext.utf8, ascii: !ext.utf8}
+func makePlan(t *mail.Transaction, p *peer, now time.Time) (plan, error) {
+	env, ext := t.Envelope, &p.ext
+	pl := plan{body: env.Body, utf8: env.UTF8 && ext.utf8, ascii: !ext.utf8, content: t.Content, from: env.From}
 	if !wellFormed(env.From) {
-		return p.refuse(statusBadSender, "the sender's address has a control character"), nil
+		return pl.refuse(mail.StatusBadSender, "the sender's address has a control character"), nil
 	}
-	if ext.maxSize > 0 && t.Content.Size() > ext.maxSize {
+	if !ext.utf8 && !sendable(env.From, true) {
+		return pl.refuse(statusNoUTF8, "the sender's address is not ASCII, and the next host does not offer SMTPUTF8"), nil
+	}
+	if p.hop.Kind != mail.HopLMTP { // the mailbox is the end of the way
+		pl.secrecy(env, p)
+		pl.timing(env.DeliverBy, ext, now)
+	}
+	if pl.nobody != nil {
+		return pl, nil
+	}
+	if outside := p.hop.Kind == mail.HopMX || p.hop.Kind == mail.HopSmartHost; outside && p.set.Masquerade.hides(env.From) {
+		var err error
+		pl.from.Domain = p.set.Masquerade.Domain
+		if pl.content, err = p.set.Masquerade.apply(pl.content); err != nil {
+			return pl, err
+		}
+	}
+	if err := pl.fit(env, ext); err != nil || pl.nobody != nil {
+		return pl, err
+	}
+	if ext.maxSize > 0 && pl.content.Size() > ext.maxSize {
 		// RFC 1870 section 6.1: do not even try.
-		return p.refuse(statusTooBig, fmt.Sprintf("the message has %d octets, and the next host takes %d at most", t.Content.Size(), ext.maxSize)), nil
+		return pl.refuse(statusTooBig, fmt.Sprintf("the message has %d octets, and the next host takes %d at most", pl.content.Size(), ext.maxSize)), nil
 	}
+	return pl, nil
+}
+
+// secrecy keeps a message of REQUIRETLS from hosts that were not chosen for it
+// (RFC 8689 section 4.2.1).
+func (p *plan) secrecy(env *mail.Envelope, to *peer) {
+	// A report must not be lost for it (RFC 8689 section 4.4).
+	p.requireTLS = env.RequireTLS && to.ext.requireTLS && to.proven()
+	if env.RequireTLS && !p.requireTLS && !env.Null() {
+		p.refuse(statusRequireTLS, "the sender asked for REQUIRETLS, and the next host does not keep to it")
+	}
+}
+
+// timing is RFC 2852 sections 4.1.4 and 4.2: the time that is left goes on, where
+// it means something to the next host.
+func (p *plan) timing(by mail.DeliverBy, ext *extensions, now time.Time) {
+	if by.IsZero() {
+		return
+	}
+	left := by.Remaining(now)
+	switch {
+	case by.Return && left <= 0:
+		p.refuse(mail.StatusDeliverBy, "the time by which its sender wanted it delivered is over")
+		return
+	case by.Return && !ext.deliverBy:
+		p.refuse(mail.StatusNotCapable, "its sender wants it back unless it is delivered in time, and the next host does not offer DELIVERBY")
+		return
+	case by.Return && left < ext.minBy:
+		p.refuse(mail.StatusDeliverBy, fmt.Sprintf("its sender wants it delivered within %d seconds, and the next host promises nothing below %d", left, ext.minBy))
+		return
+	case !ext.deliverBy:
+		p.traced = true
+		return
+	}
+	mode := "N"
+	if by.Return {
+		mode = "R"
+	}
+	if by.Trace {
+		mode += "T"
+		p.traced = true
+	}
+	p.by = fmt.Sprintf("%d;%s", left, mode)
+}
+
+// fit lowers what the sender declared to what the content is, converts it, or
+// refuses.
+func (p *plan) fit(env *mail.Envelope, ext *extensions) error {
 	binary := env.Body == mail.BodyBinaryMIME && !(ext.binary && ext.chunking)
 	eight := env.Body == mail.Body8BitMIME && !ext.eightBit
 	utf8 := env.UTF8 && !ext.utf8
-	if !ext.utf8 && !sendable(env.From, true) {
-		return p.refuse(statusNoUTF8, "the sender's address is not ASCII, and the next host does not offer SMTPUTF8"), nil
-	}
 	if !binary && !eight && !utf8 {
 		p.body = offered(p.body, ext)
-		return p, nil
+		return nil
 	}
-	is, err := survey(t.Content)
+	is, err := survey(p.content)
 	if err != nil {
-		return p, err
+		return err
 	}
-	return p.fit(is, ext, binary, eight, utf8), nil
-}
-
-// fit lowers what the sender declared to what the content is, or refuses.
-func (p *plan) fit(is nature, ext *extensions, binary, eight, utf8 bool) plan {
+	if utf8 && is.utf8Header {
+		p.refuse(statusUTF8Header, "the header holds UTF-8, and the next host does not offer SMTPUTF8")
+		return nil
+	}
 	switch {
-	case utf8 && is.utf8Header:
-		return p.refuse(statusUTF8Header, "the header holds UTF-8, and the next host does not offer SMTPUTF8")
-	case binary && is.binary:
-		// RFC 3030 section 4; conversion is not offered by this server.
-		return p.refuse(statusConversion, "the content is binary, and the next host does not offer BINARYMIME with CHUNKING")
-	case (binary || eight) && is.eightBit && !ext.eightBit:
+	case (binary || eight) && is.eightBit && !ext.eightBit, binary && is.binary && !ext.eightBit:
 		// RFC 6152 section 3: never 8-bit content to a host that did not offer it.
-		return p.refuse(statusConversion, "the content has 8-bit characters, and the next host does not offer 8BITMIME")
-	}
-	if binary || eight {
+		p.body = mail.Body7Bit
+		return p.convert(recode.SevenBit)
+	case binary && is.binary:
+		p.body = mail.Body8BitMIME
+		return p.convert(recode.EightBit)
+	case binary || eight:
 		p.body = mail.Body7Bit
 		if is.eightBit {
 			p.body = mail.Body8BitMIME
 		}
 	}
 	p.body = offered(p.body, ext)
-	return *p
+	return nil
 }
 
 // offered drops a BODY parameter that needs no saying.

@@ -10,6 +10,7 @@ import (
 // goroutine.
 func (s *session) read() {
 	for {
+		s.midReply = false
 		r, err := s.peer.in.read()
 		if err != nil {
 			s.readFailed(err)
@@ -193,7 +194,7 @@ func (s *session) takeEnd(f *flight, r *reply) (more bool, bad *mail.Outcome) {
 			return true, nil
 		}
 	default:
-		s.settle(f, s.final(r))
+		s.settle(f, s.final(f, r))
 	}
 	s.land(f)
 	return false, nil
@@ -204,17 +205,20 @@ func (s *session) takeEnd(f *flight, r *reply) (more bool, bad *mail.Outcome) {
 func (s *session) landOne(f *flight, r *reply) {
 	for _, t := range f.targets {
 		if !f.d.decided[t] {
-			f.d.decide(t, s.final(r), s.peer.remote, s.agent.opts.Clock())
+			f.d.decide(t, s.final(f, r), s.peer.remote, s.agent.opts.Clock())
 			return
 		}
 	}
 }
 
 // final is the outcome of an end of message.
-func (s *session) final(r *reply) mail.Outcome {
+func (s *session) final(f *flight, r *reply) mail.Outcome {
 	o := mail.FromReply(r.keep(), s.peer.remote)
 	// RFC 3461 section 5.2.2: a host without DSN will not report, so we say that
 	// it was relayed. LMTP hosts are the final delivery.
-	o.Relayed = o.Result == mail.Delivered && !s.lmtp && !s.peer.ext.dsn
+	// Those of a connector are gateways, which tell us nothing either (section 5.2.4).
+	gateway := s.lmtp && s.peer.hop.ConnectorName != ""
+	o.Relayed = o.Result == mail.Delivered && (gateway || !s.lmtp && !s.peer.ext.dsn)
+	o.Traced = o.Result == mail.Delivered && f.d.plan.traced
 	return o
 }

@@ -94,3 +94,15 @@ func FuzzReply(f *testing.F) {
 		}
 	})
 }
+
+func TestLeastByTime(t *testing.T) {
+	for line, want := range map[string]int64{"DELIVERBY": 0, "DELIVERBY 240": 240, "deliverby 240,x=1": 240, "DELIVERBY x": 0, "DELIVERBY -5": 0} {
+		r, err := parse("250-host\r\n250 " + line + "\r\n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e := parseExtensions(r); !e.deliverBy || e.minBy != want {
+			t.Errorf("%s: %+v", line, e)
+		}
+	}
+}

@@ -30,6 +30,8 @@ type session struct {
 	first    []*mail.Transaction // to be sent before the feed is asked
 	mustRset bool                // a transaction may be open at the peer
 
+	midReply bool // the reader's own: it has begun to read a reply
+
 	mu       sync.Mutex
 	changed  sync.Cond           // the reader made room or brought a reply that the writer waits for
 	waiting  func() bool         // what the writer waits for; nil: it does not
@@ -57,7 +59,7 @@ func (a *Agent) converse(ctx context.Context, p *peer, feed mail.Feed, first []*
 	s := &session{agent: a, peer: p, feed: feed, first: first, lmtp: p.hop.Kind == mail.HopLMTP}
 	s.changed.L = &s.mu
 	_ = p.wire.SetDeadline(time.Time{})
-	p.wire.beforeRead, p.wire.afterWrite = s.arm, s.arm
+	p.wire.beforeRead, p.wire.afterWrite = s.awaitReply, s.arm
 	stop := context.AfterFunc(ctx, func() {
 		// Ours to decide, so no message is to blame: "no answer", not "dropped".
 		s.fail(mail.Defer(mail.StatusNoAnswer, "the connection was given up: "+context.Cause(ctx).Error()))
@@ -209,9 +211,18 @@ func (s *session) healthy() bool {
 	return s.failed == nil && !s.closing
 }
 
-// arm keeps the deadline for the oldest reply to come. It is asked before each
-// read and after each write, so that a long message on its way counts as a sign
-// of life. Small corrections are left out: setting a timer costs more.
+// awaitReply arms once for each reply: a peer that says it octet by octet has no more
+// time for it than others.
+func (s *session) awaitReply() {
+	if !s.midReply {
+		s.midReply = true
+		s.arm()
+	}
+}
+
+// arm keeps the deadline for the oldest reply to come. It is asked before the first
+// read of each and after each write, so that a long message on its way counts as a
+// sign of life. Small corrections are left out: setting a timer costs more.
 func (s *session) arm() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -225,7 +236,7 @@ func (s *session) arm() {
 		}
 		return
 	}
-	limit := s.agent.timeouts(s.peer.hop).of(s.pending[0].step)
+	limit := s.peer.limits.of(s.pending[0].step)
 	at := time.Now().Add(limit)
 	if off := at.Sub(s.deadline); s.deadline.IsZero() || off > limit/8 || off < -limit/8 {
 		s.deadline = at

@@ -142,6 +142,14 @@ func TestLMTPAnswersForEachRecipient(t *testing.T) {
 			if feed.got["one@x.example"].Relayed {
 				t.Error("LMTP delivery counts as relayed")
 			}
+			hop.ConnectorName = "fax" // a gateway
+			feed = newFeed(t, message(body, "one@x.example"))
+			if err := serve(t, hop, feed, (&fake{ext: ext, lmtp: true}).serve); err != nil {
+				t.Fatal(err)
+			}
+			if feed.check(); !feed.got["one@x.example"].Relayed {
+				t.Error("a gateway counts as the mailbox")
+			}
 		})
 	}
 }
@@ -209,12 +217,13 @@ func TestBadPeers(t *testing.T) {
 }
 
 // After a broken peer the connection is lost, not the process: silence ends in
-// the time RFC 5321 gives, without real waiting.
+// the time RFC 5321 gives, or a smart host's minute for the greeting, without real
+// waiting.
 func TestSilence(t *testing.T) {
 	for _, c := range []struct {
 		verb  string
 		after time.Duration
-	}{{"CONNECT", 5 * time.Minute}, {"EHLO", 5 * time.Minute}, {"MAIL", 5 * time.Minute}, {"RCPT", 5 * time.Minute}, {"DATA", 2 * time.Minute}, {"DOT", 10 * time.Minute}, {"BDAT", 10 * time.Minute}} {
+	}{{"CONNECT", time.Minute}, {"EHLO", time.Minute}, {"MAIL", 5 * time.Minute}, {"RCPT", 5 * time.Minute}, {"DATA", 2 * time.Minute}, {"DOT", 10 * time.Minute}, {"BDAT", 10 * time.Minute}} {
 		t.Run(c.verb, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				ext := []string{"PIPELINING"}
@@ -235,6 +244,59 @@ func TestSilence(t *testing.T) {
 				}
 				if took := time.Since(start); took < c.after || took > c.after+c.after/4 {
 					t.Errorf("gave up after %v, want %v", took, c.after)
+				}
+			})
+		})
+	}
+}
+
+// A peer that answers octet by octet, one that floods its greeting, and one that goes
+// away within the content cost a connection and no more time than silence.
+func TestSlowAndLoud(t *testing.T) {
+	flood := strings.Repeat("220-x\r\n", 100000) + "220 x"
+	for name, c := range map[string]struct {
+		verb, does string
+		within     time.Duration
+		outcome    string // of the messages; "": none was taken
+		says       string
+	}{
+		"greeting, dripping":    {"CONNECT", "drip", time.Minute, "", "went silent"},
+		"EHLO, dripping":        {"EHLO", "drip", time.Minute, "", "went silent"},
+		"MAIL, dripping":        {"MAIL", "drip", 5 * time.Minute, "deferred 4.4.2", "went silent"},
+		"DATA, dripping":        {"DATA", "drip", 5 * time.Minute, "deferred 4.4.2", "went silent"},
+		"the end, dripping":     {"DOT", "drip", 10 * time.Minute, "deferred 4.4.2", "went silent"},
+		"greeting without end":  {"CONNECT", flood, 0, "", "more than 128 lines"},
+		"gone within content":   {"DATA", "cut", 0, "deferred 4.4.2", "connection was lost"},
+		"gone after greeting":   {"EHLO", "drop", 0, "", "connection was lost"},
+		"NUL in the greeting":   {"CONNECT", "220 a\x00b", 0, "", "CR or NUL"},
+		"EHLO again and again":  {"EHLO", strings.Repeat("250 a\r\n", 20) + "250 a", 0, "deferred 4.5.0", "does not keep to the protocol"},
+		"a greeting of its own": {"CONNECT", "SSH-2.0-OpenSSH_9.2", 0, "", "is not a reply line"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := &fake{ext: []string{"PIPELINING"}, script: func(verb, _ string) string {
+					if verb == c.verb {
+						return c.does
+					}
+					return ""
+				}}
+				feed := newFeed(t, many(3)...)
+				start := time.Now()
+				e := connectError(t, serve(t, smartHost(), feed, f.serve))
+				if took := time.Since(start); took > c.within+c.within/4+10*time.Second {
+					t.Errorf("took %v, want %v", took, c.within)
+				}
+				if !e.Temporary || !strings.Contains(e.Error(), c.says) {
+					t.Errorf("error %v", e)
+				}
+				got := feed.check()
+				if (len(got) == 0) != (c.outcome == "") {
+					t.Errorf("outcomes %v", got)
+				}
+				for a, o := range got {
+					if o != c.outcome {
+						t.Errorf("%s: %s", a, o)
+					}
 				}
 			})
 		})

@@ -157,7 +157,7 @@ func TestMaildirRemoved(t *testing.T) {
 }
 
 func TestStoreFailed(t *testing.T) {
-	for err, want := range map[error]string{syscall.ENOSPC: "4.3.1", syscall.EDQUOT: "4.2.2", syscall.EACCES: "4.3.0"} {
+	for err, want := range map[error]string{syscall.ENOSPC: "4.3.1", syscall.EDQUOT: "4.2.2", syscall.EACCES: "4.2.1", syscall.EIO: "4.3.0"} {
 		o := storeFailed(&fs.PathError{Op: "write", Path: "x", Err: err})
 		if o.Result != mail.Deferred || o.Status.String() != want {
 			t.Errorf("%v: %+v", err, o)

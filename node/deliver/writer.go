@@ -6,6 +6,8 @@ import (
 	"math"
 	"slices"
 
+	"go.uber.org/zap"
+
 	"github.com/postroad/postroad/node/mail"
 )
 
@@ -18,7 +20,7 @@ func (s *session) write() {
 		}
 		t := s.next()
 		if t == nil {
-			if !s.flush() || !s.feed.Wait(s.agent.timeouts(s.peer.hop).Idle) {
+			if !s.flush() || !s.feed.Wait(s.peer.limits.Idle) {
 				break
 			}
 			continue
@@ -84,7 +86,7 @@ func (s *session) submit(t *mail.Transaction) {
 	}
 	d.flights = len(groups)
 	for i, g := range groups {
-		f := &flight{d: d, targets: g, size: t.Content.Size(), parts: 2}
+		f := &flight{d: d, targets: g, size: d.plan.content.Size(), parts: 2}
 		if err := s.fly(f); err != nil {
 			if i == 0 {
 				s.mu.Lock()
@@ -105,9 +107,13 @@ func (s *session) submit(t *mail.Transaction) {
 func (s *session) prepare(d *delivery) [][]int {
 	now := s.agent.opts.Clock()
 	var err error
-	if d.plan, err = makePlan(d.t, &s.peer.ext); err != nil {
+	if d.plan, err = makePlan(d.t, s.peer, now); err != nil {
 		o := unreadable(err)
 		d.plan.nobody = &o
+	}
+	if r := d.plan.recoded; r != nil && d.plan.nobody == nil {
+		s.agent.log.Info("message_converted", zap.Stringer("id", d.t.Envelope.ID), zap.String("next_hop", s.peer.hop.Name),
+			zap.String("remote", s.peer.remote), zap.Int64("size", r.Size), zap.Bool("dkim_signed", r.Signed))
 	}
 	send := make([]int, 0, len(d.t.Targets))
 	for i := range d.t.Targets {
@@ -142,7 +148,7 @@ func unreadable(err error) mail.Outcome {
 // the flight is or will be answered then. An error says that the session is
 // over in peace and nothing was begun.
 func (s *session) fly(f *flight) error {
-	rc, err := f.d.t.Content.Open()
+	rc, err := f.d.plan.content.Open()
 	if err != nil {
 		s.ground(f, unreadable(err))
 		return nil

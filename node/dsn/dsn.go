@@ -12,18 +12,21 @@ type Kind uint8
 
 // Kinds of report (RFC 3464 section 2.3.3).
 const (
-	Failure Kind = iota // given up
-	Delay               // not delivered yet
-	Success             // stored in a mailbox
-	Relayed             // handed to a host that does not report
+	Failure  Kind = iota // given up
+	Delay                // not delivered yet
+	Success              // stored in a mailbox
+	Relayed              // handed to a host that does not report
+	Expanded             // a group, replaced by its members
 )
 
-// String is "failure", "delay", "success" or "relayed".
+// String is "failure", "delay", "success", "relayed" or "expanded".
 func (k Kind) String() string {
-	return [...]string{"failure", "delay", "success", "relayed"}[k]
+	return [...]string{"failure", "delay", "success", "relayed", "expanded"}[k]
 }
 
-func (k Kind) action() string { return [...]string{"failed", "delayed", "delivered", "relayed"}[k] }
+func (k Kind) action() string {
+	return [...]string{"failed", "delayed", "delivered", "relayed", "expanded"}[k]
+}
 
 // Recipient is one target with what became of it.
 type Recipient struct {
@@ -40,7 +43,6 @@ type Input struct {
 
 	ReportingMTA string // FQDN of this server
 	Organization string // for the human part; may be empty
-	Connector    string // name of the connector the mail left over; may be empty
 
 	ID    mail.ID // of the report
 	Now   time.Time
@@ -51,8 +53,10 @@ type Input struct {
 	Original []byte
 	Complete bool
 
-	// Postmaster turns a report about a message with null reverse path, which
-	// may not go to its sender, into a notice to this address. Zero: none.
+	// Postmaster is who answers for this server, and stands in From: a reply is to
+	// reach a person (RFC 3461 section 6.2). It also turns a report about a message with null reverse path, which
+	// may not go to its sender, into a notice to this address. Zero: none, and reports
+	// come from postmaster at ReportingMTA.
 	Postmaster mail.Address
 }
 
@@ -86,6 +90,8 @@ func Report(in Input) (content []byte, env mail.Envelope, ok bool) {
 		UTF8:       w.global,
 		System:     true,
 		Priority:   in.Envelope.Priority,
+		// RFC 8689 section 4.4: a report goes as carefully as its message, where it can.
+		RequireTLS: in.Envelope.RequireTLS,
 	}
 	if w.eightBit {
 		env.Body = mail.Body8BitMIME
@@ -98,7 +104,9 @@ func wanted(in Input) []Recipient {
 	for _, r := range in.Recipients {
 		n := r.Target.Notify
 		if in.Kind == Failure && n.WantsFailure() || in.Kind == Delay && n.WantsDelay() ||
-			in.Kind >= Success && n.WantsSuccess() {
+			in.Kind >= Success && n.WantsSuccess() ||
+			// RFC 2852 section 4: a trace is asked for by BY, not by NOTIFY.
+			in.Kind == Relayed && r.Outcome.Traced && n&mail.NotifyNever == 0 {
 			list = append(list, r)
 		}
 	}

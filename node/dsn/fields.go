@@ -1,6 +1,7 @@
 package dsn
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/postroad/postroad/node/mail"
@@ -23,8 +24,13 @@ func cut(s string) string {
 func (w *writer) status() string {
 	var b strings.Builder
 	in := w.in
+	// A field without a value is worse than none: "Remote-MTA: dns;" is no field.
 	field := func(name, value string) {
-		b.WriteString(name + ": " + cut(clean(value, !w.global)) + "\r\n")
+		value = strings.TrimSpace(cut(clean(value, !w.global)))
+		if typ, rest, ok := strings.Cut(value, ";"); value == "" || ok && typedField(name) && (typ == "" || strings.TrimSpace(rest) == "") {
+			return
+		}
+		b.WriteString(name + ": " + value + "\r\n")
 	}
 	if id := in.Envelope.EnvelopeID; id != "" {
 		field("Original-Envelope-Id", id)
@@ -43,10 +49,15 @@ func (w *writer) status() string {
 	return b.String()
 }
 
+// typedField says whether the value is "type; value" (RFC 3464 section 2.1.2).
+func typedField(name string) bool {
+	return strings.HasSuffix(name, "-MTA") || strings.HasSuffix(name, "-Recipient") || name == "Diagnostic-Code"
+}
+
 func (w *writer) recipient(field func(name, value string), r *Recipient) {
 	o := &r.Outcome
 	if r.Target.Original != "" {
-		field("Original-Recipient", originalRecipient(r.Target.Original))
+		field("Original-Recipient", originalRecipient(r.Target.Original, w.global))
 	}
 	field("Final-Recipient", w.finalRecipient(&r.Target))
 	field("Action", w.in.Kind.action())
@@ -69,17 +80,17 @@ func (w *writer) recipient(field func(name, value string), r *Recipient) {
 	}
 }
 
-// statusOf is the outcome's status. A success report says 2.x.x whatever the host
-// gave, since the field must agree with the action (RFC 3464 section 2.3.4).
+// statusOf is the outcome's status, of a class that agrees with the action (RFC 3464
+// section 2.3.4): hosts may answer "550 4.7.1".
 func statusOf(k Kind, o *mail.Outcome) mail.Status {
 	s := o.Status
 	switch {
 	case k >= Success && s.Class != 2:
 		return mail.StatusOK
-	case s.IsZero() && k == Delay:
-		return mail.Status{Class: 4}
-	case s.IsZero():
-		return mail.Status{Class: 5}
+	case k == Delay:
+		s.Class = 4
+	case k == Failure && s.Class != 4:
+		s.Class = 5
 	}
 	return s
 }
@@ -90,17 +101,44 @@ func (w *writer) finalRecipient(t *mail.Target) string {
 		return strings.ToLower(typ) + "; " + rest
 	}
 	if !t.Address.IsASCII() {
-		return "utf-8; " + t.Address.String()
+		return "utf-8; " + utf8Address(t.Address.String(), w.global)
 	}
 	return "rfc822; " + t.Address.String()
 }
 
+// utf8Address writes an address of the type utf-8 (RFC 6533 section 3): unitext, in
+// which only what would be mistaken is written \x{HEX}, or, for fields in ASCII, xtext.
+func utf8Address(s string, unitext bool) string {
+	var b strings.Builder
+	for _, c := range strings.ToValidUTF8(s, "?") {
+		switch {
+		case c <= ' ' || c == 0x7f || c == '+' || c == '=' || c == '\\', c >= 0x80 && !unitext:
+			fmt.Fprintf(&b, `\x{%02X}`, c)
+		default:
+			b.WriteRune(c)
+		}
+	}
+	return b.String()
+}
+
 // originalRecipient decodes an ORCPT value (RFC 3461 section 6.3 wants it as the
-// sender wrote it). A value that was never encoded passes unchanged.
-func originalRecipient(s string) string {
+// sender wrote it). A value that was never encoded passes unchanged, and so do the
+// escapes of the type utf-8, which stay in reports (RFC 6533 section 3).
+func originalRecipient(s string, unitext bool) string {
 	typ, address, ok := strings.Cut(s, ";")
 	if !ok {
 		return "rfc822; " + s
+	}
+	if strings.EqualFold(typ, "utf-8") {
+		var b strings.Builder
+		for _, c := range strings.ToValidUTF8(address, "?") {
+			if c >= 0x80 && !unitext {
+				fmt.Fprintf(&b, `\x{%02X}`, c)
+			} else {
+				b.WriteRune(c)
+			}
+		}
+		return typ + "; " + b.String()
 	}
 	var b strings.Builder
 	for i := 0; i < len(address); i++ {

@@ -12,13 +12,34 @@ func (w *writer) words() string {
 	b.paragraph("This is the mail server %s%s.", in.ReportingMTA, of(in.Organization))
 	b.paragraph("%s", w.opening())
 	if in.Envelope.From.IsZero() {
-		b.paragraph("The message is itself a report, and its sender is not known. It is sent to you as the postmaster.")
+		b.paragraph("The message has no sender to return it to, such as a report. It is kept in the badmail folder of the server, and you are told as the postmaster.")
 	}
+	w.which(b)
 	for i := range in.Recipients {
 		w.about(b, &in.Recipients[i])
 	}
+	b.line("%s", "----- For your administrator -----")
+	b.blank()
+	for i := range in.Recipients {
+		w.detail(b, &in.Recipients[i])
+	}
+	w.way(b)
 	w.facts(b)
 	return b.String()
+}
+
+// which says which message it is.
+func (w *writer) which(b *text) {
+	subject, sent := subjectOf(header(w.in.Original)), fieldsOf(header(w.in.Original), "Date")
+	if subject != "" {
+		b.wrap("  Subject: ", subject)
+	}
+	if len(sent) > 0 {
+		b.wrap("  Sent:    ", sent[0])
+	}
+	if subject != "" || len(sent) > 0 {
+		b.blank()
+	}
 }
 
 func of(organization string) string {
@@ -42,43 +63,109 @@ func (w *writer) opening() string {
 		return s + "."
 	case Success:
 		return "Your message was delivered to " + them + "."
+	case Expanded:
+		list := "this distribution list"
+		if len(w.in.Recipients) > 1 {
+			list = "these distribution lists"
+		}
+		return "Your message was delivered to " + list + ", and passed on to the members. You will hear no more unless something goes wrong."
 	case Relayed:
+		if w.traced() {
+			return "Your message was passed on for " + them + ". You asked to be told of that when you set the time for its delivery."
+		}
 		return "Your message was handed to a server that does not report deliveries, for " + them + ". You will hear no more unless something goes wrong."
 	}
 	return "Your message could not be delivered to " + them + ". The server has given up."
 }
 
-func (w *writer) about(b *text, r *Recipient) {
-	o := &r.Outcome
-	name := r.Target.Address.String()
-	if r.Target.Foreign != "" {
-		name = r.Target.Foreign
+// traced says whether the report is due for the trace alone (RFC 2852 section 4).
+func (w *writer) traced() bool {
+	for _, r := range w.in.Recipients {
+		if !r.Outcome.Traced || r.Outcome.Relayed {
+			return false
+		}
 	}
+	return true
+}
+
+// about is what the sender needs to know of a recipient.
+func (w *writer) about(b *text, r *Recipient) {
+	name := nameOf(r)
 	b.line("  <%s>", name)
 	if given := givenAddress(w.in, r); given != "" && given != name {
 		b.indented("You wrote to " + given + ".")
 	}
 	if w.in.Kind >= Success {
-		if host := remoteHost(o.Remote); host != "" && w.in.Kind == Relayed {
+		if host := remoteHost(r.Outcome.Remote); host != "" && w.in.Kind == Relayed {
 			b.indented("Handed to " + host + ".")
 		}
 		b.blank()
 		return
 	}
-	a := advise(statusOf(w.in.Kind, o))
-	b.indented(strings.TrimSpace(fmt.Sprintf("%s %s", statusOf(w.in.Kind, o), a.cause)))
-	if a.cure != "" {
-		b.indented(a.cure)
+	a := advise(statusOf(w.in.Kind, &r.Outcome))
+	b.indented(a.Cause)
+	if a.Cure != "" {
+		b.indented(a.Cure)
+	}
+	b.blank()
+}
+
+func nameOf(r *Recipient) string {
+	if r.Target.Foreign != "" {
+		return r.Target.Foreign
+	}
+	return r.Target.Address.String()
+}
+
+// detail is what an administrator needs to know of it.
+func (w *writer) detail(b *text, r *Recipient) {
+	o := &r.Outcome
+	if w.in.Kind >= Success {
+		return
+	}
+	s := statusOf(w.in.Kind, o)
+	b.line("  <%s>  %s", nameOf(r), s)
+	if o.Connector != "" {
+		b.indented("Connector: " + o.Connector)
+	}
+	at := ""
+	if !o.At.IsZero() {
+		at = " on " + date(o.At)
 	}
 	switch {
 	case o.Reply != nil && o.Remote != "":
-		b.indented("The server " + o.Remote + " said:")
+		b.indented("The server " + o.Remote + " said" + at + ":")
 		b.quoted(o.Reply.String())
 	case o.Reply != nil:
-		b.indented("The answer was:")
+		b.indented("The answer was" + at + ":")
 		b.quoted(o.Reply.String())
-	case o.Text != "":
+	case o.Remote != "":
+		b.indented("Last tried at " + o.Remote + at + ".")
+	case at != "":
+		b.indented("Last tried" + at + ".")
+	}
+	if o.Text != "" && (o.Reply == nil || o.Text != o.Reply.String()) {
 		b.indented("In detail: " + o.Text)
+	}
+	if check := advise(s).Check; check != "" {
+		b.indented("Where to look: " + strings.ReplaceAll(check, "`", ""))
+	}
+	b.blank()
+}
+
+// way lists the hosts that the message came by, with the times of their clocks.
+func (w *writer) way(b *text) {
+	list := passes(header(w.in.Original))
+	if len(list) == 0 {
+		return
+	}
+	b.line("  The message came by:")
+	for i := range list {
+		var before *pass
+		if i > 0 {
+			before = &list[i-1]
+		}
+		b.indented(list[i].line(before))
 	}
 	b.blank()
 }
@@ -94,7 +181,6 @@ func givenAddress(in *Input, r *Recipient) string {
 // facts are for the administrator whom the sender may ask.
 func (w *writer) facts(b *text) {
 	env := w.in.Envelope
-	b.line("For your administrator:")
 	if env.MessageID != "" {
 		b.line("  Message-ID     <%s>", env.MessageID)
 	}
@@ -107,9 +193,6 @@ func (w *writer) facts(b *text) {
 	}
 	if !env.Received.IsZero() {
 		b.line("  Accepted here  %s", date(env.Received))
-	}
-	if w.in.Connector != "" {
-		b.line("  Connector      %s", w.in.Connector)
 	}
 	b.line("  Server         %s", w.in.ReportingMTA)
 }
@@ -137,8 +220,9 @@ func (t *text) indented(s string) { t.wrap("    ", s) }
 
 func (t *text) quoted(s string) { t.wrap("      ", s) }
 
-func (t *text) wrap(indent, s string) {
-	line := indent
+// wrap writes words into lines; what is not blank in first stands in the first alone.
+func (t *text) wrap(first, s string) {
+	line, indent := first, strings.Repeat(" ", len(first))
 	for word := range strings.FieldsSeq(s) {
 		word = cut(word)
 		if len(line) > len(indent) && len(line)+1+len(word) > width {

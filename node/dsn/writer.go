@@ -34,13 +34,14 @@ func newWriter(in *Input, to mail.Address) *writer {
 }
 
 // choose decides what of the message comes back: RET counts for failures only
-// (RFC 3461 section 4.3), and binary content has no place in a report of lines.
+// (RFC 3461 section 4.3), of a message that asked for REQUIRETLS only the header
+// does (RFC 8689 section 4.4), and binary content has no place in a report of lines.
 func (w *writer) choose() {
 	in := w.in
 	if in.Original == nil {
 		return
 	}
-	w.whole = in.Kind == Failure && in.Complete && in.Envelope.Return != "HDRS" &&
+	w.whole = in.Kind == Failure && in.Complete && in.Envelope.Return != "HDRS" && !in.Envelope.RequireTLS &&
 		len(in.Original) <= MaxReturn && in.Envelope.Body != mail.BodyBinaryMIME
 	w.returned = in.Original
 	if !w.whole {
@@ -48,17 +49,22 @@ func (w *writer) choose() {
 	}
 }
 
-// needsUTF8 says whether the report cannot be told in ASCII (RFC 6533 section 3).
+// needsUTF8 says whether the report takes the forms of RFC 6533: for a sender who
+// can read them, having sent such mail, and where ASCII does not do. For others
+// addresses are written in ASCII (section 3, utf-8-addr-xtext).
 func (w *writer) needsUTF8() bool {
-	if w.in.Envelope.UTF8 && !isASCII(header(w.in.Original)) || !w.to.IsASCII() {
+	if !w.to.IsASCII() {
 		return true
 	}
+	if !w.in.Envelope.UTF8 {
+		return false
+	}
 	for _, r := range w.in.Recipients {
-		if !r.Target.Address.IsASCII() {
+		if !r.Target.Address.IsASCII() || !isASCII(r.Target.Original) {
 			return true
 		}
 	}
-	return false
+	return !isASCII(header(w.in.Original))
 }
 
 func (w *writer) messageID() string { return w.in.ID.String() + "@" + w.in.ReportingMTA }
@@ -86,9 +92,13 @@ func (w *writer) message() []byte {
 
 func (w *writer) header() {
 	in := w.in
-	w.line("From: Mail Delivery System <postmaster@%s>", in.ReportingMTA)
+	from := in.Postmaster
+	if from.IsZero() || !from.IsASCII() && !w.global {
+		from = mail.Address{Local: "postmaster", Domain: in.ReportingMTA}
+	}
+	w.line("From: Mail Delivery System <%s>", from)
 	w.line("To: %s", w.to)
-	w.line("Subject: %s", subject(in.Kind))
+	w.line("Subject: %s", w.subject())
 	w.line("Date: %s", date(in.Now))
 	w.line("Message-ID: <%s>", w.messageID())
 	if id := in.Envelope.MessageID; id != "" && isASCII(id) && len(id) <= maxField {
@@ -177,14 +187,19 @@ func clean(s string, ascii bool) string {
 	}, strings.ToValidUTF8(s, "?"))
 }
 
-func subject(k Kind) string {
-	switch k {
+func (w *writer) subject() string {
+	switch w.in.Kind {
 	case Delay:
 		return "Delivery delayed"
 	case Success:
 		return "Delivered"
 	case Relayed:
+		if w.traced() {
+			return "Passed on"
+		}
 		return "Relayed to a system that does not report deliveries"
+	case Expanded:
+		return "Delivered to a distribution list"
 	}
 	return "Undeliverable mail"
 }

@@ -13,15 +13,24 @@ import (
 // Store is what the runner needs of the spool; *spool.Spool is one. The errors
 // are the spool's.
 type Store interface {
-	Plan(id spool.ID, plan []byte, entries []spool.Entry, reports ...spool.Incoming) error
+	Plan(id spool.ID, plan []byte, entries []spool.Entry, posts []spool.Posting, reports ...spool.Incoming) error
 	Settle(list ...spool.Settlement) (finished []bool, err error)
 	Remove(id spool.ID, reports ...spool.Incoming) error
+	End(id spool.ID, line spool.Line, posts []spool.Posting, reports ...spool.Incoming) error
 	Load(id spool.ID) (spool.Stored, error)
 	OpenBody(id spool.ID) (*spool.BodyReader, error)
 	Submitted(after spool.ID, limit int) ([]spool.ID, error)
 	Queues() ([]spool.QueueHead, error)
+	SetAside(id spool.ID, note []byte, entries ...spool.Entry) error
+	Release(id spool.ID) (entries []spool.Entry, submitted bool, err error)
+	Aside() []spool.ID
+	AsideNote(id spool.ID) ([]byte, error)
 	Entries(queue string, after spool.Position, limit int) ([]spool.QueueEntry, error)
-	Count(queue string) int64
+	Weigh(queue string) spool.Weight
+	Walk(from spool.ID, f func(id spool.ID, st *spool.Stored) (more bool, err error)) error
+	// SetControl keeps durably what Control gives from then on.
+	SetControl([]byte) error
+	Control() ([]byte, error)
 }
 
 // Router gives the next hop of a queue.
@@ -29,6 +38,12 @@ type Router interface {
 	// Hop answers for the routing table of this moment. It must be fast: a change
 	// of the table asks it once for each queue. It must not call the runner.
 	Hop(dest mail.Destination, class mail.Class, visited []mail.GUID) mail.Hop
+	// Via is the hop straight to an SMTP host ("host:port").
+	Via(host string, class mail.Class) mail.Hop
+	// Bucket is the part of its destination's mail that a message belongs to, given
+	// what travels with it: messages of different parts may go different ways.
+	// 0 where that makes no difference.
+	Bucket(dest mail.Destination, class mail.Class, visited []mail.GUID, origin mail.ID) uint8
 	// Gone says why the host behind a hop is known not to answer, as far as the
 	// table tells; "": nothing is known against it. It must be fast, too.
 	Gone(hop mail.Hop) string
@@ -54,7 +69,8 @@ type RejectError struct{ Outcome mail.Outcome }
 func (e *RejectError) Error() string { return e.Outcome.Text }
 
 // Categorizer makes targets of an envelope's recipients. An error means that
-// the directory cannot tell now; the message waits.
+// the directory cannot tell now; the message waits. If the error has a method
+// Status() mail.Status, that is the status when the message has waited too long.
 type Categorizer interface {
 	Resolve(*mail.Envelope) (Plan, error)
 }
@@ -64,6 +80,10 @@ type Plan struct {
 	Targets []mail.Target
 	Failed  []Failure
 	Events  []mail.Event // for message tracking, in order
+	// Expanded are groups that were expanded, whose senders want to hear of success.
+	Expanded []mail.Target
+	// Sender is what connectors may ask about the sender.
+	Sender mail.Sender
 }
 
 // Failure is a recipient that cannot be delivered to.
@@ -80,6 +100,8 @@ const (
 	ReportFailure ReportKind = iota + 1
 	ReportDelay
 	ReportSuccess
+	// ReportExpanded: a group was replaced by its members.
+	ReportExpanded
 )
 
 // Reporter writes delivery status notifications.
@@ -107,6 +129,9 @@ type Config struct {
 	// Links hears of each connector that answered or failed to. It does not block.
 	Links func(connector mail.GUID, ok bool, reason string)
 
+	// Rules hold, return or redirect messages from the start; see [Runner.SetRules].
+	Rules []Rule
+
 	Clock  Clock // zero fields: DefaultClock
 	Limits Limits
 	// Workers categorize; 0: one for each processor.
@@ -126,8 +151,10 @@ type Config struct {
 // in brackets.
 type Limits struct {
 	Window        int // entries of one queue in memory (1000)
+	Held          int // entries of all queues in memory, from which on each gets a few only (100000)
 	Connections   int // in all (1000)
 	PerLink       int // to one next hop, unless the hop says less (8)
+	PerDomain     int // to the hosts that DNS names for one domain, over all connectors (100)
 	PerConnection int // waiting messages that justify one more connection (8)
 	ProblemAfter  int // broken connections after which a message waits by itself (2)
 	Cached        int // messages whose envelope and plan stay in memory (8192)
@@ -138,7 +165,7 @@ func (l Limits) fill() Limits {
 		v *int
 		d int
 	}{
-		{&l.Window, 1000}, {&l.Connections, 1000}, {&l.PerLink, 8},
+		{&l.Window, 1000}, {&l.Held, 100_000}, {&l.Connections, 1000}, {&l.PerLink, 8}, {&l.PerDomain, 100},
 		{&l.PerConnection, 8}, {&l.ProblemAfter, 2}, {&l.Cached, 8192},
 	} {
 		if *f.v <= 0 {

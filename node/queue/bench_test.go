@@ -37,7 +37,9 @@ func noopAgent(count *atomic.Int64, total int64, done chan struct{}) Agent {
 // nullStore accepts everything: what remains is the queue's own cost.
 type nullStore struct{ fakeStore }
 
-func (*nullStore) Plan(spool.ID, []byte, []spool.Entry, ...spool.Incoming) error { return nil }
+func (*nullStore) Plan(spool.ID, []byte, []spool.Entry, []spool.Posting, ...spool.Incoming) error {
+	return nil
+}
 
 func (*nullStore) Settle(list ...spool.Settlement) ([]bool, error) {
 	out := make([]bool, len(list))
@@ -85,7 +87,8 @@ func benchEnqueue(b *testing.B, store Store, sp *spool.Spool, domains int) {
 	g := newRig()
 	c := Config{Store: store, Router: g.router, Agent: noopAgent(&count, int64(b.N), delivered), Categorizer: g.dir, Reporter: g.reporter}
 	if sp == nil {
-		c.Limits.Window = b.N + 1 // it keeps nothing that could be read again
+		// It keeps nothing that could be read again.
+		c.Limits.Window, c.Limits.Cached, c.Limits.Held = b.N+1, b.N+1, 16*b.N+16
 	}
 	r := New(c)
 	r.intake = newIntake(1 << 30) // everything comes in at once here

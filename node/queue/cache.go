@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/postroad/postroad/node/mail"
 	"github.com/postroad/postroad/node/mail/codec"
@@ -88,15 +89,49 @@ type content struct {
 	store Store
 	id    spool.ID
 	size  int64
+	beat  func() // called when some of it was read; nil: nobody listens
+	// damage is why it cannot be read, once that was found.
+	damage atomic.Pointer[error]
 }
 
 // Open implements mail.Content.
 func (c *content) Open() (io.ReadCloser, error) {
 	b, err := c.store.OpenBody(c.id)
+	w := watched{b, &c.damage, func() {}}
 	if err != nil {
+		w.note(err)
 		return nil, err
 	}
-	return b, nil
+	if c.beat != nil {
+		w.beat = c.beat
+	}
+	return w, nil
+}
+
+// Read implements io.Reader.
+func (w watched) Read(p []byte) (int, error) {
+	w.beat()
+	n, err := w.BodyReader.Read(p)
+	w.note(err)
+	return n, err
+}
+
+// WriteTo implements io.WriterTo.
+func (w watched) WriteTo(to io.Writer) (int64, error) {
+	n, err := w.BodyReader.WriteTo(pulseWriter{to, w.beat})
+	w.note(err)
+	return n, err
+}
+
+type pulseWriter struct {
+	io.Writer
+	beat func()
+}
+
+// Write implements io.Writer.
+func (p pulseWriter) Write(b []byte) (int, error) {
+	p.beat()
+	return p.Writer.Write(b)
 }
 
 // Size implements mail.Content.

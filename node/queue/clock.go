@@ -13,10 +13,16 @@ type Clock struct {
 	DelayNotice time.Duration
 	// Expiration: a message older than that is given up.
 	Expiration time.Duration
+	// The same two for mailboxes of this server; 0: as above.
+	LocalDelayNotice, LocalExpiration time.Duration
 	// Glitch retries, GlitchWait apart, come before First; for hops that do not
 	// say it themselves.
 	Glitch     int
 	GlitchWait time.Duration
+	// Stalled is how long mail may stand still for no reason, and Stuck how long a
+	// delivery may give no sign of life, before the watchdog restarts it. Stuck must
+	// be longer than the agent's timeouts allow.
+	Stalled, Stuck time.Duration
 }
 
 // DefaultClock has the values of the original.
@@ -24,7 +30,7 @@ func DefaultClock() Clock {
 	return Clock{
 		First: 10 * time.Minute, Second: 10 * time.Minute, Third: 10 * time.Minute, Subsequent: 15 * time.Minute,
 		DelayNotice: 12 * time.Hour, Expiration: 48 * time.Hour,
-		Glitch: 3, GlitchWait: time.Minute,
+		Glitch: 3, GlitchWait: time.Minute, Stalled: 5 * time.Minute, Stuck: time.Hour,
 	}
 }
 
@@ -36,11 +42,26 @@ func (c Clock) fill() Clock {
 		d time.Duration
 	}{
 		{&c.First, d.First}, {&c.Second, d.Second}, {&c.Third, d.Third}, {&c.Subsequent, d.Subsequent},
-		{&c.Expiration, d.Expiration}, {&c.GlitchWait, d.GlitchWait},
+		{&c.Expiration, d.Expiration}, {&c.GlitchWait, d.GlitchWait}, {&c.Stalled, d.Stalled}, {&c.Stuck, d.Stuck},
 	} {
 		if *f.v <= 0 {
 			*f.v = f.d
 		}
+	}
+	return c
+}
+
+// at is the clock for mail behind a hop: mailboxes of this server have times of
+// their own.
+func (c Clock) at(hop mail.Hop) Clock {
+	if kindOf(hop) != KindLocal {
+		return c
+	}
+	if c.LocalDelayNotice > 0 {
+		c.DelayNotice = c.LocalDelayNotice
+	}
+	if c.LocalExpiration > 0 {
+		c.Expiration = c.LocalExpiration
 	}
 	return c
 }
@@ -82,6 +103,11 @@ func (c Clock) deadline(created int64, notified bool) int64 {
 		return expire
 	}
 	return min(expire, created+c.DelayNotice.Milliseconds())
+}
+
+// noticeDue says whether a message is old enough for the delay notice.
+func (c Clock) noticeDue(created, now int64) bool {
+	return c.DelayNotice > 0 && now >= created+c.DelayNotice.Milliseconds()
 }
 
 func (c Clock) expired(created, now int64) bool {

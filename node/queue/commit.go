@@ -17,16 +17,16 @@ type settled struct {
 	ref    Ref // the entry as it was
 	commit spool.Settlement
 	next   *Ref   // the entry that takes its place; nil: none
+	to     string // the queue of next, where it is reserved, if that is another
+	rest   *Ref   // what stays of the entry when next is in another queue
 	why    string // it was deferred, in words
+	done   func(error)
 	events []mail.Event
 }
 
 // requeue makes an entry with that tag take the old one's place.
 func (s *settled) requeue(t tag, due int64) {
-	ref := Ref{
-		ID: s.ref.ID, Due: due, Created: t.created, Attempts: t.attempts,
-		Notified: t.notified, Multi: t.multi, Tag: t.encode(),
-	}
+	ref := refOf(s.ref.ID, due, t, t.encode())
 	s.next = &ref
 	s.commit.Requeue = &spool.Entry{Queue: s.commit.Queue, Due: due, Tag: ref.Tag}
 }
@@ -81,19 +81,25 @@ func (r *Runner) commitBatch(ctx context.Context, batch []*settled) bool {
 	for i, s := range batch {
 		list[i] = s.commit
 	}
+	r.watch.commit.CompareAndSwap(0, r.now())
+	defer r.watch.commit.Store(0)
 	for {
 		finished, err := r.c.Store.Settle(list...)
 		switch {
 		case err == nil:
 			r.committed(batch, finished)
 			return true
-		case errors.Is(err, spool.ErrInvalid) && len(batch) > 1:
+		case (errors.Is(err, spool.ErrInvalid) || damaged(err)) && len(batch) > 1:
 			// One of them is at fault; the others must not suffer.
 			for i := range batch {
 				if !r.commitBatch(ctx, batch[i:i+1]) {
 					return false
 				}
 			}
+			return true
+		case damaged(err):
+			// What happened is forgotten with it: after a release it happens again.
+			r.lost(batch[0], err)
 			return true
 		case errors.Is(err, spool.ErrInvalid):
 			r.refused(batch[0], err)
@@ -110,13 +116,27 @@ func (r *Runner) commitBatch(ctx context.Context, batch []*settled) bool {
 	}
 }
 
-// refused sets aside an entry whose outcome the spool calls invalid.
+// lost sets aside an entry whose message the spool cannot read.
+func (r *Runner) lost(s *settled, err error) {
+	if s.to != "" {
+		r.do(func(now int64) { r.sched.Abandon(s.to, s.ref.ID, now) })
+	}
+	r.setAside([]Taken{{s.commit.Queue, s.ref}}, nil, err)
+}
+
+// refused puts off an entry whose outcome the spool calls invalid.
 func (r *Runner) refused(s *settled, err error) {
 	r.log.Error("outcome_refused", zap.Stringer("id", s.ref.ID), zap.String("queue", s.commit.Queue), zap.Error(err))
 	r.do(func(now int64) {
+		if s.to != "" {
+			r.sched.Abandon(s.to, s.ref.ID, now)
+		}
 		r.sched.PutOff(s.commit.Queue, s.ref.ID, err.Error(), now+poisonWait.Milliseconds(), now)
 		r.quiet.Broadcast()
 	})
+	if s.done != nil {
+		s.done(err)
+	}
 }
 
 // committed tells everybody what is now a fact.
@@ -128,7 +148,9 @@ func (r *Runner) committed(batch []*settled, finished []bool) {
 	}
 	r.do(func(now int64) {
 		for _, s := range batch {
-			if s.next != nil {
+			if s.to != "" {
+				r.sched.Moved(s.commit.Queue, s.to, *s.next, s.rest, now)
+			} else if s.next != nil {
 				r.sched.Requeued(s.commit.Queue, *s.next, s.why, now)
 			} else {
 				r.sched.Gone(s.commit.Queue, s.ref.ID, now)
@@ -141,6 +163,9 @@ func (r *Runner) committed(batch []*settled, finished []bool) {
 			r.c.Events(e)
 		}
 		r.accepted(s.commit.Reports, s.ref.ID)
+		if s.done != nil {
+			s.done(nil)
+		}
 	}
 }
 

@@ -23,7 +23,8 @@
 // # What is in memory
 //
 // Of each queue the window: the entries with the smallest (due, ID), at most
-// [Limits].Window and some in flight. The cursor separates it from the rest:
+// [Limits].Window and some in flight, less while all queues together come near to
+// [Limits].Held. The cursor separates it from the rest:
 //
 //	every entry on disk with a position up to the cursor is in memory,
 //	every entry beyond it is on disk only, and then more is set.
@@ -50,6 +51,12 @@
 // A link without queues keeps its clock until the next attempt is due and is
 // forgotten then. A queue that the map moves to a link ends that link's wait:
 // link state knows something newer than the last failure.
+//
+// # Watchdog
+//
+// What stands still although nothing says what it waits for is found and freed:
+// see [Scheduler.Watch]. An agent that never returns loses its connection's place
+// and its messages, not more.
 //
 // # Commit
 //

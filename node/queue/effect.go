@@ -21,11 +21,21 @@ const (
 	EffectHangUp
 	// EffectBreak: break Conn at once, for Reason; then Closed as ever.
 	EffectBreak
+	// EffectAbandon: Conn does not end. Take back what it has, call Closed in its
+	// place, and do not listen to it any more.
+	EffectAbandon
 	// EffectFill: read up to Limit entries of Queue after After, then call Filled.
 	EffectFill
 	// EffectDelay and EffectExpire: Ref of Queue is overdue; report, then Settle it.
 	EffectDelay
 	EffectExpire
+	// EffectRelease: the hold of Ref, in Queue, is over; move it on.
+	EffectRelease
+	// EffectOrder: carry out Order on Ref of Queue, then Settle it. Ref is what was
+	// true when the order was given: what is on disk now counts, if it is there.
+	EffectOrder
+	// EffectVoid: Order came to nothing on this entry, which is gone.
+	EffectVoid
 	// EffectLink: tell link state about Connector.
 	EffectLink
 )
@@ -41,7 +51,11 @@ type Effect struct {
 	Queue string
 	After Position
 	Limit int
+	Fill  uint64 // see Stale
 	Ref   Ref
+	Order *Order
+	// Frozen: the entry's queue was stopped by an administrator.
+	Frozen bool
 
 	Connector mail.GUID
 	OK        bool
@@ -73,6 +87,30 @@ type Ref struct {
 	Notified bool  // the delay notice is out
 	Multi    bool  // the message is in other queues too
 	Tag      []byte
+
+	By     int64 // the deliver-by-time, Unix ms; 0: none, or told of already
+	Return bool  // given up then
+
+	Exempt bool // no rule holds it
+}
+
+// late says whether the deliver-by-time is over.
+func (r Ref) late(now int64) bool { return r.By != 0 && now >= r.By }
+
+// again is the tag of an entry that stays, for those targets.
+func (r Ref) again(attempts int, targets []int) tag {
+	return tag{
+		created: r.Created, attempts: attempts, notified: r.Notified, multi: r.Multi, targets: targets,
+		by: r.By, byReturn: r.Return, exempt: r.Exempt,
+	}
+}
+
+// refOf is an entry with that tag.
+func refOf(id mail.ID, due int64, t tag, b []byte) Ref {
+	return Ref{
+		ID: id, Due: due, Tag: b, Created: t.created, Attempts: t.attempts, Notified: t.notified, Multi: t.multi,
+		By: t.by, Return: t.byReturn, Exempt: t.exempt,
+	}
 }
 
 func (r Ref) position() Position { return Position{r.Due, r.ID} }

@@ -3,7 +3,6 @@ package queue
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -95,7 +94,7 @@ func (r *Runner) rescan() (int, error) {
 
 // process takes one message from submitted to queued.
 func (r *Runner) process(it item) {
-	it.poison = false
+	it.poison, it.crashed = false, false
 	if it.env == nil {
 		st, err := r.c.Store.Load(spool.ID(it.id))
 		if errors.Is(err, spool.ErrNotFound) || err == nil && st.Plan != nil {
@@ -107,39 +106,56 @@ func (r *Runner) process(it item) {
 		}
 		if err != nil {
 			it.poison = true
-			r.putOff(it, err)
+			r.unplanned(it, err)
 			return
 		}
 	}
 	plan, err := r.resolve(it.env)
+	if err = r.blame(it.id, err); crashed(err) {
+		r.unplanned(it, err)
+		return
+	}
 	if err != nil {
-		if !r.clock().expired(it.env.Created.UnixMilli(), r.now()) {
+		if !r.clock().expired(it.env.Begins().UnixMilli(), r.now()) {
 			r.putOff(it, err)
 			return
 		}
 		plan = r.unresolved(it.env, err)
 	}
 	if err := r.plan(it, plan); err != nil {
-		r.putOff(it, err)
+		r.unplanned(it, r.blame(it.id, err))
 		return
 	}
 	r.processed(it.id)
 }
 
-// resolve asks the categorizer; a panic there counts as a failed lookup.
-func (r *Runner) resolve(env *mail.Envelope) (p Plan, err error) {
-	defer func() {
-		if v := recover(); v != nil {
-			err = fmt.Errorf("internal error of the categorizer: %v", v)
+// unplanned deals with a message that could not be planned.
+func (r *Runner) unplanned(it item, err error) {
+	if damaged(err) {
+		if e := r.quarantine(it.id, it.env, err); e == nil {
+			r.processed(it.id)
+			return
 		}
-	}()
+	}
+	it.crashed = crashed(err)
+	it.poison = it.poison || it.crashed
+	r.putOff(it, err)
+}
+
+// resolve asks the categorizer; a panic there is an error.
+func (r *Runner) resolve(env *mail.Envelope) (p Plan, err error) {
+	defer r.caught("categorizer", env.ID, &err)
 	return r.c.Categorizer.Resolve(env)
 }
 
 // unresolved gives up a message for which the directory had no answer in all its time.
 func (r *Runner) unresolved(env *mail.Envelope, err error) Plan {
 	var p Plan
-	o := expired(r.clock(), mail.Defer(mail.StatusDirectory, err.Error()), r.c.Now())
+	status := mail.StatusDirectory
+	if s := (interface{ Status() mail.Status })(nil); errors.As(err, &s) {
+		status = s.Status()
+	}
+	o := expired(r.clock(), mail.Defer(status, err.Error()), r.c.Now())
 	for i, rcpt := range env.Recipients {
 		t := mail.Target{Address: rcpt.Address, Original: rcpt.Original, Recipient: i, Notify: rcpt.Notify}
 		p.Failed = append(p.Failed, Failure{t, o})

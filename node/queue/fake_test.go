@@ -2,9 +2,11 @@ package queue
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -18,17 +20,47 @@ import (
 
 // fakeStore is the spool in memory, strict about the order of calls.
 type fakeStore struct {
-	mu   sync.Mutex
-	msgs map[spool.ID]*fakeMessage
+	notes map[spool.ID][]byte // of what was set aside
+	mu    sync.Mutex
+	msgs  map[spool.ID]*fakeMessage
 	// fail, if set, is asked before each call.
 	fail    func(call string) error
 	settles int
+	control []byte
 }
 
 type fakeMessage struct {
 	envelope, plan []byte
 	entries        map[string]spool.Entry // by queue
+	aside          []spool.Entry
 	outcomes       []spool.OutcomeRecord
+}
+
+// recipients is what the spool's ledger counts.
+func (m *fakeMessage) recipients() int {
+	var tags [][]byte
+	for _, e := range m.entries {
+		tags = append(tags, e.Tag)
+	}
+	n, err := Recipients(m.envelope, m.plan, tags)
+	if err != nil {
+		return 0 // of a message that a test made unreadable
+	}
+	return n
+}
+
+// accounted panics unless the postings explain the change of a message's recipients.
+func accounted(call string, before, after int, posts []spool.Posting) {
+	for _, p := range posts {
+		if p.Line.In() {
+			before += p.Recipients
+		} else {
+			before -= p.Recipients
+		}
+	}
+	if before != after {
+		panic(fmt.Sprintf("%s: the ledger is off by %d recipients: %+v", call, after-before, posts))
+	}
 }
 
 func newFakeStore() *fakeStore { return &fakeStore{msgs: map[spool.ID]*fakeMessage{}} }
@@ -52,7 +84,7 @@ func (s *fakeStore) reports(list []spool.Incoming) {
 	}
 }
 
-func (s *fakeStore) Plan(id spool.ID, plan []byte, entries []spool.Entry, reports ...spool.Incoming) error {
+func (s *fakeStore) Plan(id spool.ID, plan []byte, entries []spool.Entry, posts []spool.Posting, reports ...spool.Incoming) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err := s.check("plan"); err != nil {
@@ -65,10 +97,12 @@ func (s *fakeStore) Plan(id spool.ID, plan []byte, entries []spool.Entry, report
 	case m.plan != nil || len(entries) == 0:
 		return spool.ErrInvalid
 	}
+	before := m.recipients()
 	m.plan, m.entries = plan, map[string]spool.Entry{}
 	for _, e := range entries {
 		m.entries[e.Queue] = e
 	}
+	accounted("plan", before, m.recipients(), posts)
 	s.reports(reports)
 	return nil
 }
@@ -90,11 +124,16 @@ func (s *fakeStore) Settle(list ...spool.Settlement) ([]bool, error) {
 		if e, ok := m.entries[st.Queue]; !ok || e.Due != st.Due {
 			continue
 		}
+		before := m.recipients()
 		delete(m.entries, st.Queue)
 		m.outcomes = append(m.outcomes, st.Outcomes...)
 		if st.Requeue != nil {
 			m.entries[st.Requeue.Queue] = *st.Requeue
 		}
+		for _, e := range st.Also {
+			m.entries[e.Queue] = e
+		}
+		accounted("settlement", before, m.recipients(), st.Ends)
 		s.reports(st.Reports)
 		if len(m.entries) == 0 {
 			delete(s.msgs, st.ID)
@@ -105,10 +144,17 @@ func (s *fakeStore) Settle(list ...spool.Settlement) ([]bool, error) {
 }
 
 func (s *fakeStore) Remove(id spool.ID, reports ...spool.Incoming) error {
+	return s.End(id, spool.Deleted, nil, reports...)
+}
+
+func (s *fakeStore) End(id spool.ID, _ spool.Line, posts []spool.Posting, reports ...spool.Incoming) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.msgs[id] == nil {
 		return spool.ErrNotFound
+	}
+	if len(posts) > 0 {
+		accounted("end", s.msgs[id].recipients(), 0, posts)
 	}
 	delete(s.msgs, id)
 	s.reports(reports)
@@ -125,7 +171,75 @@ func (s *fakeStore) Load(id spool.ID) (spool.Stored, error) {
 	if m == nil {
 		return spool.Stored{}, spool.ErrNotFound
 	}
-	return spool.Stored{Envelope: m.envelope, Plan: m.plan, Outcomes: slices.Clone(m.outcomes)}, nil
+	st := spool.Stored{Envelope: m.envelope, Plan: m.plan, Outcomes: slices.Clone(m.outcomes), BodySize: m.size()}
+	for _, e := range m.entries {
+		st.Entries = append(st.Entries, e)
+	}
+	slices.SortFunc(st.Entries, func(a, b spool.Entry) int { return cmp.Or(cmp.Compare(a.Due, b.Due), cmp.Compare(a.Queue, b.Queue)) })
+	return st, nil
+}
+
+func (s *fakeStore) SetControl(b []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.check("control"); err != nil {
+		return err
+	}
+	s.control = b
+	return nil
+}
+
+func (s *fakeStore) Control() ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.control, nil
+}
+
+func (s *fakeStore) SetAside(id spool.ID, note []byte, entries ...spool.Entry) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.notes == nil {
+		s.notes = map[spool.ID][]byte{}
+	}
+	s.notes[id] = note
+	if err := s.check("set aside"); err != nil {
+		return err
+	}
+	if m := s.msgs[id]; m != nil {
+		for _, e := range entries {
+			delete(m.entries, e.Queue)
+			m.aside = append(m.aside, e)
+		}
+	}
+	return nil
+}
+
+func (s *fakeStore) Release(id spool.ID) ([]spool.Entry, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.msgs[id]
+	if m == nil || s.notes[id] == nil {
+		return nil, false, spool.ErrNotFound
+	}
+	delete(s.notes, id)
+	entries := m.aside
+	for _, e := range entries {
+		m.entries[e.Queue] = e
+	}
+	m.aside = nil
+	return entries, m.plan == nil, nil
+}
+
+func (s *fakeStore) Aside() []spool.ID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.notes))
+}
+
+func (s *fakeStore) AsideNote(id spool.ID) ([]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.notes[id], nil
 }
 
 func (s *fakeStore) OpenBody(spool.ID) (*spool.BodyReader, error) { return nil, spool.ErrNotFound }
@@ -135,7 +249,7 @@ func (s *fakeStore) Submitted(after spool.ID, limit int) ([]spool.ID, error) {
 	defer s.mu.Unlock()
 	var ids []spool.ID
 	for id, m := range s.msgs {
-		if m.plan == nil && bytes.Compare(id[:], after[:]) > 0 {
+		if m.plan == nil && s.notes[id] == nil && bytes.Compare(id[:], after[:]) > 0 {
 			ids = append(ids, id)
 		}
 	}
@@ -179,16 +293,50 @@ func (s *fakeStore) Entries(queue string, after spool.Position, limit int) ([]sp
 	return out[:min(limit, len(out))], nil
 }
 
-func (s *fakeStore) Count(queue string) int64 {
+func (s *fakeStore) Weigh(queue string) (w spool.Weight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := int64(0)
 	for _, m := range s.msgs {
 		if _, ok := m.entries[queue]; ok {
-			n++
+			w.Entries++
+			w.Bytes += m.size()
 		}
 	}
-	return n
+	return w
+}
+
+func (m *fakeMessage) size() int64 {
+	env, err := codec.DecodeEnvelope(m.envelope)
+	if err != nil {
+		return 0
+	}
+	return env.Size
+}
+
+func (s *fakeStore) Walk(from spool.ID, f func(spool.ID, *spool.Stored) (bool, error)) error {
+	s.mu.Lock()
+	err := s.check("walk")
+	ids := slices.SortedFunc(maps.Keys(s.msgs), func(a, b spool.ID) int { return bytes.Compare(a[:], b[:]) })
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if bytes.Compare(id[:], from[:]) < 0 {
+			continue
+		}
+		st, err := s.Load(id)
+		if errors.Is(err, spool.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if more, err := f(id, &st); err != nil || !more {
+			return err
+		}
+	}
+	return nil
 }
 
 func (s *fakeStore) len() int {
@@ -202,12 +350,20 @@ type fakeRouter struct {
 	mu      sync.Mutex
 	hops    map[string]mail.Hop // by Destination.String
 	gone    string              // the name of a hop whose host is gone
+	bucket  func(origin mail.ID) uint8
 	changed func()
 }
 
-func (r *fakeRouter) Hop(d mail.Destination, _ mail.Class, _ []mail.GUID) mail.Hop {
+func (r *fakeRouter) Hop(d mail.Destination, c mail.Class, _ []mail.GUID) mail.Hop {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	// "SMTP:x" for all, "SMTP:x+3" for a bucket, "SMTP:x~" for listed senders.
+	if h, ok := r.hops[fmt.Sprintf("%s+%d", d, c.Bucket)]; ok {
+		return h
+	}
+	if h, ok := r.hops[d.String()+"~"]; ok && c.Sender != "" {
+		return h
+	}
 	if h, ok := r.hops[d.String()]; ok {
 		return h
 	}
@@ -215,6 +371,17 @@ func (r *fakeRouter) Hop(d mail.Destination, _ mail.Class, _ []mail.GUID) mail.H
 		return mail.Hop{Kind: mail.HopLocal, Name: "local delivery"}
 	}
 	return mail.Hop{Kind: mail.HopMX, Name: d.Domain, Domain: d.Domain}
+}
+
+func (r *fakeRouter) Via(host string, _ mail.Class) mail.Hop {
+	return mail.Hop{Kind: mail.HopSmartHost, Name: host, Hosts: []string{host}}
+}
+
+func (r *fakeRouter) Bucket(_ mail.Destination, _ mail.Class, _ []mail.GUID, origin mail.ID) uint8 {
+	if r.bucket == nil {
+		return 0
+	}
+	return r.bucket(origin)
 }
 
 func (r *fakeRouter) Gone(h mail.Hop) string {
@@ -304,6 +471,12 @@ func (a *fakeAgent) Serve(ctx context.Context, hop mail.Hop, feed mail.Feed) err
 	return ctx.Err()
 }
 
+func (a *fakeAgent) dialled() []string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.Clone(a.dials)
+}
+
 func (a *fakeAgent) got() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -330,6 +503,9 @@ func (c *fakeCategorizer) Resolve(env *mail.Envelope) (Plan, error) {
 		return Plan{}, c.err
 	}
 	var p Plan
+	if strings.HasPrefix(env.From.Local, "trainee") {
+		p.Sender = mail.NewSender([]uint64{7})
+	}
 	for i, r := range env.Recipients {
 		t := mail.Target{Address: r.Address, Recipient: i, Notify: r.Notify}
 		switch {
@@ -358,7 +534,7 @@ func (r *fakeReporter) Report(kind ReportKind, env *mail.Envelope, targets []mai
 	if r.err != nil {
 		return nil, r.err
 	}
-	text := fmt.Sprintf("%s to %s:", [...]string{"", "failure", "delay", "success"}[kind], env.From)
+	text := fmt.Sprintf("%s to %s:", [...]string{"", "failure", "delay", "success", "expanded"}[kind], env.From)
 	for i, t := range targets {
 		text += fmt.Sprintf(" %s %s", t.Address, outcomes[i].Status)
 	}
@@ -370,7 +546,7 @@ func (r *fakeReporter) Report(kind ReportKind, env *mail.Envelope, targets []mai
 	id := mail.NewID(time.Now(), [10]byte{0xd5, r.n})
 	dsn := &mail.Envelope{ID: id, Origin: id, Created: time.Now(), Received: time.Now(), System: true,
 		Recipients: []mail.Recipient{{Address: env.From}}}
-	return []spool.Incoming{{ID: spool.ID(id), Envelope: codec.EncodeEnvelope(dsn)}}, nil
+	return []spool.Incoming{{ID: spool.ID(id), Envelope: codec.EncodeEnvelope(dsn), Recipients: 1}}, nil
 }
 
 func (r *fakeReporter) got() []string {

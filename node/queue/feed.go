@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -23,8 +24,14 @@ type feed struct {
 	ctx    context.Context
 	abort  context.CancelCauseFunc // breaks the connection
 
+	dialled bool         // counted in Runner.wg
+	beat    atomic.Int64 // when content was read last, Unix ms
+
 	mu   sync.Mutex
 	open map[*mail.Transaction]*delivery
+	dead bool // concluded: what the agent says now counts for nothing
+	// panicked is how the agent ended, if it did so.
+	panicked error
 }
 
 func newFeed(r *Runner, dial Effect) *feed {
@@ -50,7 +57,6 @@ type part struct {
 
 // serve is the life of the connection.
 func (f *feed) serve(verdict *mail.Outcome) {
-	r := f.runner
 	defer f.abort(nil)
 	var end Ending
 	if verdict != nil {
@@ -58,12 +64,29 @@ func (f *feed) serve(verdict *mail.Outcome) {
 	} else {
 		end = f.ending(f.guarded())
 	}
+	f.conclude(end)
+}
+
+// conclude ends the connection for the scheduler, once: when the agent is done, or
+// when nobody waits for it any longer.
+func (f *feed) conclude(end Ending) {
+	r := f.runner
+	f.mu.Lock()
+	late := f.dead
+	f.dead = true
+	f.mu.Unlock()
+	if late {
+		return
+	}
 	f.reclaim(end.Err)
 	r.do(func(now int64) {
 		delete(r.feeds, f.id)
 		r.sched.Closed(f.id, end, now)
 		r.quiet.Broadcast()
 	})
+	if f.dialled {
+		r.wg.Done()
+	}
 }
 
 // guarded runs the agent; a panic in it costs this connection, not the process.
@@ -71,6 +94,9 @@ func (f *feed) guarded() (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			f.runner.log.Error("agent_panic", zap.String("next_hop", f.hop.Name), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))
+			f.mu.Lock()
+			f.panicked = &panicError{"delivery", p}
+			f.mu.Unlock()
 			err = fmt.Errorf("internal error: %v", p)
 		}
 	}()
@@ -108,14 +134,40 @@ func (f *feed) reclaim(why string) {
 	for t := range f.open {
 		left = append(left, t)
 	}
+	panicked := f.panicked
 	f.mu.Unlock()
 	for _, t := range left {
+		if panicked != nil {
+			f.abandon(t, f.runner.blame(t.Envelope.ID, panicked))
+			continue
+		}
 		f.runner.log.Error("transaction_unreported", zap.Stringer("id", t.Envelope.ID), zap.String("next_hop", f.hop.Name))
 		out := make([]mail.Outcome, len(t.Targets))
 		for i := range out {
 			out[i] = mail.Defer(mail.StatusDropped, "the connection ended without an outcome: "+why)
 		}
 		f.Done(t, out)
+	}
+}
+
+// abandon takes back a transaction that the agent crashed on: for crashWait, so that
+// no other connection of the link meets it at once, or, the last time, for good.
+func (f *feed) abandon(t *mail.Transaction, err error) {
+	f.mu.Lock()
+	d := f.open[t]
+	delete(f.open, t)
+	f.mu.Unlock()
+	switch r := f.runner; {
+	case d == nil:
+	case errors.Is(err, errCrashed):
+		r.setAside(d.taken(), d.Envelope, err)
+	default:
+		r.do(func(now int64) {
+			for _, p := range d.parts {
+				r.sched.PutOff(p.queue, d.Envelope.ID, err.Error(), now+crashWait.Milliseconds(), now)
+			}
+			r.quiet.Broadcast()
+		})
 	}
 }
 
@@ -129,14 +181,38 @@ func (f *feed) Next() *mail.Transaction {
 		}
 		d, err := f.runner.assemble(taken)
 		if err != nil {
-			f.runner.setAside(taken, err)
+			f.runner.setAside(taken, nil, err)
 			continue
 		}
-		f.mu.Lock()
-		f.open[&d.Transaction] = d
-		f.mu.Unlock()
+		if !f.begin(d) {
+			return nil
+		}
 		return &d.Transaction
 	}
+}
+
+// begin notes what the agent gets. If the connection was concluded while it was
+// put together, nobody gets it.
+func (f *feed) begin(d *delivery) bool {
+	if c, ok := d.Content.(*content); ok {
+		c.beat = func() { f.beat.Store(f.runner.now()) }
+	}
+	f.mu.Lock()
+	dead := f.dead
+	if !dead {
+		f.open[&d.Transaction] = d
+	}
+	f.mu.Unlock()
+	if !dead {
+		return true
+	}
+	f.runner.do(func(now int64) {
+		for _, p := range d.parts {
+			f.runner.sched.Return(p.queue, p.ref.ID, false, now)
+		}
+		f.runner.quiet.Broadcast()
+	})
+	return false
 }
 
 // Wait implements mail.Feed.
@@ -166,7 +242,12 @@ func (f *feed) Done(t *mail.Transaction, outcomes []mail.Outcome) {
 	f.mu.Lock()
 	d := f.open[t]
 	delete(f.open, t)
+	dead := f.dead
 	f.mu.Unlock()
+	if d == nil && dead {
+		f.runner.log.Warn("transaction_reported_late", zap.Stringer("id", t.Envelope.ID), zap.String("next_hop", f.hop.Name))
+		return
+	}
 	if d == nil {
 		f.runner.log.Error("transaction_reported_twice", zap.Stringer("id", t.Envelope.ID), zap.String("next_hop", f.hop.Name))
 		return
@@ -191,8 +272,8 @@ func (r *Runner) assemble(taken []Taken) (*delivery, error) {
 		return nil, err
 	}
 	d := &delivery{parts: make([]part, 0, len(taken))}
-	d.Envelope = m.env
-	d.Content = &content{r.c.Store, spool.ID(id), m.env.Size}
+	d.Envelope = aged(m.env, taken[0].Ref)
+	d.Content = &content{store: r.c.Store, id: spool.ID(id), size: m.env.Size}
 	for _, t := range taken {
 		p := part{queue: t.Queue, ref: t.Ref, from: len(d.Targets)}
 		if p.plan, err = targetsOf(t.Ref, len(m.targets)); err != nil {
@@ -210,6 +291,18 @@ func (r *Runner) assemble(taken []Taken) (*delivery, error) {
 		d.parts = append(d.parts, p)
 	}
 	return d, nil
+}
+
+// aged is the envelope as of a message whose time stood still while it was held:
+// the next server shall not count that time either.
+func aged(env *mail.Envelope, ref Ref) *mail.Envelope {
+	began := time.UnixMilli(ref.Created)
+	if ref.Created <= env.Begins().UnixMilli() {
+		return env
+	}
+	later := *env
+	later.Created = began
+	return &later
 }
 
 // targetsOf gives the indexes of an entry's targets in a plan of n.
@@ -231,31 +324,6 @@ func targetsOf(ref Ref, n int) ([]int, error) {
 }
 
 const (
-	poisonWait = time.Hour        // a message that cannot be read
+	poisonWait = time.Hour        // a message that the disk does not give
 	diskWait   = 10 * time.Second // a spool that cannot be read or written
 )
-
-// setAside deals with entries whose message cannot be read.
-func (r *Runner) setAside(taken []Taken, err error) {
-	id := taken[0].Ref.ID
-	if errors.Is(err, spool.ErrNotFound) {
-		// Removed by an administrator after it was queued.
-		r.do(func(now int64) {
-			for _, t := range taken {
-				r.sched.Gone(t.Queue, id, now)
-			}
-		})
-		return
-	}
-	wait := poisonWait
-	if errors.Is(err, spool.ErrFailed) || errors.Is(err, spool.ErrClosed) || errors.Is(err, spool.ErrFull) {
-		wait = diskWait
-	}
-	r.log.Error("message_unreadable", zap.Stringer("id", id), zap.Error(err), zap.Duration("retry_in", wait))
-	r.do(func(now int64) {
-		for _, t := range taken {
-			r.sched.PutOff(t.Queue, id, fmt.Sprintf("message %s cannot be read: %v", id, err), now+wait.Milliseconds(), now)
-		}
-		r.quiet.Broadcast()
-	})
-}

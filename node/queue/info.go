@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"time"
 
 	"github.com/postroad/postroad/node/mail"
@@ -31,23 +32,29 @@ func (s State) String() string {
 // Kinds of queue, as an operator knows them.
 const (
 	KindPreSubmission = "Pre-submission"
+	KindReports       = "DSN pending submission"
 	KindDirectory     = "Messages awaiting directory lookup"
 	KindRouting       = "Messages waiting to be routed"
 	KindUnreachable   = "Final destination currently unreachable"
 	KindLocal         = "Local delivery"
 	KindRemote        = "Remote delivery"
+	KindDeferred      = "Deferred delivery"
 	KindPoison        = "Failed message retry"
+	KindQuarantine    = "Unreadable messages"
 )
 
-// IDs of the queues that are always listed. KindUnreachable and KindLocal are
+// IDs of the queues that are always listed. KindUnreachable, KindLocal and KindDeferred are
 // listed under these only while no queue is of that kind.
 const (
 	IDPreSubmission = "pre-submission"
+	IDReports       = "reports"
 	IDDirectory     = "directory"
 	IDRouting       = "routing"
 	IDUnreachable   = "unreachable"
 	IDLocal         = "local"
+	IDDeferred      = "deferred"
 	IDPoison        = "poison"
+	IDQuarantine    = "quarantine"
 )
 
 // Info is one queue as an operator sees it.
@@ -59,15 +66,37 @@ type Info struct {
 	Connector   string
 	State       State
 	Messages    int64
+	Bytes       int64         // octets of their bodies
 	OldestAge   time.Duration // of what is in memory, since the message was created; 0 when empty
 	WaitingFor  string        // a sentence; empty while mail flows
 	LastError   string
+	LastHost    string    // of the next hop, that answered last
 	LastAttempt time.Time // zero: none
 	NextAttempt time.Time // zero: none planned
 	Class       string
 	Connections int
+	Window      int  // connections that the link may have at the moment; see concurrency.go
+	Frozen      Note // in state Frozen: by whom and why; zero where each message has its own
+
+	Whole  bool // the queue itself is frozen: `queue thaw` lets it go
+	Remote bool // its mail leaves this server
 
 	name string // the queue's name in the spool; empty for one that is only listed
+}
+
+// Word is the state as it is shown: a queue without a link of its own is ready
+// whenever it may move; with mail in it and a reason, it waits.
+func (i Info) Word() string {
+	if i.State == Ready && i.Messages > 0 && i.WaitingFor != "" {
+		return "waiting"
+	}
+	return i.State.String()
+}
+
+// Is says whether an operator means the queue by one of the IDs; without any, all
+// queues of destinations are meant.
+func (q Info) Is(ids []string) bool {
+	return q.name != "" && (len(ids) == 0 || slices.ContainsFunc(ids, q.is))
 }
 
 // Message is one queued message as an operator sees it.
@@ -81,5 +110,17 @@ type Message struct {
 	Received   time.Time
 	Queue      string // ID of the queue
 	Attempts   int
-	LastError  string
+	LastError  string // of the message, or else of its queue
+
+	Created     time.Time // when the organisation accepted it
+	Priority    mail.Priority
+	State       string // "retry" if it waits by itself, else as Info.Word
+	Kind        string // of the queue, as the next three
+	Destination string
+	NextHop     string
+	Connector   string
+	NextAttempt time.Time // zero: none planned
+
+	Hold   string // [HoldByHand], [RuleHold] or ""
+	Frozen Note   // in a hold: by whom and why
 }

@@ -18,6 +18,7 @@ type item struct {
 	at      int64 // Unix ms; for items put off
 	attempt int
 	poison  bool // the message itself is at fault, not the directory
+	crashed bool // it crashed what processed it
 }
 
 // intake is the first part of a message's way in memory: pre-submission, and
@@ -125,6 +126,9 @@ func (in *intake) putOff(it item, reason string, first time.Duration, now int64)
 	wait := first
 	if it.poison {
 		wait = time.Hour
+		if it.crashed {
+			wait = crashWait
+		}
 	} else {
 		in.failing++
 		in.reason = reason
@@ -137,26 +141,51 @@ func (in *intake) putOff(it item, reason string, first time.Duration, now int64)
 	heap.Push(&in.later, it)
 }
 
-// counts gives what waits to be looked at, what waits for the directory, and
-// what cannot be read; messages left to the spool are not counted.
-func (in *intake) counts() (fresh, directory, poison int) {
-	for _, it := range in.later {
-		if it.poison {
-			poison++
-		}
-	}
-	return len(in.ready) - in.head, len(in.later) - poison, poison
+// census is how many wait for what. Messages left to the spool are not counted.
+type census struct {
+	fresh     int // to be looked at
+	reports   int // reports of this node, to be looked at
+	directory int
+	poison    int // cannot be read
+	// Times of the oldest; zero if there is none.
+	oldestFresh, oldestReport, oldestDirectory time.Time
 }
 
-// oldest is the time of the oldest ID at each of the two waits; zero if none.
-func (in *intake) oldest() (fresh, directory time.Time) {
-	if in.head < len(in.ready) {
-		fresh = in.ready[in.head].id.Time()
-	}
-	for _, it := range in.later {
-		if t := it.id.Time(); !it.poison && (directory.IsZero() || t.Before(directory)) {
-			directory = t
+func (in *intake) counts() census {
+	n := census{}
+	for _, it := range in.ready[in.head:] {
+		if it.env != nil && it.env.System {
+			n.reports++
+			n.oldestReport = older(n.oldestReport, it)
+		} else {
+			n.fresh++
+			n.oldestFresh = older(n.oldestFresh, it)
 		}
 	}
-	return fresh, directory
+	for _, it := range in.later {
+		if it.poison {
+			n.poison++
+		} else {
+			n.directory++
+			n.oldestDirectory = older(n.oldestDirectory, it)
+		}
+	}
+	return n
+}
+
+func older(t time.Time, it item) time.Time {
+	if at := it.id.Time(); t.IsZero() || at.Before(t) {
+		return at
+	}
+	return t
+}
+
+// putAside gives the messages that were put off, and whether that is because they
+// cannot be read.
+func (in *intake) putAside() map[mail.ID]bool {
+	out := make(map[mail.ID]bool, len(in.later))
+	for _, it := range in.later {
+		out[it.id] = it.poison
+	}
+	return out
 }

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"pgregory.net/rapid"
@@ -126,4 +127,27 @@ func TestDirectoryBackoff(t *testing.T) {
 	if _, ok, _ := in.next(now); !ok {
 		t.Error("the directory answered, but the others wait on")
 	}
+}
+
+// A message that a rescan of the spool finds between its acceptance and its
+// announcement is worked on twice. The second time must not take it out of its
+// queue: it would lie in the spool until the next start.
+func TestAnnouncedTwice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig()
+		g.router.set("SMTP:x", scheduled(func(int) bool { return false }))
+		g.start()
+		env := g.send(1, "b@x")
+		synctest.Wait()
+		g.Enqueue(env.ID, env)
+		synctest.Wait()
+		if q := g.queue(t, KindRemote); q.Messages != 1 {
+			t.Errorf("%+v", q)
+		}
+		list, err := g.Messages("", 0)
+		if err != nil || len(list) != 1 {
+			t.Errorf("%d messages, %v", len(list), err)
+		}
+		g.stop()
+	})
 }

@@ -33,11 +33,20 @@ func drawKey(t *rapid.T) Key {
 		System:   rapid.Bool().Draw(t, "system"),
 		Size:     rapid.Int64Range(0, 1<<40).Draw(t, "size"),
 	}
+	c.Sender = mail.NewSender(rapid.SliceOfN(rapid.Uint64(), 0, 4).Draw(t, "sender"))
+	c.Bucket = rapid.Uint8().Draw(t, "bucket")
 	var visited []mail.GUID
 	for range rapid.IntRange(0, 30).Draw(t, "groups") {
 		visited = append(visited, drawGUID(t, "group"))
 	}
-	return KeyOf(d, c, visited)
+	k := KeyOf(d, c, visited)
+	if rapid.Bool().Draw(t, "ordered") {
+		k.Hold = rapid.SampledFrom([]string{"", HoldByHand, RuleHold("no-mail!>*+~")}).Draw(t, "hold")
+		k.Via = rapid.SampledFrom([]string{"", "mx.example:25", "[2001:db8::1]:2525"}).Draw(t, "via")
+		k.Part = rapid.Uint8().Draw(t, "part")
+		k.Held = rapid.Bool().Draw(t, "held")
+	}
+	return k
 }
 
 func TestNameRoundTrip(t *testing.T) {
@@ -61,6 +70,10 @@ func TestNameForm(t *testing.T) {
 		{KeyOf(mail.Destination{Place: mail.PlaceServer, Server: g}, mail.Class{Priority: -1}, nil), "1|-1||0||01000000000000000000000000000002|||"},
 		{KeyOf(mail.Destination{Place: mail.PlaceForeign, Type: "SMTP", Domain: "a.example", Connector: g}, mail.Class{System: true, Size: 1024}, []mail.GUID{{3}, g, {3}}),
 			"2|0|s|1024|AQAAAAAAAAAAAAAAAAAAAgAwAAAAAAAAAAAAAAAAAAAA||01000000000000000000000000000002|SMTP|a.example"},
+		{KeyOf(mail.Destination{Place: mail.PlaceForeign, Type: "SMTP", Domain: "a"}, mail.Class{System: true, Sender: mail.NewSender([]uint64{3}), Bucket: 64}, nil), "2|0|s~AAAAAAAAAAM+64|0||||SMTP|a"},
+		{KeyOf(mail.Destination{Place: mail.PlaceForeign, Type: "SMTP", Domain: "a"}, mail.Class{Bucket: 1}, nil), "2|0|+1|0||||SMTP|a"},
+		{Key{Destination: mail.Destination{Place: mail.PlaceForeign, Type: "SMTP", Domain: "a"}, Class: mail.Class{Bucket: 1}, Held: true, Hold: RuleHold("spam"), Via: "mx.example:25", Part: 2},
+			"h2|0|+1!cnVsZS9zcGFt>bXguZXhhbXBsZToyNQ*2|0||||SMTP|a"},
 		{KeyOf(mail.Destination{Place: mail.PlaceForeign, Type: "X|", Domain: "c=us|o=x"}, mail.Class{Priority: 1}, nil), "2|1||0||||X%7C|c=us|o=x"},
 	} {
 		got := tc.key.Name()

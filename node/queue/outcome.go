@@ -1,7 +1,9 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -23,23 +25,51 @@ func broken(o mail.Outcome) bool {
 	return o.Status == mail.StatusNoAnswer || o.Status == mail.StatusDropped || o.Status == mail.Status{Class: 4, Subject: 5}
 }
 
+// putOff says whether the peer answered 4yz for every recipient.
+func putOff(outcomes []mail.Outcome) bool {
+	for _, o := range outcomes {
+		if o.Result != mail.Deferred || o.Reply == nil {
+			return false
+		}
+	}
+	return true
+}
+
 // finish turns the outcomes of a transaction into what is to be committed.
 func (r *Runner) finish(d *delivery, outcomes []mail.Outcome, f *feed) {
+	if r.spoiled(d, outcomes) {
+		return
+	}
 	now := r.c.Now()
 	lost := true
 	for i := range outcomes {
 		if outcomes[i].At.IsZero() {
 			outcomes[i].At = now
 		}
+		outcomes[i].Connector = f.hop.ConnectorName
 		lost = lost && broken(outcomes[i])
 	}
 	if !lost {
-		r.do(func(now int64) { r.sched.Worked(f.id, now) })
+		r.do(func(now int64) {
+			if putOff(outcomes) {
+				r.sched.Slowed(f.id, now)
+			} else {
+				r.sched.Worked(f.id, now)
+			}
+			r.sched.Spoke(f.id, outcomes[0].Remote)
+		})
 	} else if r.giveBack(d, outcomes) {
 		return
 	}
-	d.giveUp(outcomes, r.clock(), now)
+	d.giveUp(outcomes, r.clock().at(f.hop), now)
 	reports, err := r.report(d, outcomes, f.hop)
+	if err != nil && r.spoiled(d, outcomes) {
+		return
+	}
+	if err = r.blame(d.Envelope.ID, err); errors.Is(err, errCrashed) && !reached(outcomes) {
+		r.setAside(d.taken(), d.Envelope, err)
+		return
+	}
 	if err != nil {
 		// A failure that cannot be reported now is not settled now.
 		r.log.Error("report_not_written", zap.Stringer("id", d.Envelope.ID), zap.Error(err))
@@ -57,6 +87,11 @@ func (r *Runner) clock() Clock {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.c.Clock
+}
+
+// reached says whether a recipient has the message.
+func reached(outcomes []mail.Outcome) bool {
+	return slices.ContainsFunc(outcomes, func(o mail.Outcome) bool { return o.Result == mail.Delivered })
 }
 
 // giveBack returns the entries of a broken connection to their places. It
@@ -80,24 +115,58 @@ func (r *Runner) giveBack(d *delivery, outcomes []mail.Outcome) bool {
 
 // giveUp turns deferrals of a message that is too old into failures.
 func (d *delivery) giveUp(outcomes []mail.Outcome, c Clock, now time.Time) {
-	if !c.expired(d.Envelope.Created.UnixMilli(), now.UnixMilli()) {
-		return
-	}
+	old := c.expired(d.Envelope.Begins().UnixMilli(), now.UnixMilli())
+	by := d.Envelope.DeliverBy
+	late := by.Return && !by.IsZero() && !now.Before(by.Deadline)
 	for i, o := range outcomes {
-		if o.Result == mail.Deferred {
+		switch {
+		case o.Result != mail.Deferred:
+		case late:
+			outcomes[i] = missed(o, now)
+		case old:
 			outcomes[i] = expired(c, o, now)
 		}
 	}
 }
 
-// expired is the outcome of a message that was deferred until its time was over.
-func expired(c Clock, last mail.Outcome, now time.Time) mail.Outcome {
-	o := mail.Fail(mail.StatusExpired, fmt.Sprintf("not delivered within %s", c.Expiration))
+// missed is the outcome of a message that was to be delivered by a time or not at
+// all (RFC 2852 section 4.1.4).
+func missed(last mail.Outcome, now time.Time) mail.Outcome {
+	o := mail.Fail(mail.StatusDeliverBy, "not delivered by the time that its sender set")
 	if last.Text != "" {
 		o.Text += "; last: " + last.Text
 	}
-	o.Reply, o.Remote, o.At = last.Reply, last.Remote, now
+	o.Reply, o.Remote, o.Connector, o.At = last.Reply, last.Remote, last.Connector, now
 	return o
+}
+
+// expired is the outcome of a message that was deferred until its time was over.
+func expired(c Clock, last mail.Outcome, now time.Time) mail.Outcome {
+	o := mail.Fail(mail.StatusExpired, fmt.Sprintf("not delivered within %s", c.Expiration))
+	if telling(last.Status) {
+		o.Status = last.Status
+	}
+	if last.Text != "" {
+		o.Text += "; last: " + last.Text
+	}
+	o.Reply, o.Remote, o.Connector, o.At = last.Reply, last.Remote, last.Connector, now
+	return o
+}
+
+// telling says whether a status names the trouble, so that it is given in place of
+// "expired" (RFC 3463 section 3.5, X.4.7: "if possible, the code for the actual
+// problem ... should be returned rather than this code"): a mailbox or a system
+// that is full, frozen or away, a directory that is silent, no path, a loop. A
+// host that does not answer has no code of its own in the book's table 2, and what
+// hosts mean by security (X.7) may be greylisting.
+func telling(s mail.Status) bool {
+	switch s.Subject {
+	case 1, 2, 3:
+		return true
+	case 4:
+		return s.Detail == 3 || s.Detail == 4 || s.Detail == 6
+	}
+	return false
 }
 
 // postpone makes deferrals of the failures.
@@ -119,21 +188,22 @@ func (r *Runner) report(d *delivery, outcomes []mail.Outcome, hop mail.Hop) ([]s
 			switch {
 			case o.Result == mail.Failed:
 				failed.add(d.Targets[i], o)
-			case o.Result == mail.Delivered && d.Targets[i].Notify.WantsSuccess() && (o.Relayed || final(hop)):
+			case o.Result == mail.Delivered && d.Targets[i].Notify.WantsSuccess() && (o.Relayed || final(hop)),
+				o.Result == mail.Delivered && o.Traced && d.Targets[i].Notify&mail.NotifyNever == 0:
 				done.add(d.Targets[i], o)
 			}
 		}
 	}
 	var reports []spool.Incoming
 	if len(failed.targets) > 0 {
-		list, err := r.c.Reporter.Report(ReportFailure, d.Envelope, failed.targets, failed.outcomes, d.Content)
+		list, err := r.write(ReportFailure, d.Envelope, failed.targets, failed.outcomes, d.Content)
 		if err != nil {
 			return nil, err
 		}
 		reports = list
 	}
 	if len(done.targets) > 0 {
-		list, err := r.c.Reporter.Report(ReportSuccess, d.Envelope, done.targets, done.outcomes, d.Content)
+		list, err := r.write(ReportSuccess, d.Envelope, done.targets, done.outcomes, d.Content)
 		if err != nil {
 			// What is delivered must not be delivered again for want of a receipt.
 			r.log.Error("success_report_dropped", zap.Stringer("id", d.Envelope.ID), zap.Error(err))
@@ -162,7 +232,7 @@ func (s *selection) add(t mail.Target, o mail.Outcome) {
 func (r *Runner) settlement(d *delivery, p part, outcomes []mail.Outcome, hop mail.Hop, now time.Time) *settled {
 	s := &settled{ref: p.ref, commit: spool.Settlement{ID: spool.ID(p.ref.ID), Queue: p.queue, Due: p.ref.Due}}
 	attempts := p.ref.Attempts + 1
-	left := tag{created: p.ref.Created, attempts: attempts, notified: p.ref.Notified, multi: p.ref.Multi, targets: []int{}}
+	left := p.ref.again(attempts, []int{})
 	for i := p.from; i < p.to; i++ {
 		o := outcomes[i]
 		if o.Result != mail.Deferred {
@@ -182,6 +252,7 @@ func (r *Runner) settlement(d *delivery, p part, outcomes []mail.Outcome, hop ma
 		due := now.Add(r.clock().interval(attempts)).UnixMilli()
 		s.requeue(left, due)
 	}
+	s.commit.Ends = ends(outcomes[p.from:p.to], hop)
 	s.events = events(d, p, outcomes, hop)
 	return s
 }
@@ -189,6 +260,7 @@ func (r *Runner) settlement(d *delivery, p part, outcomes []mail.Outcome, hop ma
 // events tells of the outcomes of an entry: one event for each kind of outcome.
 func events(d *delivery, p part, outcomes []mail.Outcome, hop mail.Hop) []mail.Event {
 	var list []mail.Event
+	var sent *mail.Sent
 	for i := p.from; i < p.to; i++ {
 		o := outcomes[i]
 		kind := mail.EventDefer
@@ -216,9 +288,19 @@ func events(d *delivery, p part, outcomes []mail.Outcome, hop mail.Hop) []mail.E
 		e := eventOf(d.Envelope, kind, "QUEUE", o.At)
 		e.Recipients = []string{addressOf(d.Targets[i])}
 		e.Peer, e.Connector, e.Status, e.Detail, e.Table = peer, hop.ConnectorName, status, o.Text, hop.TableVersion
+		if sent == nil && o.Result == mail.Delivered && leaves(hop) {
+			sent = &mail.Sent{Destination: d.Targets[i].Destination, Entered: len(d.Envelope.Visited) <= 1}
+			e.Sent = sent
+		}
 		list = append(list, e)
 	}
 	return list
+}
+
+// leaves says whether a hop leads out of the group: over a connector, or outside
+// without one.
+func leaves(h mail.Hop) bool {
+	return !h.Connector.IsZero() || h.Kind == mail.HopSmartHost || h.Kind == mail.HopMX
 }
 
 func eventOf(env *mail.Envelope, kind mail.EventKind, source string, at time.Time) mail.Event {

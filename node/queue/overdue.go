@@ -2,6 +2,7 @@ package queue
 
 import (
 	"cmp"
+	"errors"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,41 +21,61 @@ func (r *Runner) overdue(e Effect) {
 	taken := []Taken{{e.Queue, e.Ref}}
 	st, err := r.c.Store.Load(spool.ID(e.Ref.ID))
 	if err != nil {
-		r.setAside(taken, err)
+		r.setAside(taken, nil, err)
 		return
 	}
 	m, err := decodeMessage(st)
 	if err != nil {
-		r.setAside(taken, err)
+		r.setAside(taken, nil, err)
 		return
 	}
 	plan, err := targetsOf(e.Ref, len(m.targets))
 	if err != nil {
-		r.setAside(taken, err)
+		r.setAside(taken, nil, err)
 		return
 	}
 	now := r.c.Now()
 	d := &delivery{parts: []part{{queue: e.Queue, ref: e.Ref, to: len(plan), plan: plan}}}
-	d.Envelope, d.Content = m.env, &content{r.c.Store, spool.ID(e.Ref.ID), m.env.Size}
+	d.Envelope, d.Content = aged(m.env, e.Ref), &content{store: r.c.Store, id: spool.ID(e.Ref.ID), size: m.env.Size}
 	outcomes := make([]mail.Outcome, 0, len(plan))
 	for _, i := range plan {
 		d.Targets = append(d.Targets, m.targets[i])
-		outcomes = append(outcomes, lastOutcome(st.Outcomes, i, e.Reason, now))
+		outcomes = append(outcomes, lastOutcome(st.Outcomes, i, e, now))
 	}
 	s := &settled{ref: e.Ref, commit: spool.Settlement{ID: spool.ID(e.Ref.ID), Queue: e.Queue, Due: e.Ref.Due}}
 	kind := ReportDelay
 	if e.Kind == EffectExpire {
 		kind = ReportFailure
 		for i, o := range outcomes {
-			outcomes[i] = expired(r.clock(), o, now)
+			if e.Ref.Return && e.Ref.late(now.UnixMilli()) {
+				outcomes[i] = missed(o, now)
+			} else {
+				outcomes[i] = expired(r.clock().at(e.Hop), o, now)
+				if e.Frozen {
+					outcomes[i].Status = mail.StatusNotAccepting // the book, table 2
+				}
+			}
 		}
+		s.commit.Ends = ends(outcomes, e.Hop)
 		s.events = events(d, d.parts[0], outcomes, e.Hop)
 	} else {
 		// The entry keeps its place and its count; only the notice is noted.
-		s.requeue(tag{created: e.Ref.Created, attempts: e.Ref.Attempts, notified: true, multi: e.Ref.Multi, targets: plan}, e.Ref.Due)
+		t := e.Ref.again(e.Ref.Attempts, plan)
+		if e.Ref.late(now.UnixMilli()) {
+			t.by = 0 // RFC 2852 section 4.1.4: one notice, and delivery goes on
+		}
+		t.notified = t.notified || r.clock().at(e.Hop).noticeDue(e.Ref.Created, now.UnixMilli())
+		s.requeue(t, e.Ref.Due)
 	}
-	s.commit.Reports, err = r.c.Reporter.Report(kind, d.Envelope, d.Targets, outcomes, d.Content)
+	s.commit.Reports, err = r.write(kind, d.Envelope, d.Targets, outcomes, d.Content)
 	if err != nil {
+		if r.spoiled(d, nil) {
+			return
+		}
+		if err = r.blame(e.Ref.ID, err); errors.Is(err, errCrashed) {
+			r.setAside(taken, m.env, err)
+			return
+		}
 		r.log.Error("report_not_written", zap.Stringer("id", e.Ref.ID), zap.Error(err))
 		r.do(func(now int64) {
 			r.sched.PutOff(e.Queue, e.Ref.ID, "", now+reportWait.Milliseconds(), now)
@@ -67,9 +88,12 @@ func (r *Runner) overdue(e Effect) {
 
 // lastOutcome is what the spool remembers of a target, or else why the queue
 // does not move.
-func lastOutcome(records []spool.OutcomeRecord, target int, why string, now time.Time) mail.Outcome {
-	o := mail.Defer(mail.StatusNoAnswer, why)
-	o.At = now
+func lastOutcome(records []spool.OutcomeRecord, target int, e Effect, now time.Time) mail.Outcome {
+	o, why := mail.Defer(mail.StatusNoAnswer, e.Reason), e.Reason
+	if e.Hop.Kind == mail.HopUnreachable && !e.Hop.Status.IsZero() {
+		o.Status = e.Hop.Status // no path, or a loop
+	}
+	o.At, o.Connector = now, e.Hop.ConnectorName
 	for _, rec := range records {
 		if rec.Target != uint32(target) {
 			continue

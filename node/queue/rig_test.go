@@ -67,6 +67,13 @@ func (g *rig) start(change ...func(*Config)) *rig {
 	return g
 }
 
+// heard is what link state was told.
+func (g *rig) heard() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return slices.Clone(g.links)
+}
+
 func (g *rig) send(n int, rcpts ...string) *mail.Envelope {
 	env := envelope(n, rcpts...)
 	g.store.accept(env)
@@ -81,7 +88,7 @@ func (g *rig) queue(t *testing.T, kind string) Info {
 			return q
 		}
 	}
-	t.Fatalf("no queue %q in %+v", kind, g.List())
+	t.Fatalf("no queue %q in %+v; delivered %q, dialled %q, events %q", kind, g.List(), g.agent.got(), g.agent.dialled(), g.events)
 	return Info{}
 }
 

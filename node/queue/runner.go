@@ -30,11 +30,22 @@ type Runner struct {
 	inMu   sync.Mutex
 	intake *intake
 
+	ctlMu sync.Mutex // guards ctl and its way to disk
+	ctl   stopOrders
+
+	rules rulebook
+
+	// asideMu keeps a release from coming between the spool's word that a message is set
+	// aside and the scheduler's: what it put back would then be taken out.
+	asideMu sync.Mutex
+
 	settleMu sync.Mutex
 	settling []*settled // what the next commit takes
 
 	// Each of these has room for one: it says "look again".
 	work, ring, commit, told, rerouted chan struct{}
+
+	watch watch
 
 	disk chan struct{} // slots of those who read the spool for the scheduler
 	wg   sync.WaitGroup
@@ -83,6 +94,7 @@ func New(c Config) *Runner {
 		disk: make(chan struct{}, diskReaders),
 	}
 	r.quiet = sync.NewCond(&r.mu)
+	r.rules.list, r.rules.change = c.Rules, make(chan struct{}, 1)
 	r.serving, r.abort = context.WithCancel(context.Background())
 	return r
 }
@@ -113,6 +125,8 @@ func (r *Runner) Run(ctx context.Context) error {
 	service.Go(func() { r.tellLoop(base) })
 	supply.Go(func() { r.clockLoop(ctx) })
 	supply.Go(func() { r.rerouteLoop(ctx) })
+	supply.Go(func() { r.watchLoop(ctx) })
+	supply.Go(func() { r.rulesLoop(ctx) })
 	for range r.c.Workers {
 		supply.Go(func() { r.worker(ctx) })
 	}
@@ -125,7 +139,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	defer cancel()
 	err := r.Drain(limit)
 	r.abort()
-	r.wg.Wait()
+	r.leave()
 	stop()
 	service.Wait()
 	return err
@@ -134,6 +148,10 @@ func (r *Runner) Run(ctx context.Context) error {
 // recover makes the queues of the spool known, and the messages that have no
 // plan. It reads no message.
 func (r *Runner) recover() error {
+	if err := r.restore(); err != nil {
+		return err
+	}
+	r.SetRules(r.rules.list) // before the first queue: what they hold must not be taken for free
 	heads, err := r.c.Store.Queues()
 	if err != nil {
 		return err
@@ -146,9 +164,10 @@ func (r *Runner) recover() error {
 			continue
 		}
 		r.do(func(now int64) {
-			r.sched.AddQueue(key, r.c.Router.Hop(key.Destination, key.Class, key.Visited), true, now)
+			r.sched.AddQueue(key, r.hop(key), true, now)
 		})
 	}
+	r.addFrozen()
 	n, err := r.rescan()
 	if err == nil && len(heads)+n > 0 {
 		r.log.Info("queues_recovered", zap.Int("queues", len(heads)), zap.Int("unplanned", n))
@@ -176,8 +195,14 @@ func (r *Runner) release() {
 			signal(r.told)
 		case EffectDial:
 			f := newFeed(r, e)
+			f.dialled = true
 			r.feeds[e.Conn] = f
-			r.wg.Go(func() { f.serve(e.Verdict) })
+			r.wg.Add(1)
+			go f.serve(e.Verdict) // counted until it is concluded: it may never return
+		case EffectAbandon:
+			if f := r.feeds[e.Conn]; f != nil {
+				r.wg.Go(func() { f.conclude(Ending{Err: e.Reason}) })
+			}
 		case EffectWake, EffectHangUp:
 			if f := r.feeds[e.Conn]; f != nil {
 				f.wake <- e.Kind == EffectWake // has room: one effect for each Idle
@@ -187,6 +212,8 @@ func (r *Runner) release() {
 				r.log.Warn("connection_given_up", zap.String("next_hop", e.Hop.Name), zap.String("reason", e.Reason))
 				f.abort(errors.New(e.Reason))
 			}
+		case EffectVoid:
+			e.Order.settled(Result{Void: true})
 		default:
 			kept = append(kept, e)
 		}
@@ -210,6 +237,10 @@ func (r *Runner) fetch(e Effect) {
 		r.fill(e)
 	case EffectDelay, EffectExpire:
 		r.overdue(e)
+	case EffectRelease:
+		r.unhold(e)
+	case EffectOrder:
+		r.perform(e)
 	}
 }
 
@@ -218,7 +249,11 @@ func (r *Runner) fill(e Effect) {
 	list, err := r.c.Store.Entries(e.Queue, after, e.Limit)
 	if err != nil {
 		r.log.Error("queue_unreadable", zap.String("queue", e.Queue), zap.Error(err))
-		r.do(func(now int64) { r.sched.FillFailed(e.Queue, now, fillRetry.Milliseconds()) })
+		r.do(func(now int64) {
+			if !r.sched.Stale(e) {
+				r.sched.FillFailed(e.Queue, now, fillRetry.Milliseconds())
+			}
+		})
 		return
 	}
 	refs := make([]Ref, 0, len(list))
@@ -226,11 +261,15 @@ func (r *Runner) fill(e Effect) {
 		ref := Ref{ID: mail.ID(q.ID), Due: q.Due, Tag: q.Tag, Created: mail.ID(q.ID).Time().UnixMilli()}
 		// An entry whose tag cannot be read takes its turn and is set aside then.
 		if t, err := decodeTag(q.Tag, false); err == nil {
-			ref.Created, ref.Attempts, ref.Notified, ref.Multi = t.created, t.attempts, t.notified, t.multi
+			ref = refOf(ref.ID, ref.Due, t, ref.Tag)
 		}
 		refs = append(refs, ref)
 	}
-	r.do(func(now int64) { r.sched.Filled(e.Queue, refs, len(list) < e.Limit, now) })
+	r.do(func(now int64) {
+		if !r.sched.Stale(e) {
+			r.sched.Filled(e.Queue, refs, len(list) < e.Limit, now)
+		}
+	})
 }
 
 const fillRetry = 10 * time.Second
@@ -267,9 +306,7 @@ func (r *Runner) rerouteLoop(ctx context.Context) {
 		case <-r.rerouted:
 		}
 		r.do(func(now int64) {
-			moved := r.sched.Reroute(func(k Key) mail.Hop {
-				return r.c.Router.Hop(k.Destination, k.Class, k.Visited)
-			}, now)
+			moved := r.sched.Reroute(r.hop, now)
 			r.sched.Doubt(r.c.Router.Gone, now)
 			if moved > 0 {
 				r.log.Info("queues_rerouted", zap.Int("queues", moved))
@@ -330,8 +367,28 @@ func (r *Runner) SetClock(c Clock) {
 	})
 }
 
+// SetLimits changes the bounds of connections; Window and Cached stay.
+func (r *Runner) SetLimits(l Limits) {
+	r.do(func(now int64) { r.sched.SetLimits(l, now) })
+}
+
+// Trigger gives out the mail of the queues that match, over links that wait for
+// that or for their schedule; it returns how many queues there are, and how many
+// messages in them.
+func (r *Runner) Trigger(match func(Key, mail.Hop) bool) (queues int, messages int64) {
+	r.do(func(now int64) {
+		var n int
+		queues, n = r.sched.Trigger(match, now)
+		messages = int64(n)
+	})
+	return queues, messages
+}
+
 // Retry makes the links of a queue ("": all) try now and returns how many waited.
 func (r *Runner) Retry(id string) int {
+	if id == IDPoison {
+		return r.retryCrashed()
+	}
 	n := 0
 	r.do(func(now int64) {
 		name := ""

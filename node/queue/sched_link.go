@@ -22,18 +22,25 @@ type link struct {
 	idle  []*conn // of conns, those that wait for something to do
 	// up: a connection answered since the last failure.
 	up bool
-	// allowed bounds the connections: less than the limit after a peer refused
-	// one more; it grows again with success.
-	allowed, grown int
+	// concurrency bounds the connections by what the next hop takes; leaving are
+	// those above it, which close.
+	concurrency concurrency
+	leaving     int
 
 	failures int   // failed connections in a row
 	next     int64 // no connection before (Unix ms); 0: now
 	lastErr  string
 	lastTry  int64
+	lastHost string // that answered
 	timer    timer
 
 	verdict *mail.Outcome // what becomes of everything on the link, at present
 	starved bool          // stands in Scheduler.starved
+	// forced: not shut until then (Unix ms), or while a connection is open.
+	forced int64
+	// stalled: the watchdog has seen it stand still since then; 0: it moves.
+	stalled int64
+	handed  int // connections that the other side opened; while there are any, none is dialled
 }
 
 // conn is one connection, from EffectDial to Closed.
@@ -47,6 +54,12 @@ type conn struct {
 	doubt  string // why the map takes the peer for gone; "": it does not
 	broken bool   // EffectBreak is out
 	timer  timer
+	domain string // counted in Scheduler.domains
+	life   int64  // the last sign of life of any kind (Unix ms)
+	sight  sight
+	handed bool // the other side opened it
+	// leaving: it is above what the link may have now, and gets nothing more.
+	leaving bool
 }
 
 func (s *Scheduler) link(hop mail.Hop) *link {
@@ -57,7 +70,7 @@ func (s *Scheduler) link(hop mail.Hop) *link {
 	}
 	l := &link{key: key, hop: hop, queues: map[*queue]struct{}{}, conns: map[ConnID]*conn{}}
 	l.timer = timer{index: -1, link: l}
-	l.allowed = s.perLink(l)
+	l.concurrency = newConcurrency(s.perLink(l))
 	s.links[key] = l
 	return l
 }
@@ -84,7 +97,7 @@ func (s *Scheduler) forget(l *link, now int64) {
 
 // serving says whether the link can be expected to take mail now.
 func (l *link) serving(now int64) bool {
-	return l.hop.Kind != mail.HopUnreachable && (l.next <= now || l.verdict != nil)
+	return l.hop.Kind != mail.HopUnreachable && l.hop.Kind != mail.HopHeld && l.hop.Kind != mail.HopFrozen && !l.shut(now) && (l.next <= now || l.verdict != nil)
 }
 
 func rank(p mail.Priority) int {
@@ -118,7 +131,17 @@ func (s *Scheduler) leaveRing(q *queue) {
 // kick finds a connection for a link that has mail to give out: an idle one,
 // or one more if the backlog is worth it.
 func (s *Scheduler) kick(l *link, now int64) {
-	if s.closed || l.backlog == 0 || !l.serving(now) {
+	if s.closed || l.backlog == 0 {
+		return
+	}
+	if l.shut(now) {
+		s.awaitOpening(l, now)
+		return
+	}
+	if !l.serving(now) {
+		return
+	}
+	if l.handed > 0 {
 		return
 	}
 	if len(l.idle) > 0 {
@@ -132,17 +155,25 @@ func (s *Scheduler) kick(l *link, now int64) {
 	}
 	want := 1
 	if l.up && verdict == nil {
-		want = min(l.allowed, s.perLink(l), (l.backlog+s.limits.PerConnection-1)/s.limits.PerConnection)
+		want = min(l.concurrency.window, s.perLink(l), (l.backlog+s.limits.PerConnection-1)/s.limits.PerConnection)
 	}
 	if len(l.conns) >= max(want, 1) {
 		return
 	}
-	if len(s.conns) >= s.limits.Connections {
-		s.starve(l)
+	domain := ""
+	if l.hop.Kind == mail.HopMX {
+		domain = l.hop.Domain
+	}
+	crowded := domain != "" && s.domains[domain] >= s.limits.PerDomain
+	if crowded || len(s.conns) >= s.limits.Connections {
+		s.starve(l, crowded)
 		return
 	}
 	s.nextID++
-	c := &conn{id: s.nextID, link: l, heard: now}
+	c := &conn{id: s.nextID, link: l, heard: now, life: now, domain: domain}
+	if domain != "" {
+		s.domains[domain]++
+	}
 	c.timer = timer{index: -1, conn: c}
 	s.conns[c.id], l.conns[c.id] = c, c
 	l.lastTry = now
@@ -150,8 +181,9 @@ func (s *Scheduler) kick(l *link, now int64) {
 }
 
 // starve notes that a link wants a connection when all are taken. A link without
-// any may have the place of an idle connection of another.
-func (s *Scheduler) starve(l *link) {
+// any may have the place of an idle connection of another; of one to its own domain
+// if that is crowded.
+func (s *Scheduler) starve(l *link, crowded bool) {
 	if !l.starved {
 		l.starved = true
 		s.starved = append(s.starved, l)
@@ -161,7 +193,7 @@ func (s *Scheduler) starve(l *link) {
 	}
 	var oldest *conn
 	for _, c := range s.conns {
-		if c.idle && (oldest == nil || c.id < oldest.id) {
+		if c.idle && (!crowded || c.domain == l.hop.Domain) && (oldest == nil || c.id < oldest.id) {
 			oldest = c
 		}
 	}
@@ -195,12 +227,16 @@ const (
 // Idle says that a connection has nothing to do and would stay open.
 func (s *Scheduler) Idle(id ConnID, now int64) Rest {
 	c := s.conns[id]
-	if c == nil || s.closed || c.doubt != "" || c.broken || c.link.verdict != nil {
+	if c == nil || s.closed || s.surplus(c) || c.doubt != "" || c.broken || c.link.verdict != nil || c.link.shut(now) {
 		return RestClose
 	}
 	if c.link.backlog > 0 && c.link.serving(now) {
 		return RestAgain
 	}
+	if c.link.spent(now) {
+		return RestClose
+	}
+	c.life = now
 	if !c.idle {
 		c.idle = true
 		c.link.idle = append(c.link.idle, c)
@@ -221,18 +257,32 @@ func (s *Scheduler) Unidle(id ConnID) bool {
 
 // Worked says that the peer answered about a message: the link is well.
 func (s *Scheduler) Worked(id ConnID, now int64) {
-	c := s.conns[id]
-	if c == nil {
-		return
+	if c := s.conns[id]; c != nil {
+		c.answered(now)
+		c.link.concurrency.succeeded(s.perLink(c.link))
 	}
-	c.worked, c.heard = true, now
+}
+
+// Slowed is Worked when the peer put the message off (4yz) for all recipients.
+func (s *Scheduler) Slowed(id ConnID, now int64) {
+	if c := s.conns[id]; c != nil {
+		c.answered(now)
+		c.link.concurrency.failed()
+	}
+}
+
+func (c *conn) answered(now int64) {
+	c.worked, c.heard, c.life = true, now, now
 	l := c.link
 	if l.verdict == nil {
 		l.failures, l.lastErr = 0, ""
 	}
-	// One more connection for each 32 answers.
-	if l.grown++; l.grown >= 32 {
-		l.grown, l.allowed = 0, min(l.allowed+1, s.perLink(l))
+}
+
+// Spoke notes which host of the hop a connection is with, once it has answered.
+func (s *Scheduler) Spoke(id ConnID, host string) {
+	if c := s.conns[id]; c != nil && host != "" {
+		c.link.lastHost = host
 	}
 }
 
@@ -279,7 +329,25 @@ func (s *Scheduler) Closed(id ConnID, end Ending, now int64) {
 	s.timers.set(&c.timer, 0)
 	delete(s.conns, id)
 	delete(l.conns, id)
-	s.conclude(c, end, now)
+	if c.domain != "" {
+		if s.domains[c.domain]--; s.domains[c.domain] == 0 {
+			delete(s.domains, c.domain)
+		}
+	}
+	if len(l.conns) == 0 {
+		l.forced = 0
+	}
+	if c.leaving {
+		l.leaving--
+	}
+	if c.handed {
+		l.handed-- // how it ended says nothing of a connection the other way
+		if end.Err != "" {
+			l.lastErr = end.Err
+		}
+	} else {
+		s.conclude(c, end, now)
+	}
 	s.kick(l, now)
 	s.forget(l, now)
 	s.feedStarved(now)
@@ -301,7 +369,8 @@ func (s *Scheduler) conclude(c *conn, end Ending, now int64) {
 		l.lastErr = end.Err
 	case len(l.conns) > 0:
 		// The others live: the peer wants no more of them.
-		l.allowed, l.grown = len(l.conns), 0
+		l.concurrency.failed()
+		l.concurrency.window = min(l.concurrency.window, len(l.conns))
 	default:
 		if end.Err == "" {
 			end.Err = "the connection ended without taking mail"
@@ -313,6 +382,7 @@ func (s *Scheduler) conclude(c *conn, end Ending, now int64) {
 // fail starts the next wait of a link.
 func (s *Scheduler) fail(l *link, reason string, now int64) {
 	l.failures++
+	l.concurrency.failed()
 	l.up, l.lastErr = false, reason
 	wait, _ := s.clock.linkWait(l.hop.Options, l.failures)
 	l.next = now + max(wait.Milliseconds(), 1)
@@ -322,7 +392,8 @@ func (s *Scheduler) fail(l *link, reason string, now int64) {
 
 // feedStarved gives connections that became free to those that wait longest.
 func (s *Scheduler) feedStarved(now int64) {
-	for len(s.starved) > 0 && len(s.conns) < s.limits.Connections {
+	// Whom its domain's limit keeps waiting stands at the end of the line again.
+	for n := len(s.starved); n > 0 && len(s.starved) > 0 && len(s.conns) < s.limits.Connections; n-- {
 		l := s.starved[0]
 		s.starved = s.starved[1:]
 		l.starved = false

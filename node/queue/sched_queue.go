@@ -18,10 +18,20 @@ type queue struct {
 	// filling: an EffectFill is out; late are the positions that were queued
 	// beyond the cursor since.
 	filling bool
-	late    []Ref
+	// fillNo tells an EffectFill from earlier ones; fillSeen and fillSince are the
+	// watchdog's.
+	fillNo, fillSeen uint64
+	fillSince        int64
+	late             []Ref
+	// left are entries beyond the cursor that went from their place on disk while
+	// it was being read; there are none unless the queue was rebuilt.
+	left map[mail.ID]int64
 
+	behind     int  // times that an entry which failed before stood first
 	ringed     bool // stands in its link's ring, between these
 	prev, next *queue
+	stride     int   // how many entries the last fill asked for, while they are being used up; else 0
+	oldest     int64 // the least Created in refs, Unix ms; 0: there is none, -1: to be looked for
 	deadline   int64 // the earliest delay notice or expiration in the window; 0: none
 	timer      timer
 	lastErr    string // of a message that was deferred by itself
@@ -38,7 +48,8 @@ func (s *Scheduler) AddQueue(key Key, hop mail.Hop, onDisk bool, now int64) {
 	q := &queue{name: name, key: key, refs: map[mail.ID]*entry{}, more: onDisk}
 	q.timer = timer{index: -1, queue: q}
 	s.queues[name] = q
-	q.hop, q.link = hop, s.link(hop)
+	q.hop = hop
+	q.link = s.link(s.gate(q))
 	q.link.queues[q] = struct{}{}
 	if onDisk {
 		s.poke(q, now)
@@ -66,6 +77,7 @@ func (s *Scheduler) Reserve(name string, id mail.ID) bool {
 		return false
 	}
 	q.refs[id] = &entry{Ref: Ref{ID: id}, queue: q, state: reserved}
+	s.held++
 	return true
 }
 
@@ -81,9 +93,10 @@ func (s *Scheduler) Commit(name string, ref Ref, now int64) {
 	s.poke(q, now)
 }
 
-// Abandon says that a reserved entry was not written.
+// Abandon says that a reserved entry was not written. One that was committed
+// meanwhile stays.
 func (s *Scheduler) Abandon(name string, id mail.ID, now int64) {
-	if q := s.queues[name]; q != nil && q.refs[id] != nil {
+	if q := s.queues[name]; q != nil && q.refs[id] != nil && q.refs[id].state == reserved {
 		s.drop(q.refs[id])
 		s.poke(q, now)
 	}
@@ -93,13 +106,19 @@ func (s *Scheduler) Abandon(name string, id mail.ID, now int64) {
 // it to the disk if it lies beyond the cursor.
 func (s *Scheduler) admit(e *entry, at int64) {
 	q := e.queue
-	if !q.more && q.win.len() >= s.limits.Window {
+	if s.ordered(e) {
+		return
+	}
+	if !q.more && q.win.len() >= s.room() {
 		// The window is full: from here on the rest stays on disk.
 		q.more, q.cursor = true, s.lastPosition(q)
 	}
 	if q.more && e.position().compare(q.cursor) > 0 {
 		if q.filling {
 			q.late = append(q.late, e.Ref)
+			if q.left[e.ID] == e.Due {
+				delete(q.left, e.ID) // it came back to its old place
+			}
 		}
 		s.drop(e)
 		return
@@ -110,14 +129,26 @@ func (s *Scheduler) admit(e *entry, at int64) {
 // place puts an entry into the window, to be served at that time.
 func (s *Scheduler) place(e *entry, at int64) {
 	q := e.queue
-	q.refs[e.ID] = e
 	e.state, e.at = waiting, at
+	s.keep(e)
 	q.win.push(e)
 	if q.ringed {
 		q.link.backlog++
 	}
 	s.watch(e)
 	s.join(e)
+}
+
+// keep has an entry in memory, if it is not there yet; it is not reserved only.
+func (s *Scheduler) keep(e *entry) {
+	q := e.queue
+	if q.refs[e.ID] == nil {
+		s.held++
+	}
+	q.refs[e.ID] = e
+	if e.Created != 0 && (q.oldest == 0 || q.oldest > e.Created) {
+		q.oldest = e.Created
+	}
 }
 
 // lastPosition is the greatest position on disk of what is in memory. (The order
@@ -148,6 +179,14 @@ func (s *Scheduler) join(e *entry) {
 // drop forgets an entry that is not in the window.
 func (s *Scheduler) drop(e *entry) {
 	delete(e.queue.refs, e.ID)
+	s.held--
+	if e.Created == e.queue.oldest {
+		e.queue.oldest = -1
+	}
+	for _, o := range e.orders {
+		s.effect(Effect{Kind: EffectVoid, Order: o})
+	}
+	e.orders = nil
 	if !e.Multi {
 		return
 	}
@@ -172,8 +211,8 @@ func (s *Scheduler) Filled(name string, refs []Ref, end bool, now int64) {
 	if q == nil || !q.filling {
 		return
 	}
-	late := q.late
-	q.filling, q.late = false, nil
+	late, left := q.late, q.left
+	q.filling, q.late, q.left = false, nil, nil
 	if len(refs) > 0 {
 		q.cursor = refs[len(refs)-1].position()
 	}
@@ -188,6 +227,9 @@ func (s *Scheduler) Filled(name string, refs []Ref, end bool, now int64) {
 		}
 	}
 	for _, r := range refs {
+		if due, gone := left[r.ID]; gone && due == r.Due {
+			continue
+		}
 		if q.refs[r.ID] == nil {
 			// Filling may pass the window's bound by one fill; admit must not
 			// move the cursor for that.
@@ -195,6 +237,18 @@ func (s *Scheduler) Filled(name string, refs []Ref, end bool, now int64) {
 		}
 	}
 	s.poke(q, now)
+}
+
+// leave notes that an entry goes from its place on disk. One that is read at this
+// moment must not come back.
+func (q *queue) leave(r Ref) {
+	if !q.filling || r.position().compare(q.cursor) <= 0 {
+		return
+	}
+	if q.left == nil {
+		q.left = map[mail.ID]int64{}
+	}
+	q.left[r.ID] = r.Due
 }
 
 // FillFailed answers EffectFill when the disk could not be read; it is tried
@@ -205,17 +259,24 @@ func (s *Scheduler) FillFailed(name string, now, wait int64) {
 		return
 	}
 	// What was late is beyond the cursor and on disk: the next fill reads it.
-	q.filling, q.late = false, nil
+	q.filling, q.late, q.left = false, nil, nil
 	s.timers.set(&q.timer, now+wait)
 }
 
 // overdue is when an entry needs attention even if no connection takes it.
 func (s *Scheduler) overdue(e *entry) int64 {
-	return max(s.clock.deadline(e.Created, e.Notified), e.quiet)
+	at := s.clock.at(e.queue.hop).deadline(e.Created, e.Notified)
+	if e.By != 0 {
+		at = min(at, e.By)
+	}
+	return max(at, e.quiet)
 }
 
 // watch brings the queue's deadline forward for an entry.
 func (s *Scheduler) watch(e *entry) {
+	if e.queue.key.Hold != "" {
+		return // its time stands still
+	}
 	d := s.overdue(e)
 	if e.queue.deadline == 0 || d < e.queue.deadline {
 		e.queue.deadline = d
@@ -239,16 +300,20 @@ func (s *Scheduler) sweep(q *queue, now int64) {
 	for _, e := range due {
 		s.withdraw(e)
 		kind := EffectDelay
-		if s.clock.expired(e.Created, now) {
+		if s.clock.at(q.hop).expired(e.Created, now) || e.Return && e.late(now) {
 			kind = EffectExpire
 		}
-		s.effect(Effect{Kind: kind, Queue: q.name, Ref: e.Ref, Hop: q.hop, Reason: q.trouble()})
+		_, frozen := s.stop(q)
+		s.effect(Effect{Kind: kind, Queue: q.name, Ref: e.Ref, Hop: q.hop, Reason: s.trouble(q), Frozen: frozen})
 	}
 }
 
 // trouble is why the queue does not move, in the words of the last error.
-func (q *queue) trouble() string {
+func (s *Scheduler) trouble(q *queue) string {
+	note, frozen := s.stop(q)
 	switch {
+	case frozen:
+		return note.text()
 	case q.link.lastErr != "":
 		return q.link.lastErr
 	case q.lastErr != "":
@@ -263,7 +328,7 @@ func (s *Scheduler) withdraw(e *entry) {
 	if e.queue.ringed {
 		e.queue.link.backlog--
 	}
-	e.state = inFlight
+	e.state, e.conn = inFlight, 0
 }
 
 // hurry makes the deferred entries in the window due.
@@ -284,15 +349,24 @@ func (s *Scheduler) poke(q *queue, now int64) {
 	if s.queues[q.name] != q {
 		return
 	}
-	if len(q.refs) == 0 && !q.more && !q.filling {
+	if _, kept := s.control.frozen[q.name]; len(q.refs) == 0 && !q.more && !q.filling && !kept {
 		s.remove(q, now)
 		return
 	}
 	if s.hungry(q, now) {
 		q.filling = true
-		s.effect(Effect{Kind: EffectFill, Queue: q.name, After: q.cursor, Limit: max(s.limits.Window/2, 1)})
+		q.fillNo++
+		limit := s.stride(q)
+		s.effect(Effect{Kind: EffectFill, Queue: q.name, After: q.cursor, Limit: limit, Fill: q.fillNo})
+		if q.stride = 0; q.link.serving(now) {
+			q.stride = 2 * limit
+		}
 	}
+	ends := s.release(q, now)
 	alarm := q.deadline
+	if ends != 0 && (alarm == 0 || ends < alarm) {
+		alarm = ends
+	}
 	if q.win.len() > 0 {
 		if head := q.win.front(); head.at <= now {
 			s.enterRing(q)
@@ -315,7 +389,36 @@ func (s *Scheduler) hungry(q *queue, now int64) bool {
 	if !q.more || q.filling || s.closed || len(q.refs) >= 2*s.limits.Window {
 		return false
 	}
-	return q.win.len() == 0 || q.link.serving(now) && q.win.len() < s.limits.Window/4
+	return q.win.len() == 0 || q.link.serving(now) && q.win.len() < s.stride(q)/2
+}
+
+// leastWindow is how many entries a queue may have in memory however many queues
+// there are, and how many are read of it at first.
+const leastWindow = 32
+
+// room is how many entries one queue may have in its window: less where all queues
+// together have many.
+func (s *Scheduler) room() int {
+	return min(s.limits.Window, max((s.limits.Held-s.held)/8, s.least))
+}
+
+// stride is how many entries to read of a queue: more each time while they are used
+// up, so that a start does not read what nobody asks for.
+func (s *Scheduler) stride(q *queue) int {
+	return min(max(q.stride, s.least), max(s.room()/2, 1))
+}
+
+// since is when the oldest entry in memory was created, Unix ms; 0: there is none.
+func (q *queue) since() int64 {
+	if q.oldest < 0 {
+		q.oldest = 0
+		for _, e := range q.refs {
+			if e.state != reserved && e.Created != 0 && (q.oldest == 0 || e.Created < q.oldest) {
+				q.oldest = e.Created
+			}
+		}
+	}
+	return q.oldest
 }
 
 func (s *Scheduler) remove(q *queue, now int64) {

@@ -21,9 +21,10 @@ func (s *Scheduler) Take(id ConnID, now int64) []Taken {
 	if c == nil {
 		return nil
 	}
+	c.life = now
 	s.opened(c, now)
 	l := c.link
-	if s.closed || c.doubt != "" || c.broken || !l.serving(now) {
+	if s.closed || c.doubt != "" || c.broken || !l.serving(now) || s.surplus(c) {
 		return nil
 	}
 	for {
@@ -35,13 +36,14 @@ func (s *Scheduler) Take(id ConnID, now int64) []Taken {
 			s.poke(q, now) // leaves the ring
 			continue
 		}
-		e := q.win.pop()
+		e := q.choose(now)
 		l.backlog--
-		e.state = inFlight
+		e.state, e.conn = inFlight, id
 		taken := []Taken{{q.name, e.Ref}}
 		for _, o := range s.multi[e.ID] {
 			if o.state == waiting && o.queue.link == l && o.at <= now {
 				s.withdraw(o)
+				o.conn = id
 				taken = append(taken, Taken{o.queue.name, o.Ref})
 			}
 		}
@@ -51,6 +53,38 @@ func (s *Scheduler) Take(id ConnID, now int64) []Taken {
 		return taken
 	}
 }
+
+// Of the entries of a queue that failed before, one of problemShare may go before
+// fresh ones, so that they do not starve; fresh ones are looked for among the first
+// problemSearch.
+const (
+	problemShare  = 4
+	problemSearch = 64
+)
+
+// choose takes the next entry out of the window: the first, but one that failed
+// before stands behind those that did not, three times of four. The window must
+// not be empty and its front must be due.
+func (q *queue) choose(now int64) *entry {
+	if !q.win.front().tried() {
+		return q.win.pop()
+	}
+	if q.behind++; q.behind%problemShare != 0 {
+		for _, e := range q.win.all()[:min(problemSearch, q.win.len())] {
+			if e.at > now {
+				break
+			}
+			if !e.tried() {
+				q.win.remove(e)
+				return e
+			}
+		}
+	}
+	return q.win.pop()
+}
+
+// tried says whether the entry failed before, or broke a connection.
+func (e *entry) tried() bool { return e.Attempts > 0 || e.drops > 0 }
 
 // pick chooses the queue whose turn it is and sends it to the end of its ring.
 func (l *link) pick() *queue {
@@ -82,6 +116,7 @@ func (s *Scheduler) inFlightEntry(name string, id mail.ID) *entry {
 // Gone says that the entry is off the disk.
 func (s *Scheduler) Gone(name string, id mail.ID, now int64) {
 	if e := s.inFlightEntry(name, id); e != nil {
+		e.queue.leave(e.Ref)
 		s.drop(e)
 		s.poke(e.queue, now)
 	}
@@ -97,6 +132,7 @@ func (s *Scheduler) Requeued(name string, ref Ref, why string, now int64) {
 	if why != "" {
 		e.queue.lastErr = why
 	}
+	e.queue.leave(e.Ref)
 	drops := e.drops
 	if ref.Attempts > e.Attempts {
 		drops = 0
@@ -119,7 +155,9 @@ func (s *Scheduler) Return(name string, id mail.ID, broke bool, now int64) bool 
 			return false
 		}
 	}
-	s.place(e, e.Due)
+	if !s.ordered(e) {
+		s.place(e, e.Due)
+	}
 	s.poke(e.queue, now)
 	return true
 }
@@ -135,6 +173,8 @@ func (s *Scheduler) PutOff(name string, id mail.ID, why string, until, now int64
 		e.queue.lastErr = why
 	}
 	e.quiet = until
-	s.place(e, max(until, e.Due))
+	if !s.ordered(e) {
+		s.place(e, max(until, e.Due))
+	}
 	s.poke(e.queue, now)
 }

@@ -18,11 +18,16 @@ type Scheduler struct {
 	queues map[string]*queue
 	links  map[string]*link
 	conns  map[ConnID]*conn
+	// domains counts the connections to hosts that DNS names for a domain.
+	domains map[string]int
 	// multi has the entries in memory of messages that are in several queues, so
 	// that one transaction takes along all recipients behind one link.
 	multi   map[mail.ID][]*entry
 	timers  timers
 	starved []*link // wait for a connection to become free, in order
+	control control
+	held    int // entries in memory, of all queues
+	least   int // leastWindow
 	nextID  ConnID
 	closed  bool
 	out     []Effect
@@ -31,9 +36,10 @@ type Scheduler struct {
 // NewScheduler builds a scheduler without queues.
 func NewScheduler(l Limits, c Clock) *Scheduler {
 	return &Scheduler{
-		limits: l.fill(), clock: c.fill(),
+		limits: l.fill(), clock: c.fill(), least: leastWindow,
 		queues: map[string]*queue{}, links: map[string]*link{}, conns: map[ConnID]*conn{},
-		multi: map[mail.ID][]*entry{},
+		multi: map[mail.ID][]*entry{}, domains: map[string]int{},
+		control: newControl(),
 	}
 }
 
@@ -105,8 +111,13 @@ func (s *Scheduler) RouteQueue(name string, hop mail.Hop, now int64) {
 
 func (s *Scheduler) route(q *queue, hop mail.Hop, now int64) bool {
 	q.hop = hop
+	hop = s.gate(q)
 	if q.link.key == hop.Key() {
+		was := q.link.shut(now)
 		q.link.hop = hop
+		if was || q.link.shut(now) {
+			s.poke(q, now)
+		}
 		return false
 	}
 	old := q.link
@@ -127,8 +138,11 @@ func (s *Scheduler) route(q *queue, hop mail.Hop, now int64) bool {
 func (s *Scheduler) Retry(name string, now int64) int {
 	links := map[*link]struct{}{}
 	for _, q := range s.sorted() {
-		if name != "" && q.name != name {
-			continue
+		if name != "" && q.name != name || name == "" && q.key.Held || s.frozen(q) {
+			continue // what senders or administrators asked for is no obstacle to be overcome
+		}
+		if name != "" {
+			q.link.forced = now + forcedFor
 		}
 		if q.link.next > now {
 			links[q.link] = struct{}{}

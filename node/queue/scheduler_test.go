@@ -17,8 +17,8 @@ import (
 // The scheduler decides and does nothing else: none of its files may bring in a
 // clock, a lock or I/O.
 func TestSchedulerIsPure(t *testing.T) {
-	pure := []string{"clock.go", "effect.go", "info.go", "intake.go", "key.go", "ring.go", "sched_link.go", "sched_list.go",
-		"sched_queue.go", "sched_take.go", "scheduler.go", "tag.go", "timers.go", "window.go"}
+	pure := []string{"clock.go", "effect.go", "info.go", "intake.go", "key.go", "ring.go", "sched_control.go", "sched_link.go", "sched_list.go",
+		"sched_queue.go", "sched_take.go", "scheduler.go", "shut.go", "tag.go", "timers.go", "window.go"}
 	banned := []string{"context", "sync", "os", "net", "io", "math/rand", "math/rand/v2", "go.uber.org/zap", "github.com/postroad/postroad/store/spool"}
 	for _, name := range pure {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
@@ -33,8 +33,9 @@ func TestSchedulerIsPure(t *testing.T) {
 	}
 }
 
-// No entry is lost, none is in flight twice, retry times hold, order survives a
-// change of the map, whatever happens in whatever order.
+// No entry is lost, none is in flight twice, none leaves that is frozen, no time
+// runs for one that is held, retry times hold, order survives a change of the map,
+// whatever happens in whatever order.
 func TestSchedulerProperties(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
@@ -49,6 +50,7 @@ func TestSchedulerProperties(t *testing.T) {
 			"overdue": func(*rapid.T) { w.settleOverdue() },
 			"close":   func(*rapid.T) { w.close(false) },
 			"fail":    func(*rapid.T) { w.close(true) },
+			"rebuild": func(*rapid.T) { w.rebuild() },
 			"reroute": func(*rapid.T) { w.reroute() },
 			"doubt":   func(*rapid.T) { w.doubt() },
 			"retry": func(*rapid.T) {
@@ -60,6 +62,16 @@ func TestSchedulerProperties(t *testing.T) {
 				}
 				w.s.Retry("", w.now)
 				w.effects()
+			},
+			"freeze":   func(*rapid.T) { w.freeze() },
+			"thaw":     func(*rapid.T) { w.thaw() },
+			"outbound": func(*rapid.T) { w.setOutbound() },
+			"rule":     func(*rapid.T) { w.setRule() },
+			"order":    func(*rapid.T) { w.order() },
+			"carry out": func(t *rapid.T) {
+				if len(w.orders) > 0 {
+					w.carryOut(rapid.IntRange(0, len(w.orders)-1).Draw(t, "order"))
+				}
 			},
 			"seconds": func(t *rapid.T) { w.advance(rapid.Int64Range(0, 20_000).Draw(t, "ms")) },
 			"hours":   func(t *rapid.T) { w.advance(rapid.Int64Range(0, 3*3_600_000).Draw(t, "ms")) },
@@ -107,8 +119,10 @@ func TestPeerWantsFewerConnections(t *testing.T) {
 		s.Reserve(k.Name(), ref.ID)
 		s.Commit(k.Name(), ref, 1)
 	}
-	s.Take(1, 1)
-	s.Take(1, 1)
+	for range 2 {
+		s.Take(1, 1)
+		s.Worked(1, 1)
+	}
 	dials := 0
 	for _, e := range s.Effects() {
 		if e.Kind == EffectDial {

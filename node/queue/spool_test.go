@@ -16,7 +16,7 @@ import (
 
 func openSpool(t testing.TB, dir string) *spool.Spool {
 	t.Helper()
-	sp, err := spool.Open(dir, spool.Options{})
+	sp, err := spool.Open(dir, spool.Options{Recipients: Recipients})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +29,7 @@ func acceptInto(t testing.TB, sp *spool.Spool, env *mail.Envelope) {
 	if _, err := body.Write([]byte("Subject: test\r\n\r\nbody\r\n")); err != nil {
 		t.Fatal(err)
 	}
-	if err := sp.Accept(spool.Incoming{ID: spool.ID(env.ID), Body: body, Envelope: codec.EncodeEnvelope(env)}); err != nil {
+	if err := sp.Accept(spool.Incoming{ID: spool.ID(env.ID), Body: body, Envelope: codec.EncodeEnvelope(env), Recipients: len(env.Recipients)}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -135,6 +135,7 @@ func TestRestartOnSpool(t *testing.T) {
 	if st := sp.Stats(); st.Messages != 0 || st.Entries != 0 {
 		t.Errorf("left in the spool: %+v", st)
 	}
+	expectBalance(t, sp, spool.Tally{Messages: 65, Recipients: 105})
 }
 
 // A failure and its report change places in one instant.
@@ -155,6 +156,24 @@ func TestReportOnSpool(t *testing.T) {
 	if _, err := sp.Load(spool.ID(env.ID)); !errors.Is(err, spool.ErrNotFound) {
 		t.Errorf("the failed message: %v, want it gone", err)
 	}
+	l := expectBalance(t, sp, spool.Tally{Messages: 1, Recipients: 1})
+	if l[spool.Generated] != (spool.Tally{Messages: 1, Recipients: 1}) || l[spool.Failed] != l[spool.Generated] || l[spool.Delivered] != l[spool.Generated] {
+		t.Errorf("ledger: %v", l)
+	}
+}
+
+// expectBalance holds the ledger against the spool, and what was accepted against
+// accepted.
+func expectBalance(t testing.TB, sp *spool.Spool, accepted spool.Tally) spool.Ledger {
+	t.Helper()
+	a, err := sp.Audit(t.Context())
+	if err != nil || !a.Balanced() || !a.Weighed {
+		t.Errorf("the ledger does not balance: %s, %v (%v)", a, err, a.Ledger)
+	}
+	if got := a.Ledger[spool.Accepted]; got != accepted {
+		t.Errorf("accepted %+v, want %+v", got, accepted)
+	}
+	return a.Ledger
 }
 
 // spoolReporter gives the reports of a fakeReporter a body.

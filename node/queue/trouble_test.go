@@ -202,3 +202,71 @@ type agentFunc func(context.Context, mail.Hop, mail.Feed) error
 func (f agentFunc) Serve(ctx context.Context, hop mail.Hop, feed mail.Feed) error {
 	return f(ctx, hop, feed)
 }
+
+type homeless struct{ status mail.Status }
+
+func (homeless) Error() string         { return "half a recipient" }
+func (h homeless) Status() mail.Status { return h.status }
+
+// What the sender hears in the end is the trouble itself where it has a code, not
+// that the time is up (RFC 3463, X.4.7).
+func TestGivenUpWithTheTrouble(t *testing.T) {
+	unreachable := func(s mail.Status) func(*rig) {
+		return func(g *rig) { g.router.set("SMTP:x", mail.Hop{Kind: mail.HopUnreachable, Status: s}) }
+	}
+	deferred := func(s string) func(*rig) {
+		status, _ := mail.ParseStatus(s)
+		return func(g *rig) {
+			g.agent.answer = func(h mail.Hop, _ *mail.Transaction, _ mail.Target) mail.Outcome {
+				if h.Kind == mail.HopMX {
+					return mail.Defer(status, "later")
+				}
+				return delivered
+			}
+		}
+	}
+	directory := func(err error) func(*rig) { return func(g *rig) { g.dir.set(err) } }
+	noPath := mail.Status{Class: 4, Subject: 4, Detail: 4}
+	for name, c := range map[string]struct {
+		prepare func(*rig)
+		want    []string
+	}{
+		"a loop":           {unreachable(mail.StatusHopCount), []string{"4.4.6", "4.4.6"}},
+		"no path":          {unreachable(noPath), []string{"4.4.4", "4.4.4"}},
+		"a full disk":      {deferred("4.3.1"), []string{"4.3.1", "4.3.1"}},
+		"a drained server": {deferred("4.3.2"), []string{"4.3.2", "4.3.2"}},
+		"a closed mailbox": {deferred("4.2.1"), []string{"4.2.1", "4.2.1"}},
+		"DNS away":         {deferred("4.4.3"), []string{"4.4.3", "4.4.3"}},
+		"greylisting":      {deferred("4.7.1"), []string{"4.7.1", "4.4.7"}},
+		"a silent host": {func(g *rig) {
+			g.agent.dial = func(h mail.Hop) error {
+				if h.Kind == mail.HopMX {
+					return errors.New("connection refused")
+				}
+				return nil
+			}
+		}, []string{"4.4.1", "4.4.7"}},
+		"a missing home":     {directory(homeless{mail.StatusMoved}), []string{"5.1.6"}},
+		"an unknown kind":    {directory(fmt.Errorf("resolving: %w", homeless{mail.StatusBadAddress})), []string{"5.1.0"}},
+		"a silent directory": {directory(errors.New("no catalog yet")), []string{"4.4.3"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newRig()
+				c.prepare(g)
+				g.start()
+				g.send(1, "b@x")
+				pass(testClock.Expiration + time.Hour)
+				g.dir.set(nil) // the report's own way
+				pass(time.Minute)
+				synctest.Wait()
+				var got []string
+				for _, r := range g.reporter.got() {
+					got = append(got, r[strings.LastIndexByte(r, ' ')+1:])
+				}
+				equal(t, "statuses", got, c.want)
+				g.stop()
+			})
+		})
+	}
+}

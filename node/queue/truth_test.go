@@ -24,13 +24,26 @@ func (w *world) check() {
 			}
 		}
 	}
+	held := 0
 	for name, q := range w.s.queues {
+		oldest := int64(0)
+		for _, e := range q.refs {
+			if held++; e.state != reserved && e.Created != 0 && (oldest == 0 || e.Created < oldest) {
+				oldest = e.Created
+			}
+		}
+		if got := q.since(); got != oldest {
+			w.t.Fatalf("queue %s is said to be waiting since %d, not %d", name, got, oldest)
+		}
 		if q.win.len() > 2*w.s.limits.Window+len(w.flight)+8 {
 			w.t.Fatalf("window of %s has %d entries", name, q.win.len())
 		}
 		if !slices.IsSortedFunc(q.win.all(), compareEntries) {
 			w.t.Fatalf("window of %s is out of order", name)
 		}
+	}
+	if held != w.s.held {
+		w.t.Fatalf("%d entries in memory, counted %d", held, w.s.held)
 	}
 	for _, l := range w.s.links {
 		n := 0
@@ -54,6 +67,7 @@ func (w *world) finish() {
 	}
 	w.forgetClocks()
 	w.confirm()
+	w.letGo()
 	w.s.Reroute(w.hopOf, w.now)
 	w.s.Doubt(func(mail.Hop) string { return "" }, w.now)
 	w.effects()
@@ -61,16 +75,21 @@ func (w *world) finish() {
 		for _, t := range w.flight {
 			name := entryName(t.Queue, t.Ref.ID)
 			delete(w.owner, name)
-			delete(w.disk[t.Queue], t.Ref.ID)
+			w.leave(t.Queue, t.Ref.ID)
 			w.s.Gone(t.Queue, t.Ref.ID, w.now)
 		}
 		w.flight = nil
 		w.settleOverdue()
+		for len(w.orders) > 0 {
+			w.carryOut(0)
+		}
 		for len(w.fills) > 0 {
 			e := w.fills[0]
 			w.fills = w.fills[1:]
 			refs, end := w.read(e)
-			w.s.Filled(e.Queue, refs, end, w.now)
+			if !w.s.Stale(e) {
+				w.s.Filled(e.Queue, refs, end, w.now)
+			}
 			w.effects()
 		}
 		for _, c := range slices.Clone(w.conns) {
@@ -80,6 +99,7 @@ func (w *world) finish() {
 			taken := w.s.Take(c, w.now)
 			for _, t := range taken {
 				w.giveOut(t)
+				w.mayGo(t.Queue)
 				w.flight = append(w.flight, t)
 			}
 			if taken == nil && w.s.Idle(c, w.now) == RestSleep {
@@ -93,7 +113,7 @@ func (w *world) finish() {
 			}
 		}
 		w.hung = nil
-		if len(w.flight) == 0 && len(w.fills) == 0 {
+		if len(w.flight) == 0 && len(w.fills) == 0 && len(w.orders) == 0 {
 			if len(w.s.queues) == 0 {
 				break
 			}
@@ -106,6 +126,14 @@ func (w *world) finish() {
 	}
 	if left > 0 || len(w.s.queues) > 0 {
 		w.t.Fatalf("%d entries and %d queues stay for ever", left, len(w.s.queues))
+	}
+	if w.copies != w.ended {
+		w.t.Fatalf("%d copies came in, %d were delivered, expired or deleted", w.copies, w.ended)
+	}
+	for o, n := range w.given {
+		if n == 0 {
+			w.t.Fatalf("the order %s was never carried out, and did not come to nothing", o.Verb)
+		}
 	}
 	for len(w.conns) > 0 {
 		w.closeConn(0, false)

@@ -26,6 +26,10 @@ type entry struct {
 	at    int64
 	quiet int64 // its age is not looked at before (Unix ms)
 	drops int   // broken connections that it was in flight on
+	conn  ConnID
+	alone int64 // the watchdog saw it in flight without a connection since then
+	// orders are to be carried out when the entry comes back from where it is.
+	orders []*Order
 }
 
 // compareEntries is the order of service: by time, then by ID, which is by age.

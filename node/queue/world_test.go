@@ -33,6 +33,19 @@ type world struct {
 	gone     map[string]bool // "queue id" that left for good
 	next     map[string]int64
 	hurried  map[string]bool // deferred messages that an administrator wants tried now
+
+	orders   []Effect // EffectOrder and EffectRelease that wait to be carried out
+	frozen   map[string]bool
+	outbound bool
+	ending   bool // nobody freezes any more
+	rule     bool // the rule that holds is in force
+	// copies counts the entries that were made, but for those that came of
+	// another's move, and ended those that left for good: delivered, expired or
+	// deleted.
+	copies, ended int
+	// given has the orders, and how often each was carried out or came to nothing:
+	// twice if its entry parted meanwhile.
+	given map[*Order]int
 }
 
 const destinations = 4
@@ -41,8 +54,10 @@ func newWorld(t *rapid.T) *world {
 	w := &world{
 		t: t, now: 1_000_000, hops: map[int]mail.Hop{}, disk: map[string]map[mail.ID]Ref{}, reserved: map[string][]Ref{},
 		idle: map[ConnID]bool{}, owner: map[string]ConnID{}, gone: map[string]bool{}, next: map[string]int64{}, hurried: map[string]bool{},
+		frozen: map[string]bool{}, given: map[*Order]int{},
 	}
-	w.s = NewScheduler(Limits{Window: 4, Connections: 5, PerLink: 3, PerConnection: 1}, testClock)
+	w.s = NewScheduler(Limits{Window: 4, Connections: 5, PerLink: 3, PerConnection: 1, Held: rapid.SampledFrom([]int{8, 16, 1000}).Draw(t, "held")}, testClock)
+	w.s.least = rapid.IntRange(1, 4).Draw(t, "least")
 	for d := range destinations {
 		w.hops[d] = mail.Hop{Kind: mail.HopMX, Domain: "link" + strconv.Itoa(d%2)}
 	}
@@ -65,8 +80,8 @@ func (w *world) effects() {
 	for _, e := range w.s.Effects() {
 		switch e.Kind {
 		case EffectDial:
-			if e.Hop.Kind == mail.HopUnreachable {
-				w.t.Fatalf("dialled an unreachable hop")
+			if e.Hop.Kind == mail.HopUnreachable || e.Hop.Kind == mail.HopFrozen {
+				w.t.Fatalf("dialled an unreachable or frozen hop")
 			}
 			if next := w.next[e.Hop.Key()]; w.now < next {
 				w.t.Fatalf("dialled %s at %d, before its retry at %d", e.Hop.Key(), w.now, next)
@@ -93,6 +108,16 @@ func (w *world) effects() {
 		case EffectDelay, EffectExpire:
 			w.giveOut(Taken{e.Queue, e.Ref})
 			w.overdue = append(w.overdue, e)
+			if keyNamed(w.t, e.Queue).Hold != "" {
+				w.t.Fatalf("%s is overdue, though its time stands still", e.Ref.ID)
+			}
+		case EffectRelease:
+			w.giveOut(Taken{e.Queue, e.Ref})
+			w.orders = append(w.orders, e)
+		case EffectOrder:
+			w.orders = append(w.orders, e)
+		case EffectVoid:
+			w.given[e.Order]++
 		}
 	}
 }
@@ -132,6 +157,7 @@ func (w *world) reserve() {
 		}
 		ref := Ref{ID: id, Due: w.now, Created: w.now, Multi: len(dests) > 1}
 		w.reserved[k.Name()] = append(w.reserved[k.Name()], ref)
+		w.copies++
 	}
 	if rapid.Bool().Draw(w.t, "written at once") {
 		w.write(id)
@@ -188,7 +214,7 @@ func (w *world) fill() {
 	i := rapid.IntRange(0, len(w.fills)-1).Draw(w.t, "fill")
 	e := w.fills[i]
 	w.fills = slices.Delete(w.fills, i, i+1)
-	if rapid.IntRange(0, 9).Draw(w.t, "unreadable") == 0 {
+	if rapid.IntRange(0, 9).Draw(w.t, "unreadable") == 0 && !w.s.Stale(e) {
 		w.s.FillFailed(e.Queue, w.now, 1000)
 		w.effects()
 		return
@@ -199,8 +225,18 @@ func (w *world) fill() {
 		w.reserve()
 		w.settle()
 	}
-	w.s.Filled(e.Queue, refs, end, w.now)
+	if !w.s.Stale(e) {
+		w.s.Filled(e.Queue, refs, end, w.now)
+	}
 	w.effects()
+}
+
+// rebuild is what the watchdog does with a queue that it does not trust.
+func (w *world) rebuild() {
+	if qs := w.s.sorted(); len(qs) > 0 {
+		w.s.rebuild(rapid.SampledFrom(qs).Draw(w.t, "rebuilt"), w.now)
+		w.effects()
+	}
 }
 
 func (w *world) take() {
@@ -217,6 +253,7 @@ func (w *world) take() {
 	}
 	for _, t := range taken {
 		w.giveOut(t)
+		w.mayGo(t.Queue)
 		w.owner[entryName(t.Queue, t.Ref.ID)] = c
 		w.flight = append(w.flight, t)
 		if t.Ref.ID != taken[0].Ref.ID {
@@ -257,8 +294,7 @@ func (w *world) end(t Taken) {
 		w.requeue(t)
 	default:
 		w.s.Worked(c, w.now)
-		delete(w.disk[t.Queue], t.Ref.ID)
-		w.gone[name] = true
+		w.leave(t.Queue, t.Ref.ID)
 		// Sometimes others run between the commit and the news of it.
 		w.s.Gone(t.Queue, t.Ref.ID, w.now)
 	}
@@ -293,8 +329,7 @@ func (w *world) settleOverdue() {
 			if w.now < e.Ref.Created+testClock.Expiration.Milliseconds() {
 				w.t.Fatalf("%s expired early", name)
 			}
-			delete(w.disk[e.Queue], e.Ref.ID)
-			w.gone[name] = true
+			w.leave(e.Queue, e.Ref.ID)
 			w.s.Gone(e.Queue, e.Ref.ID, w.now)
 		}
 	}

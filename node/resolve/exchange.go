@@ -10,24 +10,27 @@ import (
 
 // ask puts a question to the servers in turn until one answers for good: with
 // records, or with their absence. What any of them refuses to say is no answer.
-func (r *Resolver) ask(ctx context.Context, q question) (*dns.Msg, error) {
+func (r *Resolver) ask(ctx context.Context, q question) (m *dns.Msg, server string, err error) {
 	last := errors.New(noAnswerYet)
 	for range r.opts.Attempts {
-		for _, server := range r.servers {
+		for _, server := range r.inTurn(r.opts.Clock()) {
 			m, err := r.askOne(ctx, server, q)
+			if ctx.Err() == nil {
+				r.heard(server, err == nil, r.opts.Clock())
+			}
 			switch {
 			case ctx.Err() != nil:
-				return nil, fmt.Errorf("DNS: %w", context.Cause(ctx))
+				return nil, "", fmt.Errorf("DNS: %w", context.Cause(ctx))
 			case err != nil:
 				last = fmt.Errorf("DNS server %s: %w", server, err)
 			case m.Rcode == dns.RcodeSuccess || m.Rcode == dns.RcodeNameError:
-				return m, nil
+				return m, server, nil
 			default:
 				last = fmt.Errorf("DNS server %s answers %s", server, dns.RcodeToString[m.Rcode])
 			}
 		}
 	}
-	return nil, last
+	return nil, "", last
 }
 
 func (r *Resolver) askOne(ctx context.Context, server string, q question) (*dns.Msg, error) {

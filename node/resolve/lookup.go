@@ -3,6 +3,7 @@ package resolve
 import (
 	"context"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/miekg/dns"
@@ -24,6 +25,8 @@ type answer struct {
 	records []dns.RR
 	found   bool // the name exists
 	until   time.Time
+	server  string // that gave it
+	at      time.Time
 }
 
 // family gives the addresses of one kind.
@@ -57,24 +60,40 @@ func (r *Resolver) lookup(ctx context.Context, name string, kind uint16) (answer
 	now := r.opts.Clock()
 	key := question{dns.Fqdn(name), kind}
 	if a, ok := r.cache.get(key, now); ok {
+		r.hits.Add(1)
+		traceOf(ctx).question(key, &a, true, now, nil)
 		return a, nil
 	}
-	a := answer{found: true, until: now.Add(maxTTL)}
+	a, err := r.askFor(ctx, key, now)
+	if err != nil {
+		r.failed.Add(1)
+		traceOf(ctx).question(key, nil, false, now, err)
+		return answer{}, err
+	}
+	r.answered.Add(1)
+	traceOf(ctx).question(key, &a, false, now, nil)
+	r.cache.put(key, a, now)
+	return a, nil
+}
+
+func (r *Resolver) askFor(ctx context.Context, key question, now time.Time) (answer, *Error) {
+	name := strings.TrimSuffix(key.name, ".")
+	a := answer{found: true, until: now.Add(maxTTL), at: now}
 	for q, hops := key, 0; ; hops++ {
 		if hops == maxAliases {
 			return answer{}, temporary(name, "more than %d aliases in a row", maxAliases)
 		}
-		m, err := r.ask(ctx, q)
+		m, server, err := r.ask(ctx, q)
 		if err != nil {
 			return answer{}, temporary(name, "%v", err)
 		}
+		a.server = server
 		alias := a.add(m, q, now)
 		if alias == "" {
 			break
 		}
 		q.name = alias
 	}
-	r.cache.put(key, a, now)
 	return a, nil
 }
 

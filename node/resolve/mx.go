@@ -30,6 +30,9 @@ func (r *Resolver) MX(ctx context.Context, domain string) ([]mail.Host, error) {
 		return []mail.Host{{Name: domain, Addrs: r.sorted(nil, []netip.Addr{ip})}}, nil
 	}
 	name := mail.DomainKey(domain)
+	if isLocalhost(name) {
+		return r.implicit(ctx, name)
+	}
 	list, found, err := r.exchanges(ctx, name)
 	switch {
 	case err != nil:
@@ -47,7 +50,7 @@ func (r *Resolver) MX(ctx context.Context, domain string) ([]mail.Host, error) {
 	if failed != nil {
 		return nil, failed
 	}
-	return r.cutSelf(name, list, hosts, at)
+	return r.cutSelf(ctx, name, list, hosts, at)
 }
 
 // implicit is the domain as its own mail host. If that host is this one, the
@@ -58,7 +61,10 @@ func (r *Resolver) implicit(ctx context.Context, name string) ([]mail.Host, erro
 		return nil, err
 	}
 	h := mail.Host{Name: name, Addrs: addrs}
+	t := traceOf(ctx)
+	t.host(TracedHost{Preference: -1, Name: name, Addrs: addrs})
 	if r.isSelf(h) {
+		t.cut(-1, name)
 		return nil, loops(name)
 	}
 	return []mail.Host{h}, nil
@@ -80,12 +86,16 @@ func (r *Resolver) locate(ctx context.Context, name string, list []exchange) ([]
 	var hosts []mail.Host
 	var at []int
 	var failed *Error
+	t := traceOf(ctx)
 	for i, x := range list {
 		if len(hosts) == maxHosts {
+			t.beyond(list[i:])
 			break
 		}
+		traced := TracedHost{Preference: int(x.preference), Name: x.name}
 		if r.isName(x.name) {
 			hosts, at = append(hosts, mail.Host{Name: x.name}), append(at, i)
+			t.host(traced)
 			continue
 		}
 		addrs, err := r.Addrs(ctx, x.name)
@@ -93,9 +103,14 @@ func (r *Resolver) locate(ctx context.Context, name string, list []exchange) ([]
 		switch {
 		case err == nil:
 			hosts, at = append(hosts, mail.Host{Name: x.name, Addrs: addrs}), append(at, i)
-		case errors.As(err, &e) && e.Transient:
-			failed = e
+			traced.Addrs = addrs
+		case errors.As(err, &e):
+			traced.LeftOut = e.Reason
+			if e.Transient {
+				failed = e
+			}
 		}
+		t.host(traced)
 	}
 	switch {
 	case len(hosts) > 0:
@@ -108,11 +123,12 @@ func (r *Resolver) locate(ctx context.Context, name string, list []exchange) ([]
 
 // cutSelf drops this host and all that are not better than it (RFC 5321
 // section 5.1): they would hand the mail to us again.
-func (r *Resolver) cutSelf(name string, list []exchange, hosts []mail.Host, at []int) ([]mail.Host, error) {
+func (r *Resolver) cutSelf(ctx context.Context, name string, list []exchange, hosts []mail.Host, at []int) ([]mail.Host, error) {
 	for i, h := range hosts {
 		if !r.isSelf(h) {
 			continue
 		}
+		traceOf(ctx).cut(int(list[at[i]].preference), h.Name)
 		first := i
 		for first > 0 && list[at[first-1]].preference == list[at[i]].preference {
 			first--

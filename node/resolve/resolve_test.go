@@ -64,6 +64,13 @@ func newZone(t *testing.T, records ...string) *zone {
 	return z
 }
 
+// change lets a test change how the zone answers while it is being asked.
+func (z *zone) change(f func()) {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	f()
+}
+
 func (z *zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -155,10 +162,10 @@ func TestMX(t *testing.T) {
 		"loop1.example. 300 CNAME loop2.example.", "loop2.example. 300 CNAME loop1.example.",
 		"xn--bcher-kva.example. 300 MX 10 b.example.",
 	)
-	z.mu.Lock()
-	z.code["servfail.example."], z.code["refused.example."], z.code["flaky.example."] = dns.RcodeServerFailure, dns.RcodeRefused, dns.RcodeServerFailure
-	z.mute["silent.example."] = true
-	z.mu.Unlock()
+	z.change(func() {
+		z.code["servfail.example."], z.code["refused.example."], z.code["flaky.example."] = dns.RcodeServerFailure, dns.RcodeRefused, dns.RcodeServerFailure
+		z.mute["silent.example."] = true
+	})
 	for domain, want := range map[string]string{
 		"two.example":         "a.example[192.0.2.1 2001:db8::1] b.example[192.0.2.2]",
 		"TWO.example.":        "a.example[192.0.2.1 2001:db8::1] b.example[192.0.2.2]",
@@ -246,15 +253,11 @@ func TestSelfByAddress(t *testing.T) {
 
 func TestTCPFallbackAndOldServers(t *testing.T) {
 	z := newZone(t, "x.example. 300 A 192.0.2.1")
-	z.mu.Lock()
-	z.cut = true
-	z.mu.Unlock()
+	z.change(func() { z.cut = true })
 	if a, err := z.resolver(t).Addrs(t.Context(), "x.example"); err != nil || len(a) != 1 || z.asked("tcp x.example. A") != 1 {
 		t.Errorf("%v %v, %d over TCP", a, err, z.asked("tcp x.example. A"))
 	}
-	z.mu.Lock()
-	z.cut, z.old = false, true
-	z.mu.Unlock()
+	z.change(func() { z.cut, z.old = false, true })
 	if a, err := z.resolver(t).Addrs(t.Context(), "x.example"); err != nil || len(a) != 1 {
 		t.Errorf("without EDNS: %v %v", a, err)
 	}
@@ -298,9 +301,7 @@ func TestCache(t *testing.T) {
 			t.Errorf("%s: asked %d times, want %d", step.name, got, step.want)
 		}
 	}
-	z.mu.Lock()
-	z.code["sick.example."] = dns.RcodeServerFailure
-	z.mu.Unlock()
+	z.change(func() { z.code["sick.example."] = dns.RcodeServerFailure })
 	ask("sick.example")
 	ask("sick.example")
 	if got := z.asked("udp sick.example. A"); got != 2 {
@@ -337,9 +338,7 @@ func TestAddrs(t *testing.T) {
 
 func TestCancelled(t *testing.T) {
 	z := newZone(t)
-	z.mu.Lock()
-	z.mute["x.example."] = true
-	z.mu.Unlock()
+	z.change(func() { z.mute["x.example."] = true })
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := z.resolver(t, func(o *Options) { o.Timeout = time.Hour }).MX(ctx, "x.example"); err == nil || class(t, err) != "temporary 4.4.3" {
@@ -389,4 +388,138 @@ func FuzzAnswer(f *testing.F) {
 			t.Fatalf("kept until %v", a.until)
 		}
 	})
+}
+
+func TestNames(t *testing.T) {
+	z := newZone(t, "1.2.0.192.in-addr.arpa. 60 PTR Mail.example.", "1.2.0.192.in-addr.arpa. 60 PTR mx.example.",
+		"1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. 60 PTR six.example.")
+	z.change(func() { z.mute["9.2.0.192.in-addr.arpa."] = true })
+	r := z.resolver(t, func(o *Options) { o.Timeout = 50 * time.Millisecond })
+	for ip, want := range map[string]string{
+		"192.0.2.1": "Mail.example mx.example", "::ffff:192.0.2.1": "Mail.example mx.example", "2001:db8::1": "six.example",
+		"192.0.2.2": "permanent", "192.0.2.9": "temporary",
+	} {
+		names, err := r.Names(t.Context(), netip.MustParseAddr(ip))
+		got := strings.Join(names, " ")
+		var e *Error
+		if errors.As(err, &e) {
+			got = "permanent"
+			if e.Temporary() {
+				got = "temporary"
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s", ip, got, want)
+		}
+	}
+}
+
+func TestListed(t *testing.T) {
+	z := newZone(t, "2.0.0.127.bl.example. 60 A 127.0.0.2", "2.0.0.127.bl.example. 60 A 127.0.0.4", "txt.bl.example. 60 TXT x")
+	z.change(func() { z.mute["mute.bl.example."] = true })
+	r := z.resolver(t, func(o *Options) { o.Timeout = 50 * time.Millisecond })
+	for range 2 {
+		if list, err := r.Listed(t.Context(), "2.0.0.127.bl.example"); err != nil || len(list) != 2 {
+			t.Errorf("%v %v", list, err)
+		}
+		for _, name := range []string{"1.0.0.127.bl.example", "txt.bl.example"} {
+			if list, err := r.Listed(t.Context(), name); err != nil || len(list) != 0 {
+				t.Errorf("%s: %v %v", name, list, err)
+			}
+		}
+	}
+	if n := z.asked("udp 2.0.0.127.bl.example. A"); n != 1 {
+		t.Errorf("asked %d times for one answer", n)
+	}
+	if _, err := r.Listed(t.Context(), "mute.bl.example"); err == nil {
+		t.Error("silence is no error")
+	}
+}
+
+// The account of a lookup says of each host and question what became of it.
+func TestTrace(t *testing.T) {
+	z := newZone(t,
+		"x.example. 300 MX 5 gone.example.", "x.example. 300 MX 10 a.example.", "x.example. 300 MX 20 me.example.", "x.example. 300 MX 20 b.example.",
+		"x.example. 300 MX 30 c.example.", "a.example. 60 A 192.0.2.1", "b.example. 60 A 192.0.2.2", "c.example. 60 A 192.0.2.3",
+		"bare.example. 60 A 192.0.2.4", "mine.example. 60 MX 10 me.example.")
+	z.change(func() { z.code["sick.example."] = dns.RcodeServerFailure })
+	now := time.Unix(1000, 0)
+	r := z.resolver(t, func(o *Options) { o.Clock = func() time.Time { return now } })
+	tell := func(domain string) string {
+		trace, hosts, err := r.Trace(t.Context(), domain)
+		var b strings.Builder
+		for _, h := range trace.Hosts {
+			fmt.Fprintf(&b, "%d %s %v %s; ", h.Preference, h.Name, h.Addrs, h.LeftOut)
+		}
+		fmt.Fprintf(&b, "= %s", names(hosts))
+		if err != nil {
+			fmt.Fprintf(&b, "%s", class(t, err))
+		}
+		return b.String()
+	}
+	const cut = "is not better than this server, which is one of the hosts; "
+	for domain, want := range map[string]string{
+		"x.example": "5 gone.example [] the name does not exist; 10 a.example [192.0.2.1] ; 20 b.example [192.0.2.2] " + cut +
+			"20 me.example [] is this server; 30 c.example [192.0.2.3] " + cut + "= a.example[192.0.2.1]",
+		"bare.example": "-1 bare.example [192.0.2.4] ; = bare.example[192.0.2.4]",
+		"mine.example": "10 me.example [] is this server; = permanent 5.3.5",
+		"sick.example": "= temporary 4.4.3",
+	} {
+		if got := tell(domain); got != want {
+			t.Errorf("%s: %s\nwant %s", domain, got, want)
+		}
+	}
+	now = now.Add(20 * time.Second)
+	trace, _, _ := r.Trace(t.Context(), "bare.example")
+	for _, q := range trace.Questions {
+		want := TracedQuestion{Name: "bare.example", Kind: q.Kind, Exists: true, Cached: true, Server: z.addr, Age: 20 * time.Second, Left: 10 * time.Second}
+		if q.Kind == "A" {
+			want.Records, want.Left = 1, 40*time.Second
+		}
+		if q != want {
+			t.Errorf("%+v, want %+v", q, want)
+		}
+	}
+	if len(trace.Questions) != 3 {
+		t.Errorf("%d questions", len(trace.Questions))
+	}
+	trace, _, _ = r.Trace(t.Context(), "sick.example")
+	if len(trace.Questions) != 1 || !strings.Contains(trace.Questions[0].Err, "SERVFAIL") {
+		t.Errorf("%+v", trace.Questions)
+	}
+	if s := r.Stats(); s.Failed != 2 || s.Hits != 3 || s.Answered == 0 || s.Kept != int(s.Answered) {
+		t.Errorf("%+v", s)
+	}
+}
+
+// A silent server is asked last for a minute, so that it costs one wait and not each.
+func TestSilentServerComesLast(t *testing.T) {
+	dead, well := newZone(t), newZone(t, "x.example. 300 A 192.0.2.1", "y.example. 300 A 192.0.2.1", "z.example. 300 A 192.0.2.1")
+	dead.change(func() {
+		for _, n := range []string{"x", "y", "z"} {
+			dead.mute[n+".example."] = true
+		}
+	})
+	now := time.Unix(1000, 0)
+	var mu sync.Mutex
+	r := well.resolver(t, func(o *Options) {
+		o.Servers, o.Timeout = []string{dead.addr, well.addr}, 100*time.Millisecond
+		o.Clock = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
+	})
+	for _, c := range []struct {
+		name string
+		want int // questions to the dead one
+	}{{"x.example", 1}, {"y.example", 0}, {"z.example", 1}} {
+		if _, err := r.Listed(t.Context(), c.name); err != nil {
+			t.Fatal(err)
+		}
+		if got := dead.asked("udp " + c.name + ". A"); got != c.want {
+			t.Errorf("%s: the dead server was asked %d times, want %d", c.name, got, c.want)
+		}
+		if c.name == "y.example" {
+			mu.Lock()
+			now = now.Add(silentFor)
+			mu.Unlock()
+		}
+	}
 }

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/miekg/dns"
@@ -45,6 +47,11 @@ type Resolver struct {
 	opts    Options
 	servers []string
 	cache   *cache
+
+	hits, answered, failed atomic.Int64
+
+	mu     sync.Mutex
+	silent map[string]time.Time // servers to ask last, until then
 }
 
 // Error is a lookup without result. Status is what a report says of it.
@@ -99,7 +106,7 @@ func New(o Options) (*Resolver, error) {
 		}
 		servers = conf.Servers
 	}
-	r := &Resolver{opts: o, cache: newCache(o.CacheSize)}
+	r := &Resolver{opts: o, cache: newCache(o.CacheSize), silent: map[string]time.Time{}}
 	for _, s := range servers {
 		r.servers = append(r.servers, withPort(s))
 	}
@@ -123,8 +130,7 @@ func (r *Resolver) Addrs(ctx context.Context, name string) ([]netip.Addr, error)
 		return []netip.Addr{ip}, nil
 	}
 	name = mail.DomainKey(name)
-	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
-		// RFC 6761 section 6.3: never asked of DNS.
+	if isLocalhost(name) {
 		return r.sorted([]netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, []netip.Addr{netip.IPv6Loopback()}), nil
 	}
 	type result struct {
@@ -151,6 +157,11 @@ func (r *Resolver) Addrs(ctx context.Context, name string) ([]netip.Addr, error)
 		return nil, permanent(name, mail.StatusBadDomain, "the name does not exist")
 	}
 	return nil, permanent(name, mail.StatusNoRoute, "the name has no address")
+}
+
+// isLocalhost names what is never asked of DNS (RFC 6761 section 6.3).
+func isLocalhost(name string) bool {
+	return name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
 func (r *Resolver) sorted(four, six []netip.Addr) []netip.Addr {

@@ -1,0 +1,218 @@
+package deliver
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+// box is a maildir with a quota, and a clock.
+type box struct {
+	*Agent
+	t      testing.TB
+	folder string
+	quota  Quota
+	now    time.Time
+	sent   byte
+}
+
+func newBox(t testing.TB, q Quota) *box {
+	root := t.TempDir()
+	b := &box{t: t, folder: filepath.Join(root, "u@x.example"), quota: q, now: time.Now()}
+	b.Agent = New(Options{Hostname: "me.example", MaildirRoot: root, Quota: func(mail.Target) Quota { return b.quota }, Clock: func() time.Time { return b.now }})
+	return b
+}
+
+// send delivers one message of that many octets, trace fields of the maildir not
+// counted, and gives the outcome.
+func (b *box) send(octets int) string {
+	b.t.Helper()
+	m := message("S: x\r\n\r\n"+strings.Repeat("x", octets), "u@x.example")
+	b.sent++
+	m.Envelope.ID = mail.NewID(time.UnixMilli(5), [10]byte{b.sent})
+	feed := newFeed(b.t, m)
+	if err := b.Serve(b.t.Context(), local(), feed); err != nil {
+		b.t.Fatal(err)
+	}
+	return feed.check()["u@x.example"]
+}
+
+func (b *box) count() int { return len(files(b.t, filepath.Join(b.folder, "new"))) }
+
+func (b *box) remove() {
+	b.t.Helper()
+	name := files(b.t, filepath.Join(b.folder, "new"))[0]
+	if err := os.Remove(filepath.Join(b.folder, "new", name)); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func TestQuotaByMessages(t *testing.T) {
+	b := newBox(t, Quota{Count: 2})
+	for i, want := range []string{"delivered 2.1.5", "delivered 2.1.5", "failed 5.2.2", "failed 5.2.2"} {
+		if got := b.send(10); got != want {
+			t.Errorf("message %d: %s, want %s", i, got, want)
+		}
+	}
+	if n := b.count(); n != 2 || len(files(t, filepath.Join(b.folder, "tmp"))) != 0 {
+		t.Errorf("%d messages, tmp %v", n, files(t, filepath.Join(b.folder, "tmp")))
+	}
+	// Its owner, who does not know Maildir++, makes room: seen when the count is old.
+	b.remove()
+	if got := b.send(10); got != "failed 5.2.2" {
+		t.Errorf("a fresh count is doubted: %s", got)
+	}
+	b.now = b.now.Add(usageAge + time.Minute)
+	if got := b.send(10); got != "delivered 2.1.5" {
+		t.Errorf("after room was made: %s", got)
+	}
+	b.quota.Count = 3 // a change of the directory
+	if got := b.send(10); got != "delivered 2.1.5" {
+		t.Errorf("after the quota grew: %s", got)
+	}
+}
+
+func TestQuotaBySize(t *testing.T) {
+	b := newBox(t, Quota{Size: 2000})
+	for i, c := range []struct {
+		octets int
+		want   string
+	}{{3000, "failed 5.2.3"}, {1200, "delivered 2.1.5"}, {1200, "failed 5.2.2"}, {100, "delivered 2.1.5"}, {3000, "failed 5.2.3"}} {
+		if got := b.send(c.octets); got != c.want {
+			t.Errorf("message %d: %s, want %s", i, got, c.want)
+		}
+	}
+}
+
+// Without a quota in the directory that of the maildir holds, as other programs set it.
+func TestQuotaOfTheMaildir(t *testing.T) {
+	b := newBox(t, Quota{})
+	if got := b.send(10); got != "delivered 2.1.5" || len(files(t, b.folder)) != 3 {
+		t.Fatalf("%s, %v", got, files(t, b.folder))
+	}
+	file := filepath.Join(b.folder, usageFile)
+	for text, want := range map[string]string{
+		"1000000S,1C\n0 0\n": "failed 5.2.2", // more are there than it says, once it is doubted
+		"1C\n0 0\n":          "failed 5.2.2",
+		"10C\n5 1\n":         "delivered 2.1.5",
+		"x\ny":               "delivered 2.1.5",
+		"":                   "delivered 2.1.5",
+	} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b.send(10)
+		b.now = b.now.Add(time.Hour)
+		if got := b.send(10); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}
+
+// Subfolders count, the trash does not; a file that grew too long is counted anew.
+func TestMaildirIsCounted(t *testing.T) {
+	b := newBox(t, Quota{Count: 4})
+	b.send(10)
+	for _, name := range []string{".Work/cur/1:2,S", ".Work/cur/2:2,ST", ".Trash/cur/3", "cur/4:2,", ".Work/tmp/5", "cur/sub/6"} {
+		file := filepath.Join(b.folder, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte("12345"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	use, err := countMaildir(b.folder)
+	if err != nil || use.Count != 3 || use.Size < 10 {
+		t.Errorf("%+v %v", use, err)
+	}
+	long := "4C\n" + strings.Repeat("0 0\n", maxUsageFile)
+	if err := os.WriteFile(filepath.Join(b.folder, usageFile), []byte(long), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.send(10); got != "delivered 2.1.5" {
+		t.Error(got)
+	}
+	if got := b.send(10); got != "failed 5.2.2" {
+		t.Error(got)
+	}
+	if text, err := os.ReadFile(filepath.Join(b.folder, usageFile)); err != nil || len(text) > 100 {
+		t.Errorf("%q %v", text, err)
+	}
+}
+
+// Whoever counts what is in the folder finds what the file says, as long as
+// nobody else touches either, and never more than the quota.
+func TestQuotaAgainstCounting(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		q := Quota{Size: rapid.Int64Range(200, 3000).Draw(r, "size"), Count: rapid.Int64Range(0, 5).Draw(r, "count")}
+		b := newBox(t, q)
+		for range rapid.IntRange(1, 8).Draw(r, "messages") {
+			octets := rapid.IntRange(0, 1500).Draw(r, "octets")
+			var before Quota
+			if _, err := os.Stat(b.folder); err == nil {
+				before, _ = countMaildir(b.folder)
+			}
+			got := b.send(octets)
+			use, err := countMaildir(b.folder)
+			if err != nil {
+				r.Fatal(err)
+			}
+			size := int64(octets + len("S: x\n\nReturn-Path: <a@a.example>\nDelivered-To: u@x.example\n"))
+			want := "delivered 2.1.5"
+			switch {
+			case size > q.Size:
+				want = "failed 5.2.3"
+			case before.Size+size > q.Size || q.Count > 0 && before.Count+1 > q.Count:
+				want = "failed 5.2.2"
+			}
+			if got != want {
+				r.Fatalf("%d octets into %+v of %+v: %s, want %s", size, before, q, got, want)
+			}
+			text, _ := os.ReadFile(filepath.Join(b.folder, usageFile))
+			if noted, _, ok := readUsage(text, q); !ok || noted != use {
+				r.Fatalf("the file says %+v, there is %+v", noted, use)
+			}
+		}
+	})
+}
+
+func TestQuotaForm(t *testing.T) {
+	for _, c := range []struct {
+		text string
+		want Quota
+	}{{"1000S,5C", Quota{1000, 5}}, {"5C,1000S", Quota{1000, 5}}, {"7S", Quota{Size: 7}}, {"-1S,xC", Quota{}}, {"", Quota{}}, {"9C ", Quota{Count: 9}}} {
+		if got := parseQuota(c.text); got != c.want || parseQuota(got.String()) != got {
+			t.Errorf("%q: %+v", c.text, got)
+		}
+	}
+}
+
+// What hosts and mailbox stores say is handed on, whatever the code.
+func TestCodesPassThrough(t *testing.T) {
+	for _, code := range []string{"5.1.4", "5.2.1", "5.2.2", "5.3.3", "5.5.2", "5.0.0"} {
+		for _, lmtp := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s/lmtp=%v", code, lmtp), func(t *testing.T) {
+				answer := "552 " + code + " no"
+				if code == "5.0.0" {
+					answer = "554 no" // a host without codes
+				}
+				f := &fake{lmtp: lmtp, script: func(verb, _ string) string { return map[string]string{"DOT": answer}[verb] }}
+				hop := smartHost()
+				if lmtp {
+					hop.Kind = mail.HopLMTP
+				}
+				feed := newFeed(t, message(body, "u@x.example"))
+				if err := serve(t, hop, feed, f.serve); err != nil {
+					t.Fatal(err)
+				}
+				feed.expect(map[string]string{"u@x.example": "failed " + code})
+			})
+		}
+	}
+}

@@ -1,0 +1,362 @@
+package queue
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/node/mail/codec"
+	"github.com/postroad/postroad/store/spool"
+)
+
+// Selection is the messages that somebody means. Everything that is set must hold.
+type Selection struct {
+	Queues []string  // IDs of queues; nil: all
+	IDs    []mail.ID // nil: all
+	// Match chooses recipients; nil: all.
+	Match func(Item) bool
+}
+
+// Tally is what an action touched, or would touch. A message counts once for each
+// queue that it is in.
+type Tally struct {
+	Messages   int
+	Recipients int
+	Octets     int64
+	// Later are those that are in flight: the attempt is finished first.
+	Later int
+	// Refused are those that stay as they are, by the reason.
+	Refused map[string]int
+	// Unrouted are messages among the IDs that are in no queue of a destination yet.
+	Unrouted []mail.ID
+	// Unknown are those that are not here.
+	Unknown []mail.ID
+	Sample  []mail.ID // the first of them
+}
+
+const (
+	// outstanding bounds the orders that are on their way to disk.
+	outstanding = 256
+	// orderWait is how long an action waits for what is in flight.
+	orderWait = 3 * time.Second
+	sampleOf  = 10
+)
+
+func (t *Tally) refuse(err error) {
+	if t.Refused == nil {
+		t.Refused = map[string]int{}
+	}
+	t.Refused[err.Error()]++
+}
+
+func (t *Tally) count(id mail.ID, recipients int, octets int64) {
+	t.Messages, t.Recipients, t.Octets = t.Messages+1, t.Recipients+recipients, t.Octets+octets
+	if len(t.Sample) < sampleOf {
+		t.Sample = append(t.Sample, id)
+	}
+}
+
+// QueueNames gives the names of the queues with those IDs, and the IDs that no
+// queue has. nil: all queues.
+func (r *Runner) QueueNames(ids []string) (names, unknown []string) {
+	r.mu.Lock()
+	list := r.sched.List(r.now())
+	r.mu.Unlock()
+	for _, q := range list {
+		if ids == nil || slices.ContainsFunc(ids, q.is) {
+			names = append(names, q.name)
+		}
+	}
+	for _, id := range ids {
+		if !slices.ContainsFunc(list, func(q Info) bool { return q.is(id) }) {
+			unknown = append(unknown, id)
+		}
+	}
+	return names, unknown
+}
+
+// Act carries out an order on the messages of a selection and tells what it
+// touched; dry: what it would touch. What was counted is on disk when it returns,
+// but for those that are in flight. With an error, what the tally says was done.
+func (r *Runner) Act(ctx context.Context, sel Selection, o Order, dry bool) (Tally, error) {
+	a := &action{r: r, ctx: ctx, sel: sel, order: o, dry: dry, slots: make(chan struct{}, outstanding)}
+	a.order.Note.At = r.now()
+	var err error
+	if sel.IDs != nil {
+		err = a.messages(sel.IDs)
+	} else {
+		err = a.queues()
+	}
+	a.wait()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.tally, err
+}
+
+// action is an Act under way.
+type action struct {
+	r     *Runner
+	ctx   context.Context
+	sel   Selection
+	order Order
+	dry   bool
+	infos map[string]Info
+	each  map[string]*Order // the order for a queue, with what its match knows of it
+
+	slots chan struct{} // orders that are not in flight
+
+	mu    sync.Mutex
+	tally Tally
+	later int
+	news  chan struct{} // one of later ended; nil until somebody waits
+}
+
+func (a *action) info() {
+	a.r.mu.Lock()
+	list := a.r.sched.List(a.r.now())
+	a.r.mu.Unlock()
+	a.infos, a.each = map[string]Info{}, map[string]*Order{}
+	for _, q := range list {
+		if a.sel.Queues == nil || slices.ContainsFunc(a.sel.Queues, q.is) {
+			a.infos[q.name] = q
+		}
+	}
+}
+
+// queues goes through the queues as they are now, page by page.
+func (a *action) queues() error {
+	a.info()
+	names := make([]string, 0, len(a.infos))
+	for name := range a.infos {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	const page = 500
+	for _, name := range names {
+		for after, more := (spool.Position{}), true; more; {
+			if err := a.ctx.Err(); err != nil {
+				return err
+			}
+			list, err := a.r.c.Store.Entries(name, after, page)
+			if err != nil {
+				return fmt.Errorf("queue %s: %w", queueID(name), err)
+			}
+			for _, e := range list {
+				after = spool.Position{Due: e.Due, ID: e.ID}
+				if err := a.entry(name, e); err != nil {
+					return err
+				}
+			}
+			more = len(list) == page
+		}
+	}
+	return nil
+}
+
+func (a *action) messages(ids []mail.ID) error {
+	a.info()
+	for _, id := range ids {
+		st, err := a.r.c.Store.Load(spool.ID(id))
+		switch {
+		case errors.Is(err, spool.ErrNotFound):
+			a.tally.Unknown = append(a.tally.Unknown, id)
+			continue
+		case err != nil:
+			return fmt.Errorf("message %s: %w", id, err)
+		case st.Plan == nil:
+			a.tally.Unrouted = append(a.tally.Unrouted, id)
+			continue
+		}
+		for _, e := range st.Entries {
+			if err := a.entry(e.Queue, spool.QueueEntry{ID: spool.ID(id), Due: e.Due, Tag: e.Tag}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// orderFor is the order with what is known of a queue now: a match that asks for
+// its state is not to change its mind between choosing and doing.
+func (a *action) orderFor(name string) *Order {
+	if o := a.each[name]; o != nil {
+		return o
+	}
+	o := a.order
+	info, match := a.infos[name], a.sel.Match
+	if match != nil {
+		o.Match = func(it Item) bool {
+			it.Queue = info
+			if it.LastErr == "" {
+				it.LastErr = info.LastError
+			}
+			return match(it)
+		}
+	}
+	a.each[name] = &o
+	return &o
+}
+
+// entry counts one entry and, unless dry, has the order carried out.
+func (a *action) entry(name string, e spool.QueueEntry) error {
+	info, chosen := a.infos[name]
+	if !chosen {
+		return nil
+	}
+	key, err := ParseName(name)
+	if err != nil {
+		return err
+	}
+	o := a.orderFor(name)
+	if o.idle(key) {
+		return nil
+	}
+	id := mail.ID(e.ID)
+	t, err := decodeTag(e.Tag, true)
+	if err != nil {
+		a.refuse(err)
+		return nil
+	}
+	ref := refOf(id, e.Due, t, e.Tag)
+	recipients, octets, err := a.look(key, info, o, ref)
+	switch {
+	case errors.Is(err, spool.ErrNotFound) || err == nil && recipients == 0:
+		return nil
+	case err != nil:
+		a.refuse(err)
+		return nil
+	}
+	if err := a.r.refuses(o, key); err != nil {
+		a.refuse(err)
+		return nil
+	}
+	if a.dry {
+		a.tally.count(id, recipients, octets)
+		return nil
+	}
+	return a.give(name, ref, o)
+}
+
+func (a *action) refuse(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tally.refuse(err)
+}
+
+// look counts the recipients that match, and their octets.
+func (a *action) look(key Key, info Info, o *Order, ref Ref) (recipients int, octets int64, err error) {
+	st, err := a.r.c.Store.Load(spool.ID(ref.ID))
+	if err != nil {
+		return 0, 0, err
+	}
+	m, err := decodeMessage(st)
+	if err != nil {
+		return 0, 0, err
+	}
+	targets, err := targetsOf(ref, len(m.targets))
+	if err != nil {
+		return 0, 0, err
+	}
+	it := a.r.item(key, mail.Hop{Name: info.NextHop, ConnectorName: info.Connector}, m, ref, st)
+	it.Recipients = shown(m, targets)
+	for _, i := range targets {
+		it.Target = m.targets[i]
+		if o.Match == nil || o.Match(it) {
+			recipients++
+		}
+	}
+	return recipients, m.env.Size, nil
+}
+
+// give has an order carried out on an entry. Not more than some are on their way
+// at a time; those in flight do not count, as they may take long.
+func (a *action) give(name string, ref Ref, o *Order) error {
+	select {
+	case a.slots <- struct{}{}:
+	case <-a.ctx.Done():
+		return a.ctx.Err()
+	}
+	given := *o
+	later := false
+	var once sync.Once
+	free := func() { once.Do(func() { <-a.slots }) }
+	given.done = func(res Result) {
+		a.mu.Lock()
+		switch {
+		case res.Err != nil:
+			a.tally.refuse(res.Err)
+		case !res.Void:
+			a.tally.count(ref.ID, res.Recipients, res.Octets)
+		}
+		if later { // once, though it may have parted and come back twice
+			later = false
+			a.later--
+			if a.news != nil {
+				signal(a.news)
+			}
+		}
+		a.mu.Unlock()
+		free()
+	}
+	var got Receipt
+	a.r.do(func(now int64) {
+		// Under the runner's lock, so that done cannot come before it is known
+		// that it will come late.
+		if got = a.r.sched.Order(name, ref, &given, now); got == OrderLater {
+			a.mu.Lock()
+			later = true
+			a.later++
+			a.mu.Unlock()
+		}
+	})
+	if got != OrderTaken {
+		free()
+	}
+	return nil
+}
+
+// wait lets what is on its way come to disk, and for a while what is in flight.
+func (a *action) wait() {
+	for range outstanding {
+		select {
+		case a.slots <- struct{}{}:
+		case <-a.ctx.Done():
+		}
+	}
+	a.mu.Lock()
+	a.news = make(chan struct{}, 1)
+	left := a.later
+	a.mu.Unlock()
+	timer := time.NewTimer(orderWait)
+	defer timer.Stop()
+	for left > 0 {
+		select {
+		case <-a.news:
+			a.mu.Lock()
+			left = a.later
+			a.mu.Unlock()
+			continue
+		case <-timer.C:
+		case <-a.ctx.Done():
+		}
+		break
+	}
+	a.mu.Lock()
+	a.tally.Later = a.later
+	a.mu.Unlock()
+}
+
+// item describes an entry for those who choose; Target is left to the caller.
+func (r *Runner) item(key Key, hop mail.Hop, m *message, ref Ref, st spool.Stored) Item {
+	it := Item{Key: key, Hop: hop, Envelope: m.env, Created: ref.Created, Attempts: ref.Attempts, Due: ref.Due, Exempt: ref.Exempt}
+	for _, rec := range st.Outcomes {
+		if last, err := codec.DecodeAttempt(rec.Payload); err == nil && last.Text != "" {
+			it.LastErr = last.Text
+		}
+	}
+	return it
+}

@@ -1,0 +1,81 @@
+package queue
+
+import (
+	"time"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+// forcedFor is how long (ms) a link that was forced open may take to begin. Once a
+// connection is open it stays so until the last one closes.
+const forcedFor = int64(10 * time.Minute / time.Millisecond)
+
+// shut says whether the connector keeps the link closed now: by its schedule, or
+// because the other side has to ask.
+func (l *link) shut(now int64) bool {
+	o := &l.hop.Options
+	if o.Timetable == nil && !o.Remote || l.forced != 0 && (len(l.conns) > 0 || now < l.forced) {
+		return false
+	}
+	return o.Remote || !o.Timetable.IsOpen(time.UnixMilli(now))
+}
+
+// spent says whether a link that is open only because somebody forced it has given
+// out all that waited: it does not stay open for what comes later.
+func (l *link) spent(now int64) bool {
+	if l.forced == 0 {
+		return false
+	}
+	for q := range l.queues {
+		if q.more || q.filling {
+			return false
+		}
+	}
+	o := &l.hop.Options
+	return o.Remote || !o.Timetable.IsOpen(time.UnixMilli(now))
+}
+
+// awaitOpening sets the alarm of a link that is shut by its schedule.
+func (s *Scheduler) awaitOpening(l *link, now int64) {
+	if l.hop.Options.Remote {
+		return
+	}
+	if at, ok := l.hop.Options.Timetable.Next(time.UnixMilli(now), true); ok {
+		s.timers.set(&l.timer, max(at.UnixMilli(), l.next))
+	}
+}
+
+// Trigger opens the links of the queues that match, as the other side asks for its
+// mail (RFC 1985), and returns how many messages in memory wait in them.
+func (s *Scheduler) Trigger(match func(Key, mail.Hop) bool, now int64) (queues, messages int) {
+	var found []*queue
+	for _, q := range s.sorted() {
+		if q.key.Held || s.frozen(q) || !match(q.key, q.hop) {
+			continue
+		}
+		found = append(found, q)
+		queues, messages = queues+1, messages+len(q.refs)
+		q.link.forced, q.link.next = now+forcedFor, 0
+		s.timers.set(&q.link.timer, 0)
+		s.hurry(q, now)
+	}
+	for _, q := range found {
+		s.poke(q, now)
+	}
+	return queues, messages
+}
+
+// SetLimits changes the bounds; connections above a lower one end when their work
+// is done.
+func (s *Scheduler) SetLimits(l Limits, now int64) {
+	l.Window, l.Held, l.Cached = s.limits.Window, s.limits.Held, s.limits.Cached // of memory that is laid out
+	s.limits = l.fill()
+	for _, q := range s.sorted() {
+		// A new limit is no news of the next hop, but may have room for it to show.
+		q.link.concurrency.window = min(max(q.link.concurrency.window, firstWindow), s.perLink(q.link))
+	}
+	s.feedStarved(now)
+	for _, q := range s.sorted() {
+		s.kick(q.link, now)
+	}
+}

@@ -1,0 +1,163 @@
+package queue
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// stopOrders is what an administrator said of whole queues. It is kept in the
+// spool, beside the messages that it is about: a restart finds it before the
+// first message moves.
+type stopOrders struct {
+	Frozen   map[string]Note `json:"frozen,omitempty"` // by the queue's name
+	Outbound *Note           `json:"outbound,omitempty"`
+	// Crashed is no order, but has to survive a restart as well: messages whose
+	// processing has crashed, by ID.
+	Crashed map[string]crash `json:"crashed,omitempty"`
+}
+
+// restore reads it back. One that cannot be read stops the node: to send what was
+// to be stopped cannot be taken back.
+func (r *Runner) restore() error {
+	b, err := r.c.Store.Control()
+	if err != nil || b == nil {
+		return err
+	}
+	r.ctlMu.Lock()
+	defer r.ctlMu.Unlock()
+	if err := json.Unmarshal(b, &r.ctl); err != nil {
+		return fmt.Errorf("frozen queues: what the spool kept of them cannot be read: %w", err)
+	}
+	r.do(func(int64) { r.sched.Restore(r.ctl.Frozen, r.ctl.Outbound) })
+	return nil
+}
+
+// addFrozen makes the frozen queues known that are empty.
+func (r *Runner) addFrozen() {
+	r.ctlMu.Lock()
+	defer r.ctlMu.Unlock()
+	for name, note := range r.ctl.Frozen {
+		key, err := ParseName(name)
+		if err != nil {
+			r.log.Error("queue_name_unreadable", zap.String("queue", name), zap.Error(err))
+			continue
+		}
+		r.do(func(now int64) { r.sched.Freeze(key, r.hop(key), note, now) })
+	}
+}
+
+// keep writes what is to stand, and makes it so.
+func (r *Runner) keep(next stopOrders) error {
+	b, err := json.Marshal(next)
+	if err != nil {
+		return err
+	}
+	if err := r.c.Store.SetControl(b); err != nil {
+		return err
+	}
+	r.ctl = next
+	return nil
+}
+
+// FreezeQueues stops queues by their names until ThawQueues, over restarts too. It
+// returns when that is on disk, with how many were not frozen before.
+func (r *Runner) FreezeQueues(names []string, note Note) (int, error) {
+	r.ctlMu.Lock()
+	defer r.ctlMu.Unlock()
+	next := r.ctl
+	next.Frozen = maps.Clone(r.ctl.Frozen)
+	if next.Frozen == nil {
+		next.Frozen = map[string]Note{}
+	}
+	changed := 0
+	for _, name := range names {
+		if _, err := ParseName(name); err != nil {
+			return 0, err
+		}
+		if _, already := next.Frozen[name]; !already {
+			changed++
+		}
+		next.Frozen[name] = note
+	}
+	if err := r.keep(next); err != nil {
+		return 0, err
+	}
+	for _, name := range names {
+		key, _ := ParseName(name)
+		r.do(func(now int64) { r.sched.Freeze(key, r.hop(key), note, now) })
+	}
+	return changed, nil
+}
+
+// ThawQueues lets frozen queues go and returns how many were frozen.
+func (r *Runner) ThawQueues(names []string) (int, error) {
+	r.ctlMu.Lock()
+	defer r.ctlMu.Unlock()
+	next := r.ctl
+	next.Frozen = maps.Clone(r.ctl.Frozen)
+	for _, name := range names {
+		delete(next.Frozen, name)
+	}
+	changed := len(r.ctl.Frozen) - len(next.Frozen)
+	if changed == 0 {
+		return 0, nil
+	}
+	if err := r.keep(next); err != nil {
+		return 0, err
+	}
+	r.do(func(now int64) {
+		for _, name := range names {
+			r.sched.Thaw(name, now)
+		}
+	})
+	return changed, nil
+}
+
+// SetOutbound stops everything that leaves this server, over restarts too; nil
+// lets it go. Local delivery goes on.
+func (r *Runner) SetOutbound(stop *Note) error {
+	r.ctlMu.Lock()
+	defer r.ctlMu.Unlock()
+	next := r.ctl
+	next.Outbound = stop
+	if err := r.keep(next); err != nil {
+		return err
+	}
+	r.do(func(now int64) { r.sched.SetOutbound(stop, now) })
+	return nil
+}
+
+// Outbound is why nothing leaves this server; nil: it does.
+func (r *Runner) Outbound() *Note {
+	r.ctlMu.Lock()
+	defer r.ctlMu.Unlock()
+	return r.ctl.Outbound
+}
+
+// Stopped counts the frozen queues and the messages that are held one by one, by
+// hold.
+func (r *Runner) Stopped() (queues int, held map[string]int64) {
+	r.ctlMu.Lock()
+	queues = len(r.ctl.Frozen)
+	r.ctlMu.Unlock()
+	held = map[string]int64{}
+	heads, err := r.c.Store.Queues()
+	if err != nil {
+		return queues, held
+	}
+	for _, h := range heads {
+		if k, err := ParseName(h.Queue); err == nil && k.Hold != "" {
+			held[k.Hold] += r.c.Store.Weigh(h.Queue).Entries
+		}
+	}
+	return queues, held
+}
+
+// NoteOf is a note of this moment.
+func NoteOf(by, reason string, now time.Time) Note {
+	return Note{By: by, Reason: reason, At: now.UnixMilli()}
+}
