@@ -80,6 +80,9 @@ type cluster struct {
 	listeners map[mail.GUID]net.Listener
 	nodes     map[mail.GUID]*testNode
 
+	// protocols that nodes speak; the newest if not named.
+	protocols map[mail.GUID]uint32
+
 	changed chan struct{} // some table changed somewhere
 
 	mu      sync.Mutex
@@ -159,6 +162,9 @@ func (c *cluster) start(servers ...mail.GUID) {
 		r, err := New(conf)
 		if err != nil {
 			c.t.Fatal(err)
+		}
+		if p := c.protocols[s]; p != 0 {
+			r.protocol = p
 		}
 		r.Subscribe(func() { signal(c.changed) })
 		ctx, cancel := context.WithCancel(c.t.Context())

@@ -32,6 +32,11 @@ type Config struct {
 	// peer only. Nil: streams are not encrypted, which only fits a test.
 	ClientTLS func(peer mail.GUID) (*tls.Config, error)
 
+	// DialMail opens a connection to a peer's mail port on which this server has
+	// authenticated and which the peer has turned over to link state. nil: streams
+	// go over gRPC only.
+	DialMail func(ctx context.Context, peer mail.GUID) (net.Conn, error)
+
 	// StatePath is the file that keeps the table over a restart; empty: none.
 	StatePath string
 

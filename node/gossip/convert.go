@@ -13,7 +13,11 @@ import (
 func encodeFrame(f linkstate.Frame) *linkstatev1.Frame {
 	switch f := f.(type) {
 	case *linkstate.Records:
-		return &linkstatev1.Frame{Kind: &linkstatev1.Frame_Records{Records: encodeRecords(f.Records)}}
+		wire := encodeRecords(f.Records)
+		for _, p := range f.Patches {
+			wire.Patches = append(wire.Patches, encodePatch(p))
+		}
+		return &linkstatev1.Frame{Kind: &linkstatev1.Frame_Records{Records: wire}}
 	case *linkstate.Want:
 		w := &linkstatev1.Want{}
 		for i := range f.Servers {
@@ -36,7 +40,11 @@ func decodeFrame(f *linkstatev1.Frame) (linkstate.Frame, error) {
 	switch k := f.GetKind().(type) {
 	case *linkstatev1.Frame_Records:
 		records, err := decodeRecords(k.Records)
-		return &linkstate.Records{Records: records}, err
+		if err != nil {
+			return nil, err
+		}
+		patches, err := decodePatches(k.Records)
+		return &linkstate.Records{Records: records, Patches: patches}, err
 	case *linkstatev1.Frame_Want:
 		w := &linkstate.Want{}
 		for _, b := range k.Want.GetServers() {
@@ -102,7 +110,7 @@ func encodeRecords(records []*linkstate.Record) *linkstatev1.Records {
 func decodeRecords(in *linkstatev1.Records) ([]*linkstate.Record, error) {
 	var out []*linkstate.Record
 	for _, p := range in.GetRecords() {
-		r, err := decodeRecord(p)
+		r, err := DecodeRecord(p)
 		if err != nil {
 			return nil, err
 		}
@@ -135,7 +143,9 @@ func EncodeRecord(r *linkstate.Record) *linkstatev1.Record {
 	return out
 }
 
-func decodeRecord(p *linkstatev1.Record) (*linkstate.Record, error) {
+// DecodeRecord is the opposite of [EncodeRecord]; it refuses what may not enter a
+// table.
+func DecodeRecord(p *linkstatev1.Record) (*linkstate.Record, error) {
 	r := &linkstate.Record{
 		Incarnation: p.GetIncarnation(), Sequence: p.GetSequence(),
 		Version: p.GetVersion(), Since: p.GetSinceUnixMs(), Unknown: p.ProtoReflect().GetUnknown(),
@@ -144,23 +154,18 @@ func decodeRecord(p *linkstatev1.Record) (*linkstate.Record, error) {
 	if r.Server, err = decodeGUID("server", p.GetServer()); err != nil {
 		return nil, err
 	}
-	status, err := small("status", int32(p.GetStatus()))
-	if err != nil {
+	if err = bounded("version", len(r.Version)); err != nil {
 		return nil, err
 	}
-	drain, err := small("drain", int32(p.GetDrain()))
-	if err != nil {
+	if r.Status, r.Drain, r.Accuser, err = decodeStanding(p); err != nil {
 		return nil, err
-	}
-	r.Status, r.Drain = linkstate.Status(status), linkstate.Drain(drain)
-	if len(p.GetAccuser()) > 0 {
-		if r.Accuser, err = decodeGUID("accuser", p.GetAccuser()); err != nil {
-			return nil, err
-		}
 	}
 	for _, c := range p.GetConnectors() {
 		connector, err := decodeGUID("connector", c.GetConnector())
 		if err != nil {
+			return nil, err
+		}
+		if err := bounded("reason", len(c.GetReason())); err != nil {
 			return nil, err
 		}
 		r.Connectors = append(r.Connectors, linkstate.ConnectorState{
@@ -170,6 +175,35 @@ func decodeRecord(p *linkstatev1.Record) (*linkstate.Record, error) {
 		})
 	}
 	return r, nil
+}
+
+// decodeStanding reads what a whole record and a patch have in common.
+func decodeStanding(p interface {
+	GetStatus() linkstatev1.Status
+	GetDrain() linkstatev1.Drain
+	GetAccuser() []byte
+}) (s linkstate.Status, d linkstate.Drain, accuser linkstate.GUID, err error) {
+	status, err := small("status", int32(p.GetStatus()))
+	if err != nil {
+		return s, d, accuser, err
+	}
+	drain, err := small("drain", int32(p.GetDrain()))
+	if err == nil && len(p.GetAccuser()) > 0 {
+		accuser, err = decodeGUID("accuser", p.GetAccuser())
+	}
+	return linkstate.Status(status), linkstate.Drain(drain), accuser, err
+}
+
+// maxText is what a text of a record may have, in octets: more than any version has
+// ever sent, for a table is kept in memory by everybody. A frame as a whole is
+// bounded by its carrier.
+const maxText = 1024
+
+func bounded(what string, length int) error {
+	if length > maxText {
+		return fmt.Errorf("%s has %d octets, must have at most %d", what, length, maxText)
+	}
+	return nil
 }
 
 func decodeGUID(what string, b []byte) (linkstate.GUID, error) {

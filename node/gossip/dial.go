@@ -31,9 +31,10 @@ func (r *Runner) startDialer(n *neighbour) {
 }
 
 func (r *Runner) dialLoop(ctx context.Context, n *neighbour) {
+	unreached := 0
 	for failures := 0; ; failures++ {
 		began := time.Now()
-		err := r.dial(ctx, n)
+		err := r.dial(ctx, n, &unreached)
 		if ctx.Err() != nil {
 			return
 		}
@@ -79,32 +80,32 @@ func (r *Runner) noteFailure(n *neighbour, err error) {
 	}
 }
 
-// dial opens one stream, gossips over it until it ends, and tells why it did.
-func (r *Runner) dial(ctx context.Context, n *neighbour) error {
+// dialGRPC opens one stream, gossips over it until it ends, and tells why it did.
+func (r *Runner) dialGRPC(ctx context.Context, n *neighbour) (opened bool, err error) {
 	conn, err := r.connect(n)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer conn.Close()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// The handshake has a deadline, the stream has none.
 	timer := time.AfterFunc(handshakeTimeout, cancel)
-	stream, err := r.open(ctx, conn, n.guid)
+	stream, with, err := r.open(ctx, conn, n.guid)
 	if !timer.Stop() {
-		return fmt.Errorf("no answer within %v", handshakeTimeout)
+		return false, fmt.Errorf("no answer within %v", handshakeTimeout)
 	}
 	if err != nil {
-		return plain(err)
+		return false, plain(err)
 	}
-	s := newSession(ctx, n.guid, stream)
+	s := newSession(ctx, with, stream)
 	defer s.end(nil)
 	if err := r.attach(s); err != nil {
-		return err
+		return false, err
 	}
 	cause := plain(s.wait())
 	r.detach(s, cause)
-	return cause
+	return true, cause
 }
 
 func (r *Runner) connect(n *neighbour) (*grpc.ClientConn, error) {
@@ -128,32 +129,33 @@ func (r *Runner) connect(n *neighbour) (*grpc.ClientConn, error) {
 }
 
 // open begins a stream and makes sure that it leads to the expected server.
-func (r *Runner) open(ctx context.Context, conn *grpc.ClientConn, expected linkstate.GUID) (frames, error) {
+func (r *Runner) open(ctx context.Context, conn *grpc.ClientConn, expected linkstate.GUID) (frames, greeting, error) {
 	stream, err := linkstatev1.NewGossipServiceClient(conn).Exchange(ctx)
 	if err != nil {
-		return nil, err
+		return nil, greeting{}, err
 	}
-	return caller{stream}, r.greet(caller{stream}, expected)
+	with, err := r.greet(caller{stream}, expected)
+	return caller{stream}, with, err
 }
 
 // greet exchanges Hellos and checks that the expected server answered.
-func (r *Runner) greet(stream frames, expected linkstate.GUID) error {
+func (r *Runner) greet(stream frames, expected linkstate.GUID) (greeting, error) {
 	if err := stream.Send(r.hello()); err != nil {
 		_, err = stream.Recv() // gRPC tells the reason there
-		return err
+		return greeting{}, err
 	}
 	f, err := stream.Recv()
 	if err != nil {
-		return err
+		return greeting{}, err
 	}
-	who, err := r.greeted(f)
+	with, err := r.greeted(f)
 	if err != nil {
-		return err
+		return greeting{}, err
 	}
-	if who != expected {
-		return fmt.Errorf("server %s answered, expected %s", who, expected)
+	if with.server != expected {
+		return greeting{}, fmt.Errorf("server %s answered, expected %s", with.server, expected)
 	}
-	return nil
+	return with, nil
 }
 
 // plain removes gRPC's frame around a message.

@@ -69,7 +69,7 @@ func TestBadFrameEndsStream(t *testing.T) {
 		t.Fatal(err)
 	}
 	peer := caller{stream}
-	if err := peer.Send((&Runner{conf: Config{Organization: organization, Self: serverB}}).hello()); err != nil {
+	if err := peer.Send((&Runner{conf: Config{Organization: organization, Self: serverB}, protocol: linkstate.Protocol}).hello()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := peer.Recv(); err != nil { // its Hello

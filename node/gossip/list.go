@@ -25,9 +25,14 @@ func (r *Runner) List(n Names) *linkstatev1.ListResponse {
 		out.Entries = append(out.Entries, entry(record, table.Changed(record.Server), now, n))
 	}
 	for _, p := range r.Neighbours() {
-		out.Neighbours = append(out.Neighbours, &linkstatev1.Neighbour{
+		x := &linkstatev1.Neighbour{
 			Server: n.Server(p.Server), Connected: p.Connected, SinceUnixMs: p.Since.UnixMilli(), LastError: p.LastError,
-		})
+			Protocol: p.Protocol, Carrier: string(p.Carrier),
+		}
+		if !p.DivergedSince.IsZero() {
+			x.DivergedSinceUnixMs = p.DivergedSince.UnixMilli()
+		}
+		out.Neighbours = append(out.Neighbours, x)
 	}
 	return out
 }

@@ -20,6 +20,11 @@ type Neighbour struct {
 	Since     time.Time // of this state
 	LastError string    // why the last stream or dial ended; kept while connected
 	Load      Load      // as the peer told last
+	Protocol  uint32    // that is spoken with it; 0: not connected
+	// DivergedSince: its table differs from this node's though news passes; zero: it
+	// does not.
+	DivergedSince time.Time
+	Carrier       Carrier // of the stream; empty without one
 }
 
 // neighbour is a peer that the machine wants a stream to; guarded by Runner.mu.
@@ -30,6 +35,8 @@ type neighbour struct {
 	since   time.Time
 	lastErr string
 	load    Load
+
+	diverged time.Time // since; zero: not
 
 	hangUp context.CancelFunc // ends the dialer; nil: none runs
 	wake   chan struct{}      // the dialer need not wait any longer
@@ -98,8 +105,10 @@ func (r *Runner) attach(s *session) error {
 		r.stepLocked(func(m *linkstate.Machine, now time.Time) []linkstate.Effect { return m.PeerLost(s.peer, now) })
 	}
 	n.session, n.since = s, r.conf.Now()
-	r.log.Info("gossip_peer_up", r.server("peer", s.peer), zap.String("address", n.address))
-	r.stepLocked(func(m *linkstate.Machine, now time.Time) []linkstate.Effect { return m.PeerUp(s.peer, now) })
+	r.log.Info("gossip_peer_up", r.server("peer", s.peer), zap.String("address", n.address), zap.String("carrier", string(s.carrier)))
+	r.stepLocked(func(m *linkstate.Machine, now time.Time) []linkstate.Effect {
+		return m.PeerUp(s.peer, min(s.protocol, r.protocol), now)
+	})
 	r.sessions.Add(2)
 	go s.read(r)
 	go s.write(r)
@@ -144,7 +153,14 @@ func (r *Runner) Neighbours() []Neighbour {
 	defer r.mu.Unlock()
 	all := make([]Neighbour, 0, len(r.neighbours))
 	for _, n := range r.neighbours {
-		all = append(all, Neighbour{mail.GUID(n.guid), n.address, n.session != nil, n.since, n.lastErr, n.load})
+		x := Neighbour{
+			Server: mail.GUID(n.guid), Address: n.address, Connected: n.session != nil, Since: n.since,
+			LastError: n.lastErr, Load: n.load, DivergedSince: n.diverged,
+		}
+		if n.session != nil {
+			x.Protocol, x.Carrier = min(n.session.protocol, r.protocol), n.session.carrier
+		}
+		all = append(all, x)
 	}
 	slices.SortFunc(all, func(a, b Neighbour) int { return bytes.Compare(a.Server[:], b.Server[:]) })
 	return all

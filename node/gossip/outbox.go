@@ -14,17 +14,40 @@ type outbox struct {
 	ready chan struct{} // one slot: there is something to take
 
 	mu        sync.Mutex
-	records   map[linkstate.GUID]*linkstate.Record
+	updates   map[linkstate.GUID]update
 	want      map[linkstate.GUID]struct{}
 	bare      *linkstate.Digest
 	full      *linkstate.Digest
 	keepalive *linkstate.Keepalive
 }
 
+// update of one server that waits: the whole record or a patch.
+type update struct {
+	record *linkstate.Record
+	patch  *linkstate.Patch
+}
+
+// then is what has to be sent if a patch comes before the update was. The two
+// become one, so that the peer is not left with a gap; where they do not join, the
+// peer was heard to have what the new patch applies to.
+func (u update) then(p *linkstate.Patch) update {
+	if u.record != nil {
+		if r, ok := p.Apply(u.record); ok {
+			return update{record: r}
+		}
+	}
+	if u.patch != nil {
+		if joined, ok := u.patch.Then(p); ok {
+			return update{patch: joined}
+		}
+	}
+	return update{patch: p}
+}
+
 func newOutbox() *outbox {
 	return &outbox{
 		ready:   make(chan struct{}, 1),
-		records: make(map[linkstate.GUID]*linkstate.Record),
+		updates: make(map[linkstate.GUID]update),
 		want:    make(map[linkstate.GUID]struct{}),
 	}
 }
@@ -36,7 +59,10 @@ func (o *outbox) put(f linkstate.Frame) {
 	switch f := f.(type) {
 	case *linkstate.Records:
 		for _, r := range f.Records {
-			o.records[r.Server] = linkstate.Merge(o.records[r.Server], r)
+			o.updates[r.Server] = update{record: linkstate.Merge(o.updates[r.Server].record, r)}
+		}
+		for _, p := range f.Patches {
+			o.updates[p.Server] = o.updates[p.Server].then(p)
 		}
 	case *linkstate.Want:
 		for _, s := range f.Servers {
@@ -60,10 +86,14 @@ func (o *outbox) take() []linkstate.Frame {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var frames []linkstate.Frame
-	for _, servers := range slices.Collect(slices.Chunk(sorted(o.records), linkstate.RecordsPerFrame)) {
+	for servers := range slices.Chunk(sorted(o.updates), linkstate.RecordsPerFrame) {
 		part := &linkstate.Records{}
 		for _, s := range servers {
-			part.Records = append(part.Records, o.records[s])
+			if u := o.updates[s]; u.record != nil {
+				part.Records = append(part.Records, u.record)
+			} else {
+				part.Patches = append(part.Patches, u.patch)
+			}
 		}
 		frames = append(frames, part)
 	}
@@ -79,7 +109,7 @@ func (o *outbox) take() []linkstate.Frame {
 	if o.keepalive != nil {
 		frames = append(frames, o.keepalive)
 	}
-	clear(o.records)
+	clear(o.updates)
 	clear(o.want)
 	o.full, o.bare, o.keepalive = nil, nil, nil
 	return frames

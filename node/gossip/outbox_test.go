@@ -80,3 +80,60 @@ func TestOutboxCutsBigFrames(t *testing.T) {
 		t.Error("the keep-alive does not come last")
 	}
 }
+
+// A reader that takes what waits at any moments ends with the newest record of each
+// server, whether changes were put in as patches or whole: patches that wait are
+// joined, so that none comes without what it applies to.
+func TestOutboxJoinsPatches(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		o := newOutbox()
+		newest := make(map[linkstate.GUID]*linkstate.Record)
+		reader := make(map[linkstate.GUID]*linkstate.Record)
+		take := func() {
+			for _, f := range o.take() {
+				for _, r := range f.(*linkstate.Records).Records {
+					reader[r.Server] = r
+				}
+				for _, p := range f.(*linkstate.Records).Patches {
+					r, ok := p.Apply(reader[p.Server])
+					if !ok {
+						t.Fatalf("the patch to sequence %d does not apply to %+v", p.Sequence, reader[p.Server])
+					}
+					reader[p.Server] = r
+				}
+			}
+		}
+		for i := range rapid.IntRange(1, 60).Draw(t, "changes") {
+			g := linkstate.GUID{rapid.ByteRange(0, 2).Draw(t, "server")}
+			was := newest[g]
+			next := &linkstate.Record{Server: g, Incarnation: 1, Sequence: uint64(i + 1), Status: linkstate.Alive, Connectors: make([]linkstate.ConnectorState, 3)}
+			for c := range next.Connectors {
+				if was != nil {
+					next.Connectors[c] = was.Connectors[c]
+				}
+				next.Connectors[c].Connector = linkstate.GUID{byte(c)}
+			}
+			c := &next.Connectors[rapid.IntRange(0, 2).Draw(t, "connector")]
+			c.Down, c.Since = !c.Down, int64(i)
+			newest[g] = next
+			f := &linkstate.Records{Records: []*linkstate.Record{next}}
+			if was != nil && rapid.IntRange(0, 3).Draw(t, "whole") > 0 {
+				p, ok := linkstate.Diff(was, next)
+				if !ok {
+					t.Fatal("no patch")
+				}
+				f = &linkstate.Records{Patches: []*linkstate.Patch{p}}
+			}
+			o.put(f)
+			if rapid.IntRange(0, 4).Draw(t, "read") == 0 {
+				take()
+			}
+		}
+		take()
+		for g, want := range newest {
+			if linkstate.Compare(reader[g], want) != 0 {
+				t.Fatalf("the reader has %+v, newest is %+v", reader[g], want)
+			}
+		}
+	})
+}

@@ -2,7 +2,6 @@ package gossip
 
 import (
 	"context"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -33,9 +32,7 @@ func (r *Runner) startProbe(p linkstate.Probe) {
 			reason = err.Error()
 		}
 		r.log.Debug("link_probed", r.connector(p.Connector), zap.Error(err))
-		r.step(func(m *linkstate.Machine, now time.Time) []linkstate.Effect {
-			return m.LinkResult(p.Connector, err == nil, reason, now)
-		})
+		r.ReportLink(mail.GUID(p.Connector), err == nil, reason)
 	})
 }
 

@@ -19,8 +19,9 @@ import (
 type Runner struct {
 	linkstatev1.UnimplementedGossipServiceServer
 
-	conf Config
-	log  *zap.Logger
+	conf     Config
+	log      *zap.Logger
+	protocol uint32 // highest that this node speaks
 
 	table atomic.Pointer[linkstate.Table]
 
@@ -28,6 +29,7 @@ type Runner struct {
 	machine    *linkstate.Machine
 	neighbours map[linkstate.GUID]*neighbour
 	addresses  map[mail.GUID]string
+	carriers   map[mail.GUID]Carrier
 	keepalive  time.Duration
 	running    context.Context // nil before Run and after it
 	// sessions counts goroutines that Run has to wait for; Add only under mu and
@@ -40,6 +42,7 @@ type Runner struct {
 	probes  chan struct{} // one slot for each probe that runs
 
 	subscribers subscribers
+	sent        sent
 }
 
 // New builds a runner and restores the persisted table, so that Table answers
@@ -52,6 +55,7 @@ func New(c Config) (*Runner, error) {
 	r := &Runner{
 		conf:       c,
 		log:        c.Logger,
+		protocol:   linkstate.Protocol,
 		machine:    c.machine(),
 		neighbours: make(map[linkstate.GUID]*neighbour),
 		keepalive:  linkstate.DefaultKeepalive,
@@ -133,6 +137,8 @@ func (r *Runner) perform(effects []linkstate.Effect) {
 			}
 		case linkstate.Probe:
 			r.startProbe(e)
+		case linkstate.Diverged:
+			r.noteDivergence(e)
 		case linkstate.Changed:
 			r.table.Store(r.machine.Table())
 			signal(r.changed)
@@ -189,11 +195,35 @@ func (r *Runner) SetMembers(m linkstate.Members, t linkstate.Timings, addresses 
 }
 
 // ReportLink tells what became of a connection that was made for mail over a
-// connector. reason says what failed, in a few words.
+// connector. reason says what failed; the organisation gets the gist of it, the log
+// all, when the connector goes down for it.
 func (r *Runner) ReportLink(connector mail.GUID, ok bool, reason string) {
-	r.step(func(m *linkstate.Machine, now time.Time) []linkstate.Effect {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.isDown(connector)
+	r.stepLocked(func(m *linkstate.Machine, now time.Time) []linkstate.Effect {
 		return m.LinkResult(linkstate.GUID(connector), ok, reason, now)
 	})
+	if !before && r.isDown(connector) {
+		r.log.Warn("connector_failed", r.connector(linkstate.GUID(connector)), zap.String("reason", reason))
+	}
+}
+
+// isDown: this server says so; mu is held.
+func (r *Runner) isDown(connector mail.GUID) bool {
+	s, _ := connectorOf(r.machine.Table().Get(linkstate.GUID(r.conf.Self)), linkstate.GUID(connector))
+	return s.Down
+}
+
+// SetWaiting names the connectors that wait now, for their schedule to open or for
+// the far end to call; all others are open. A connector that waits is not probed,
+// and not down for it.
+func (r *Runner) SetWaiting(connectors []mail.GUID) {
+	list := make([]linkstate.GUID, len(connectors))
+	for i, c := range connectors {
+		list[i] = linkstate.GUID(c)
+	}
+	r.step(func(m *linkstate.Machine, now time.Time) []linkstate.Effect { return m.SetWaiting(list, now) })
 }
 
 // SetDrain publishes how far this server withdraws from transport.

@@ -56,9 +56,9 @@ func BenchmarkLinkChange(b *testing.B) {
 	b.ReportMetric(float64(w.Adjacencies()), "adjacencies")
 }
 
-// frameSize is a message of the stream with the five bytes that gRPC puts before it.
+// frameSize is what a frame takes on the stream.
 func frameSize(f linkstate.Frame) int {
-	return 5 + proto.Size(&linkstatev1.ExchangeRequest{Frame: encodeFrame(f)})
+	return framing + proto.Size(&linkstatev1.ExchangeRequest{Frame: encodeFrame(f)})
 }
 
 func heap() uint64 {

@@ -67,21 +67,21 @@ func (r *Runner) Exchange(stream grpc.BidiStreamingServer[linkstatev1.ExchangeRe
 
 // admit reads the caller's Hello and makes sure that it is who it says, and
 // wanted here.
-func (r *Runner) admit(stream called) (linkstate.GUID, error) {
+func (r *Runner) admit(stream called) (greeting, error) {
 	f, err := firstFrame(stream)
 	if err != nil {
-		return linkstate.GUID{}, err
+		return greeting{}, err
 	}
 	caller, err := r.greeted(f)
 	if err != nil {
 		return caller, err
 	}
-	if err := r.identify(stream.Context(), caller); err != nil {
+	if err := r.identify(stream.Context(), caller.server); err != nil {
 		return caller, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.neighbours[caller] == nil {
+	if r.neighbours[caller.server] == nil {
 		return caller, errNotNeighbour
 	}
 	return caller, nil

@@ -20,10 +20,6 @@ var (
 	errNotNeighbour = errors.New("not neighbours, as the directory is known here")
 )
 
-// protocol is the version this package speaks. A peer with a higher one talks
-// down to it; fields it does not know are kept.
-const protocol = 1
-
 // frames is a stream seen from either end.
 type frames interface {
 	Send(*linkstatev1.Frame) error
@@ -32,15 +28,17 @@ type frames interface {
 
 // session is one open stream with a peer whose identity is certain.
 type session struct {
-	peer   linkstate.GUID
-	stream frames
-	out    *outbox
-	ctx    context.Context
-	end    context.CancelCauseFunc // the first cause stays
+	peer     linkstate.GUID
+	protocol uint32 // highest that the peer speaks
+	carrier  Carrier
+	stream   frames
+	out      *outbox
+	ctx      context.Context
+	end      context.CancelCauseFunc // the first cause stays
 }
 
-func newSession(ctx context.Context, peer linkstate.GUID, stream frames) *session {
-	s := &session{peer: peer, stream: stream, out: newOutbox()}
+func newSession(ctx context.Context, with greeting, stream frames) *session {
+	s := &session{peer: with.server, protocol: with.protocol, carrier: CarrierGRPC, stream: stream, out: newOutbox()}
 	s.ctx, s.end = context.WithCancelCause(ctx)
 	return s
 }
@@ -90,10 +88,12 @@ func (s *session) write(r *Runner) {
 				load := r.conf.Load()
 				f = &linkstate.Keepalive{Hash: k.Hash, Revision: load.DirectoryRevision, Queued: load.Queued}
 			}
-			if err := s.stream.Send(encodeFrame(f)); err != nil {
+			wire := encodeFrame(f)
+			if err := s.stream.Send(wire); err != nil {
 				s.end(fmt.Errorf("sending: %w", err))
 				return
 			}
+			r.sent.count(f, wire)
 		}
 	}
 }
@@ -102,25 +102,32 @@ func (r *Runner) hello() *linkstatev1.Frame {
 	return &linkstatev1.Frame{Kind: &linkstatev1.Frame_Hello{Hello: &linkstatev1.Hello{
 		Organization: r.conf.Organization[:],
 		Server:       r.conf.Self[:],
-		Protocol:     protocol,
+		Protocol:     r.protocol,
 	}}}
 }
 
+// greeting is what a Hello says.
+type greeting struct {
+	server   linkstate.GUID
+	protocol uint32
+}
+
 // greeted checks a peer's Hello and returns who it says it is.
-func (r *Runner) greeted(f *linkstatev1.Frame) (linkstate.GUID, error) {
+func (r *Runner) greeted(f *linkstatev1.Frame) (greeting, error) {
 	h := f.GetHello()
 	if h == nil {
-		return linkstate.GUID{}, errors.New("the first frame is not a Hello")
+		return greeting{}, errors.New("the first frame is not a Hello")
 	}
 	organization, err := decodeGUID("organization", h.Organization)
 	if err != nil {
-		return linkstate.GUID{}, err
+		return greeting{}, err
 	}
 	if mail.GUID(organization) != r.conf.Organization {
-		return linkstate.GUID{}, fmt.Errorf("greeting of organization %s, this is %s", organization, r.conf.Organization)
+		return greeting{}, fmt.Errorf("greeting of organization %s, this is %s", organization, r.conf.Organization)
 	}
-	if h.Protocol < protocol {
-		return linkstate.GUID{}, fmt.Errorf("greeting with protocol %d, the oldest that works is %d", h.Protocol, protocol)
+	if h.Protocol < linkstate.OldestProtocol {
+		return greeting{}, fmt.Errorf("greeting with protocol %d, the oldest that works is %d", h.Protocol, linkstate.OldestProtocol)
 	}
-	return decodeGUID("server", h.Server)
+	server, err := decodeGUID("server", h.Server)
+	return greeting{server, h.Protocol}, err
 }

@@ -37,7 +37,7 @@ func TestSlowReaderGetsTheLastState(t *testing.T) {
 			t.Fatal(err)
 		}
 		stream := &stuck{let: make(chan struct{})}
-		s := newSession(context.Background(), linkstate.GUID(serverB), stream)
+		s := newSession(context.Background(), greeting{linkstate.GUID(serverB), linkstate.Protocol}, stream)
 		r.sessions.Add(1)
 		go s.write(r)
 		const changes = 1000

@@ -51,6 +51,13 @@ func (r *Route) Explain(dest mail.Destination, class mail.Class, visited []mail.
 	v := r.now.Load()
 	m := message(dest, class, visited)
 	var x routing.Explanation
+	if dest.Unresolved() {
+		h := v.unresolved()
+		return Explanation{
+			Hop: h, Destination: v.destination(dest), Result: resultWord(h.Kind), NextHop: h.Name,
+			Reasons: []string{h.Reason}, Status: h.Status.String(), TableVersion: h.TableVersion,
+		}
+	}
 	switch dest.Place {
 	case mail.PlaceLocal:
 		x = v.table.ExplainServer(v.top.Self, &m)

@@ -1,7 +1,6 @@
 package route
 
 import (
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -9,19 +8,14 @@ import (
 	"github.com/postroad/postroad/routing"
 )
 
-// historyLength is how many changes of the table are kept, and listed how many
-// lines each of them has at most.
-const (
-	historyLength = 256
-	listed        = 16
-)
+// listed bounds the lines that tell of one change.
+const listed = 16
 
-// History remembers the last tables that decided and what led to each. It is
-// safe for concurrent use. The zero value is empty and ready.
+// History tells what each new table changed. It is safe for concurrent use. The
+// zero value has seen no table yet.
 type History struct {
-	mu      sync.Mutex
-	last    *view
-	changes []Change // oldest first
+	mu   sync.Mutex
+	last *view
 }
 
 // Change is one version of the table.
@@ -39,11 +33,11 @@ type Change struct {
 	Examples            []string
 }
 
-// Note takes the table that decides now into the history, as built at a time and
-// in a duration. A version of which nothing changed is not kept. It is called
-// from one goroutine, after mail has begun to use the table: comparing takes
-// longer than deciding.
-func (h *History) Note(r *Route, at time.Time, took time.Duration) {
+// Note compares the table that decides now with the one before, and says what
+// changed; false if nothing did. at and took are when it was built and in what
+// time. It is called from one goroutine, after mail has begun to use the table:
+// comparing takes longer than deciding.
+func (h *History) Note(r *Route, at time.Time, took time.Duration) (Change, bool) {
 	now := r.now.Load()
 	h.mu.Lock()
 	before := h.last
@@ -52,33 +46,14 @@ func (h *History) Note(r *Route, at time.Time, took time.Duration) {
 	c := Change{Version: now.table.Version(), Time: at, Revision: now.conf.Revision(), Took: took}
 	if before == nil {
 		c.Triggers = []string{"first table of this process"}
-	} else {
-		c.Triggers = triggers(before, now)
-		if len(c.Triggers) == 0 {
-			return
-		}
-		c.compare(before, now)
+		return c, true
 	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if len(h.changes) == historyLength {
-		h.changes = slices.Delete(h.changes, 0, 1)
+	c.Triggers = triggers(before, now)
+	if len(c.Triggers) == 0 {
+		return c, false
 	}
-	h.changes = append(h.changes, c)
-}
-
-// List gives the last changes, newest first; at most limit, all for 0. Their
-// slices are shared: read only.
-func (h *History) List(limit int) []Change {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	list := h.changes
-	if limit > 0 && limit < len(list) {
-		list = list[len(list)-limit:]
-	}
-	list = slices.Clone(list)
-	slices.Reverse(list)
-	return list
+	c.compare(before, now)
+	return c, true
 }
 
 func (c *Change) compare(before, after *view) {

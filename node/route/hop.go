@@ -1,8 +1,8 @@
 package route
 
 import (
+	"fmt"
 	"slices"
-
 	"strings"
 
 	"github.com/postroad/postroad/node/mail"
@@ -16,6 +16,9 @@ import (
 var (
 	statusNoPath = mail.Status{Class: 4, Subject: 4, Detail: 4}
 	statusLoop   = mail.StatusHopCount
+	// Delivery not authorized; the book's code for a sender whom a restriction
+	// keeps out.
+	statusForbidden = mail.Status{Class: 5, Subject: 7, Detail: 1}
 )
 
 // hop puts a decision for a destination into hosts and options.
@@ -34,6 +37,9 @@ func (v *view) hop(dest mail.Destination, d routing.Decision) mail.Hop {
 		h.Kind, h.Name = mail.HopFail, "no route"
 		if d.TooLarge {
 			h.Status = mail.StatusTooLarge
+		}
+		if d.Forbidden {
+			h.Status = statusForbidden
 		}
 		return h
 	case routing.Loop:
@@ -81,6 +87,7 @@ func (v *view) over(dest mail.Destination, d routing.Decision) mail.Hop {
 	if c, ok := v.conf.SMTPConnectorByGUID(directory.GUID(d.Via)); ok {
 		h.ConnectorName = c.Name
 		h.Options = v.smtpOptions(c.Spec)
+		h.Options.Shares = shares(c.Spec)
 		return v.outside(h, dest, c.Spec.GetSmartHosts())
 	}
 	c, ok := v.conf.ForeignConnectorByGUID(directory.GUID(d.Via))
@@ -105,8 +112,14 @@ func (v *view) over(dest mail.Destination, d routing.Decision) mail.Hop {
 func (v *view) direct(dest mail.Destination, reason string) mail.Hop {
 	h := mail.Hop{Reason: reason, TableVersion: v.table.Version(), Options: v.out.options}
 	var hosts []string
-	if v.out.smartHost != "" {
-		hosts = []string{v.out.smartHost}
+	if hosts = directory.SmartHosts(v.out.smartHost); len(hosts) > 0 {
+		h.Options.Account, h.Options.PasswordFile = v.out.creds.GetUser(), v.out.creds.GetPasswordFile()
+	}
+	if v.out.direct && len(hosts) > 0 && dest.Type == directory.TypeSMTP {
+		h = v.outside(h, dest, nil)
+		h.Options.Smart = hosts
+		h.Name += ", then smart host " + v.out.smartHost
+		return h
 	}
 	return v.outside(h, dest, hosts)
 }
@@ -115,7 +128,7 @@ func (v *view) direct(dest mail.Destination, reason string) mail.Hop {
 // names for the destination.
 func (v *view) outside(h mail.Hop, dest mail.Destination, smartHosts []string) mail.Hop {
 	if len(smartHosts) > 0 {
-		h.Kind, h.Hosts, h.Name = mail.HopSmartHost, smartHosts, "smart host "+strings.Join(smartHosts, ", ")
+		h.Kind, h.Hosts, h.Name = mail.HopSmartHost, smartHosts, "smart host "+named(smartHosts, h.Options.Shares)
 		return h
 	}
 	h.Kind, h.Domain = mail.HopMX, dest.Domain
@@ -129,6 +142,39 @@ func (v *view) outside(h mail.Hop, dest mail.Destination, smartHosts []string) m
 	}
 	h.Name = h.Domain + " (MX)"
 	return h
+}
+
+// named lists smart hosts for people: with spares, or with the share of each.
+func named(hosts []string, shares []int) string {
+	if len(shares) == 0 || len(hosts) < 2 {
+		return strings.Join(hosts, ", ")
+	}
+	total := 0
+	for _, n := range shares {
+		total += n
+	}
+	words := make([]string, len(hosts))
+	for i, h := range hosts {
+		words[i] = fmt.Sprintf("%s (%d%%)", h, (100*shares[i]+total/2)/total)
+	}
+	return strings.Join(words, ", ")
+}
+
+// shares of a connector's smart hosts; nil: they are tried as they are written.
+func shares(s *directoryv1.SMTPConnector) []int {
+	if s.GetSmartHostOrder() != directoryv1.SmartHostOrder_SMART_HOST_ORDER_EVEN {
+		return nil
+	}
+	list := make([]int, len(s.GetSmartHosts()))
+	for i, h := range s.GetSmartHosts() {
+		list[i] = 1
+		for _, w := range s.GetSmartHostWeights() {
+			if strings.EqualFold(w.GetHost(), h) {
+				list[i] = directory.Weight(w.GetWeight())
+			}
+		}
+	}
+	return list
 }
 
 // Probes gives the hops with which to find out whether a connector works; it does

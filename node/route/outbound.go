@@ -11,6 +11,8 @@ type outbound struct {
 	smartHost string
 	options   mail.HopOptions
 	perLink   int
+	direct    bool // before the smart host
+	creds     *directoryv1.OutboundCredentials
 	tls       directoryv1.TLSPolicy
 }
 
@@ -29,6 +31,8 @@ func outboundOf(conf *directory.Configuration, server string) outbound {
 		smartHost: spec.GetSmartHost(),
 		perLink:   int(o.GetMaxConnectionsPerLink()),
 		tls:       o.GetTls(),
+		direct:    o.GetDirectFirst(),
+		creds:     o.GetCredentials(),
 	}
 	out.options = mail.HopOptions{TLS: tlsPolicy(o.GetTls()), Port: int(o.GetPort()), MaxConnections: out.perLink}
 	return out

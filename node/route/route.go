@@ -25,6 +25,8 @@ type view struct {
 	conf  *directory.Configuration
 	self  directory.Server
 	out   outbound
+	gates map[mail.GUID]gate // of connectors that are not always open
+	sizes []int64
 	// down says of the servers that are, why.
 	down map[routing.GUID]string
 }
@@ -55,6 +57,8 @@ func newView(top routing.Topology, conf *directory.Configuration) *view {
 		v.self.Spec = new(directoryv1.Server)
 	}
 	v.out = outboundOf(conf, v.self.Name)
+	v.gates = gates(conf)
+	v.sizes = sizes(v.table.Limits(), v.gates)
 	v.down = make(map[routing.GUID]string)
 	for i := range top.Servers {
 		if s := &top.Servers[i]; !s.Up {
@@ -100,20 +104,52 @@ func (r *Route) Hop(dest mail.Destination, class mail.Class, visited []mail.GUID
 	if dest.Place == mail.PlaceLocal {
 		return v.local()
 	}
-	m := message(dest, class, visited)
-	if dest.Place == mail.PlaceServer {
-		return v.hop(dest, v.table.ToServer(routing.GUID(dest.Server), &m))
+	if dest.Unresolved() {
+		return v.unresolved()
 	}
-	return v.hop(dest, v.table.ToAddress(dest.Type, dest.Domain, &m))
+	return v.hop(dest, v.decide(dest, class, visited))
 }
 
 func message(dest mail.Destination, class mail.Class, visited []mail.GUID) routing.Message {
 	m := routing.Message{
 		Priority: int8(class.Priority), System: class.System, SizeBound: class.Size,
-		Connector: routing.GUID(dest.Connector),
+		Connector: routing.GUID(dest.Connector), Bucket: class.Bucket,
+	}
+	if class.Sender != "" {
+		m.Sender = senderSet(class.Sender)
 	}
 	for _, g := range visited {
 		m.Visited = append(m.Visited, routing.GUID(g))
 	}
 	return m
+}
+
+func senderSet(s mail.Sender) routing.SenderSet {
+	var ids []routing.SenderID
+	for _, id := range s.IDs() {
+		ids = append(ids, routing.SenderID(id))
+	}
+	return routing.NewSenderSet(ids...)
+}
+
+// Bucket is the part of its destination's mail that a message belongs to, by its
+// origin, which all nodes know it by; 0 if it makes no difference to the way.
+// Mail without a way belongs to one as well, for it may spread when it has one.
+func (r *Route) Bucket(dest mail.Destination, class mail.Class, visited []mail.GUID, origin mail.ID) uint8 {
+	v := r.now.Load()
+	if dest.Place == mail.PlaceLocal || dest.Unresolved() || !v.table.Spreads() {
+		return 0
+	}
+	if d := v.decide(dest, class, visited); !d.Spread && d.Kind != routing.Unreachable && d.Kind != routing.Loop {
+		return 0
+	}
+	return routing.Bucket(origin[:])
+}
+
+func (v *view) decide(dest mail.Destination, class mail.Class, visited []mail.GUID) routing.Decision {
+	m := message(dest, class, visited)
+	if dest.Place == mail.PlaceServer {
+		return v.table.ToServer(routing.GUID(dest.Server), &m)
+	}
+	return v.table.ToAddress(dest.Type, dest.Domain, &m)
 }

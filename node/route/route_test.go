@@ -2,6 +2,7 @@ package route
 
 import (
 	"crypto/md5"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -354,6 +355,68 @@ func TestGone(t *testing.T) {
 	} {
 		if got := r.Gone(c.hop); got != c.want {
 			t.Errorf("%+v: %q, want %q", c.hop, got, c.want)
+		}
+	}
+}
+
+// All bridgeheads that know the same agree on who does what only one shall do.
+func TestTurn(t *testing.T) {
+	conf := configuration(t)
+	for name, c := range map[string]struct {
+		change func(*routing.Topology)
+		want   string
+	}{
+		"the first":            {func(*routing.Topology) {}, "paris-1"},
+		"the first that lives": {func(p *routing.Topology) { p.Servers[0].Up = false }, "paris-2"},
+		"the first that can":   {func(p *routing.Topology) { p.Connectors[0].Bridgeheads[0].Up = false }, "paris-2"},
+		"none can, the first": {func(p *routing.Topology) {
+			p.Connectors[0].Bridgeheads[0].Up, p.Connectors[0].Bridgeheads[1].Up = false, false
+		}, "paris-1"},
+		"not one that is drained":  {func(p *routing.Topology) { p.Servers[0].Drain = routing.DrainHard }, "paris-2"},
+		"none lives":               {func(p *routing.Topology) { p.Servers[0].Up, p.Servers[1].Up = false, false }, ""},
+		"the connector is drained": {func(p *routing.Topology) { p.Connectors[0].Drain = routing.DrainHard }, ""},
+		"disabled":                 {func(p *routing.Topology) { p.Connectors[0].Disabled = true }, ""},
+	} {
+		for _, self := range []string{"paris-1", "paris-2"} {
+			top := topology(self)
+			c.change(&top)
+			r := New()
+			r.Update(top, conf)
+			got, ok := r.Turn(guid("paris-oslo"))
+			if ok != (c.want != "") || ok && got != guid(c.want) {
+				t.Errorf("%s, seen by %s: %v %v, want %s", name, self, got, ok, c.want)
+			}
+		}
+	}
+	if _, ok := New().Turn(guid("paris-oslo")); ok {
+		t.Error("a turn without a map")
+	}
+}
+
+// Smart hosts in order and in shares, as hops have them and people read them.
+func TestSmartHostShares(t *testing.T) {
+	for name, c := range map[string]struct{ spec, want string }{
+		"written": {"smartHosts: [a.test, b.test]", "smart host a.test, b.test []"},
+		"even":    {"smartHosts: [a.test, b.test], smartHostOrder: even", "smart host a.test (50%), b.test (50%) [1 1]"},
+		"weights": {"smartHosts: [a.test, '[192.0.2.1]:2525', b.test], smartHostOrder: even, smartHostWeights: [{host: '[192.0.2.1]:2525', weight: 4}]", "smart host a.test (17%), [192.0.2.1]:2525 (67%), b.test (17%) [1 4 1]"},
+		"one":     {"smartHosts: [a.test], smartHostOrder: even", "smart host a.test [1]"},
+	} {
+		objs, err := directory.DecodeYAML(strings.NewReader(strings.Replace(organization, `smartHosts: ["[192.0.2.1]", "mx.test:26"]`, strings.ReplaceAll(c.spec, ", smartHost", "\n  smartHost"), 1)), "t")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range objs {
+			o.Metadata.Guid = directory.GUID(guid(o.Metadata.Name)).String()
+		}
+		conf, err := directory.NewConfiguration(1, objs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := New()
+		r.Update(topology("paris-1"), conf)
+		h := r.Hop(foreign("SMTP", "x.net"), mail.Class{}, nil)
+		if got := fmt.Sprint(h.Name, " ", h.Options.Shares); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
 		}
 	}
 }

@@ -43,6 +43,9 @@ type Connector struct {
 	Up                bool // mail can leave over it now
 	Reason            string
 	Disabled          bool
+	Drain             string // "", "soft", "hard"
+	Spread            string // "per-server", "per-message"
+	Weight            int
 	Bridgeheads       []LocalBridgehead
 	RemoteBridgeheads []string
 	AddressSpaces     []string // "SMTP:*.net;10"
@@ -90,7 +93,10 @@ func drainWord(d routing.Drain) string {
 }
 
 func (v *view) connectors(c *routing.Connector) []Connector {
-	one := Connector{Name: c.Name, Kind: c.Kind.String(), Source: v.groupName(c.Group), Disabled: c.Disabled}
+	one := Connector{Name: c.Name, Kind: c.Kind.String(), Source: v.groupName(c.Group), Disabled: c.Disabled, Drain: drainWord(c.Drain), Spread: "per-server", Weight: max(c.Weight, 1)}
+	if c.Spread == routing.PerMessage {
+		one.Spread = "per-message"
+	}
 	one.Up, one.Reason, _ = v.table.ConnectorState(c.GUID)
 	if one.Up && !slices.ContainsFunc(c.Bridgeheads, func(b routing.Bridgehead) bool { return b.Up }) {
 		one.Up, one.Reason = false, "flapping: used only if nothing else is left"

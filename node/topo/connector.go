@@ -1,6 +1,7 @@
 package topo
 
 import (
+	"slices"
 	"strings"
 
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
@@ -16,12 +17,14 @@ func (b *builder) groupConnector(c directory.RoutingGroupConnector) routing.Conn
 		Targets:     []routing.Edge{{Group: b.group(s.GetTargetGroup()), Cost: directory.Cost(s.GetCost())}},
 		OnLinkDown:  onLinkDown(s.GetOnLinkDown()),
 		Disabled:    s.GetDisabled(),
+		Drain:       drainMode(s.GetDrain()),
 		Bridgeheads: b.bridgeheads(c.GUID, s.GetLocalBridgeheads(), s.GetSourceGroup()),
 	}
 	for _, r := range members(b.conf, b.in, s.GetRemoteBridgeheads(), s.GetTargetGroup()) {
 		out.Remote = append(out.Remote, routing.GUID(r.GUID))
 	}
 	restrict(&out, s.GetRestrictions())
+	b.spread(&out, s)
 	return out
 }
 
@@ -35,12 +38,14 @@ func (b *builder) smtpConnector(c directory.SMTPConnector) routing.Connector {
 		OnLinkDown:    onLinkDown(s.GetOnLinkDown()),
 		Fallback:      s.GetFallback() == directoryv1.Fallback_FALLBACK_LESS_SPECIFIC,
 		Disabled:      s.GetDisabled(),
+		Drain:         drainMode(s.GetDrain()),
 		Bridgeheads:   b.bridgeheads(c.GUID, s.GetLocalBridgeheads(), s.GetRoutingGroup()),
 	}
 	for _, g := range s.GetConnectedGroups() {
 		out.Targets = append(out.Targets, routing.Edge{Group: b.group(g.GetGroup()), Cost: directory.Cost(g.GetCost())})
 	}
 	restrict(&out, s.GetRestrictions())
+	b.spread(&out, s)
 	return out
 }
 
@@ -51,11 +56,37 @@ func (b *builder) foreignConnector(c directory.ForeignConnector) routing.Connect
 		Group:         b.group(s.GetRoutingGroup()),
 		AddressSpaces: addressSpaces(s.GetAddressSpaces()),
 		Scope:         scope(s.GetScope()),
+		OnLinkDown:    onLinkDown(s.GetOnLinkDown()),
+		Fallback:      s.GetFallback() == directoryv1.Fallback_FALLBACK_LESS_SPECIFIC,
 		Disabled:      s.GetDisabled(),
+		Drain:         drainMode(s.GetDrain()),
 		Bridgeheads:   b.bridgeheads(c.GUID, s.GetLocalBridgeheads(), s.GetRoutingGroup()),
 	}
 	restrict(&out, s.GetRestrictions())
+	b.spread(&out, s)
 	return out
+}
+
+// spreading is what all kinds of connectors say about it.
+type spreading interface {
+	GetSpread() directoryv1.Spread
+	GetWeight() int32
+	GetBridgeheadWeights() []*directoryv1.BridgeheadWeight
+}
+
+func (b *builder) spread(out *routing.Connector, s spreading) {
+	if s.GetSpread() == directoryv1.Spread_SPREAD_PER_MESSAGE {
+		out.Spread = routing.PerMessage
+	}
+	out.Weight = directory.Weight(s.GetWeight())
+	for _, w := range s.GetBridgeheadWeights() {
+		if server, ok := b.conf.Server(w.GetServer()); ok {
+			if out.Weights == nil {
+				out.Weights = make(map[routing.GUID]int)
+			}
+			out.Weights[routing.GUID(server.GUID)] = directory.Weight(w.GetWeight())
+		}
+	}
 }
 
 func scope(s directoryv1.Scope) routing.Scope {
@@ -75,6 +106,7 @@ func onLinkDown(d directoryv1.OnLinkDown) routing.OnLinkDown {
 func restrict(c *routing.Connector, r *directoryv1.Restrictions) {
 	c.MaxSize = r.GetMaxMessageSize()
 	c.NoSystem, c.NoUser = r.GetNoSystemMessages(), r.GetNoUserMessages()
+	c.Accept, c.Reject = senders(r.GetAcceptFrom()), senders(r.GetRejectFrom())
 	for _, p := range r.GetPriorities() {
 		switch strings.ToLower(p) {
 		case "low":
@@ -86,6 +118,27 @@ func restrict(c *routing.Connector, r *directoryv1.Restrictions) {
 		}
 	}
 }
+
+// senders are a list's IDs, as categorizers give them to messages. A list of which
+// nothing can be read names somebody whom no message comes from: it was meant
+// to narrow.
+func senders(list []string) []routing.SenderID {
+	if len(list) == 0 {
+		return nil
+	}
+	ids := make([]routing.SenderID, 0, len(list))
+	for _, id := range directory.SenderIDs(list) {
+		ids = append(ids, routing.SenderID(id))
+	}
+	if len(ids) == 0 {
+		ids = append(ids, nobody)
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
+}
+
+// nobody is the ID of no entry: those are odd or zero.
+const nobody routing.SenderID = 2
 
 func addressSpaces(list []*directoryv1.AddressSpace) []routing.AddressSpace {
 	out := make([]routing.AddressSpace, 0, len(list))

@@ -64,6 +64,7 @@ func detection(d *directoryv1.Detection) linkstate.Detection {
 	t := directory.Detection(d)
 	return linkstate.Detection{
 		GlitchRetries: t.GlitchRetries, GlitchInterval: t.GlitchInterval, ProbeInterval: t.ProbeInterval,
+		IdleProbe:            t.IdleProbeInterval,
 		SuppressStateChanges: t.SuppressStateChanges,
 		Damping: linkstate.Damping{
 			Disabled: t.Damping.Disabled,
@@ -75,5 +76,8 @@ func detection(d *directoryv1.Detection) linkstate.Detection {
 
 func timings(o *directoryv1.Organization) linkstate.Timings {
 	t := directory.LinkState(o)
-	return linkstate.Timings{Keepalive: t.Keepalive, SuspectAfter: t.SuspectAfter, RefuteWithin: t.RefuteWithin, AntiEntropy: t.AntiEntropy}
+	return linkstate.Timings{
+		Keepalive: t.Keepalive, SuspectAfter: t.SuspectAfter, RefuteWithin: t.RefuteWithin, AntiEntropy: t.AntiEntropy,
+		DivergedAfter: t.DivergedAfter,
+	}
 }

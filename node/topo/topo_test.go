@@ -57,7 +57,7 @@ spec:
   targetGroup: oslo
   cost: 7
   restrictions: {maxMessageSize: 1KiB, priorities: [low, high], noSystemMessages: true}
-  detection: {glitchRetries: 0, suppressStateChanges: true, damping: {penalty: 7}}
+  detection: {glitchRetries: 0, idleProbeInterval: 5m, suppressStateChanges: true, damping: {penalty: 7}}
   onLinkDown: hold
 ---
 kind: RoutingGroupConnector
@@ -112,7 +112,7 @@ func TestConfigurationAlone(t *testing.T) {
 	want := routing.Connector{
 		GUID: guid("paris-oslo"), Name: "paris-oslo", Group: guid("paris"),
 		Targets: []routing.Edge{{Group: guid("oslo"), Cost: 7}},
-		MaxSize: 1024, Priorities: routing.AllowLow | routing.AllowHigh, NoSystem: true, OnLinkDown: routing.Hold,
+		MaxSize: 1024, Priorities: routing.AllowLow | routing.AllowHigh, NoSystem: true, OnLinkDown: routing.Hold, Weight: 1,
 		Bridgeheads: []routing.Bridgehead{{Server: guid("paris-1"), Up: true}, {Server: guid("paris-2"), Up: true}},
 		Remote:      []routing.GUID{guid("oslo-1")},
 	}
@@ -130,7 +130,7 @@ func TestConfigurationAlone(t *testing.T) {
 		AddressSpaces: []routing.AddressSpace{
 			{Type: "SMTP", Pattern: "*", Cost: 1}, {Type: "SMTP", Pattern: "*.xn--bcher-kva.example", Cost: 5}, {Type: "X400", Pattern: "C=US;A=x", Cost: 1},
 		},
-		Scope: routing.ScopeGroup, Fallback: true,
+		Scope: routing.ScopeGroup, Fallback: true, Weight: 1,
 		Bridgeheads: []routing.Bridgehead{{Server: guid("paris-1"), Up: true}},
 	}
 	if !reflect.DeepEqual(out, want) {
@@ -188,6 +188,23 @@ func TestStateOverlaid(t *testing.T) {
 	}
 }
 
+// A server that never ran is tried, behind those that are known to live; where nobody
+// is known all are alike.
+func TestServerNeverHeard(t *testing.T) {
+	conf := configuration(t, organization)
+	alone := Build(conf, table(t, conf, "paris-1"), guid("paris-1"), 1)
+	if s := server(t, alone, "paris-2"); !s.Up || s.Unheard {
+		t.Errorf("to a node that knows nobody: %+v", s)
+	}
+	tab := table(t, conf, "paris-1", &linkstate.Record{Server: guid("oslo-1"), Incarnation: 5, Status: linkstate.Alive})
+	top := Build(conf, tab, guid("paris-1"), 1)
+	for name, unheard := range map[string]bool{"paris-1": false, "paris-2": true, "oslo-1": false} {
+		if s := server(t, top, name); !s.Up || s.Unheard != unheard {
+			t.Errorf("%s: %+v, want unheard %v", name, s, unheard)
+		}
+	}
+}
+
 func TestMembers(t *testing.T) {
 	m, timings, addresses := Members(configuration(t, organization), guid("paris-1"))
 	if m.Self != guid("paris-1") || len(m.Servers) != 3 || len(m.Connectors) != 4 {
@@ -199,6 +216,7 @@ func TestMembers(t *testing.T) {
 		Remote: []linkstate.GUID{guid("oslo-1")},
 		Detection: linkstate.Detection{
 			GlitchRetries: 0, GlitchInterval: linkstate.DefaultGlitchInterval, ProbeInterval: linkstate.DefaultProbeInterval,
+			IdleProbe:            5 * time.Minute,
 			SuppressStateChanges: true,
 			Damping: linkstate.Damping{
 				Penalty: 7, Suppress: linkstate.DefaultSuppress, Reuse: linkstate.DefaultReuse,
@@ -229,5 +247,74 @@ func TestNothing(t *testing.T) {
 	}
 	if m, _, _ := Members(conf, guid("me")); len(m.Servers) > 0 {
 		t.Errorf("members of nothing: %+v", m)
+	}
+}
+
+// Every kind of connector has its drain mode, and a server starts with that of
+// its object, before anything is known of its state.
+func TestDrain(t *testing.T) {
+	conf := configuration(t, organization+`
+---
+{kind: Server, name: oslo-2, spec: {routingGroup: oslo, fqdn: o2.test, drain: hard}}
+---
+{kind: RoutingGroupConnector, name: r, spec: {sourceGroup: paris, targetGroup: oslo, drain: soft}}
+---
+{kind: SMTPConnector, name: s, spec: {routingGroup: paris, addressSpaces: ["*"], drain: hard}}
+---
+{kind: ForeignConnector, name: f, spec: {routingGroup: oslo, addressSpaces: ["FAX:*"], dropDirectory: /fax, drain: soft, onLinkDown: hold, fallback: less-specific}}
+`)
+	top := Build(conf, nil, guid("paris-1"), 1)
+	for name, want := range map[string]routing.Drain{"r": routing.DrainSoft, "s": routing.DrainHard, "f": routing.DrainSoft, "paris-oslo": routing.DrainNone} {
+		if got := connector(t, top, name).Drain; got != want {
+			t.Errorf("%s: drain %d, want %d", name, got, want)
+		}
+	}
+	if f := connector(t, top, "f"); f.OnLinkDown != routing.Hold || !f.Fallback {
+		t.Errorf("foreign connector %+v", f)
+	}
+	if got := server(t, top, "oslo-2").Drain; got != routing.DrainHard {
+		t.Errorf("oslo-2: drain %d", got)
+	}
+}
+
+// What a connector asks of messages is no business of link state: it is in the
+// directory, and with a thousand names in it nothing more travels.
+func TestRestrictionsAreNoLinkState(t *testing.T) {
+	plain, _, _ := Members(configuration(t, organization), guid("paris-1"))
+	restricted, _, _ := Members(configuration(t, strings.ReplaceAll(organization, "restrictions: {",
+		"restrictions: {acceptFrom: [a@x.test, '@y.test'], rejectFrom: ['@z.test'], ")), guid("paris-1"))
+	if !reflect.DeepEqual(plain, restricted) {
+		t.Errorf("link state with restrictions\n%+v\nand without\n%+v", restricted, plain)
+	}
+}
+
+// Sender lists, spreading and weights are on the map in the form that routing
+// compares.
+func TestSendersAndShares(t *testing.T) {
+	conf := configuration(t, organization+`
+---
+kind: RoutingGroupConnector
+name: r
+spec:
+  sourceGroup: paris
+  targetGroup: oslo
+  spread: per-message
+  weight: 3
+  bridgeheadWeights: [{server: paris-2, weight: 5}, {server: gone, weight: 2}]
+  restrictions: {acceptFrom: [trainees, "<>", "@x.test"], rejectFrom: ["not readable"]}
+`)
+	r := connector(t, Build(conf, nil, guid("paris-1"), 1), "r")
+	if r.Spread != routing.PerMessage || r.Weight != 3 || !reflect.DeepEqual(r.Weights, map[routing.GUID]int{guid("paris-2"): 5}) {
+		t.Errorf("spread %d, weight %d, weights %v", r.Spread, r.Weight, r.Weights)
+	}
+	if len(r.Accept) != 3 || r.Accept[0] != routing.NullSender || !slices.IsSorted(r.Accept) {
+		t.Errorf("accepts %v", r.Accept)
+	}
+	// A list that was meant to narrow narrows, even if nobody can read it.
+	if len(r.Reject) != 1 || slices.Contains(r.Accept, r.Reject[0]) {
+		t.Errorf("rejects %v", r.Reject)
+	}
+	if got := r.Accept; !slices.Contains(got, routing.SenderID(directory.SenderIDs([]string{"trainees"})[0])) {
+		t.Errorf("accepts %v, trainees not among them", got)
 	}
 }

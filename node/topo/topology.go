@@ -78,15 +78,11 @@ func (b *builder) group(name string) routing.GUID {
 }
 
 func (b *builder) server(s directory.Server) routing.Server {
-	out := routing.Server{GUID: routing.GUID(s.GUID), Name: s.Name, Group: b.group(s.Spec.GetRoutingGroup()), Up: true}
-	switch s.Spec.GetDrain() {
-	case directoryv1.DrainMode_DRAIN_MODE_SOFT:
-		out.Drain = routing.DrainSoft
-	case directoryv1.DrainMode_DRAIN_MODE_HARD:
-		out.Drain = routing.DrainHard
-	}
+	out := routing.Server{GUID: routing.GUID(s.GUID), Name: s.Name, Group: b.group(s.Spec.GetRoutingGroup()), Up: true, Drain: drainMode(s.Spec.GetDrain())}
 	r := b.table.Get(linkstate.GUID(s.GUID))
 	if r == nil {
+		// It never ran, or it is this node that knows nobody yet: then all are alike.
+		out.Unheard = b.table.Len() > 1
 		return out
 	}
 	// Both the administrator and the server itself may ask for less mail.
@@ -95,6 +91,16 @@ func (b *builder) server(s directory.Server) routing.Server {
 		out.Up, out.Reason = false, b.downReason(r)
 	}
 	return out
+}
+
+func drainMode(d directoryv1.DrainMode) routing.Drain {
+	switch d {
+	case directoryv1.DrainMode_DRAIN_MODE_SOFT:
+		return routing.DrainSoft
+	case directoryv1.DrainMode_DRAIN_MODE_HARD:
+		return routing.DrainHard
+	}
+	return routing.DrainNone
 }
 
 func drain(d linkstate.Drain) routing.Drain {
@@ -123,16 +129,20 @@ func (b *builder) bridgeheads(connector directory.GUID, names []string, group st
 	servers := members(b.conf, b.in, names, group)
 	list := make([]routing.Bridgehead, 0, len(servers))
 	for _, s := range servers {
-		h := routing.Bridgehead{Server: routing.GUID(s.GUID), Up: true}
-		if r := b.table.Get(linkstate.GUID(s.GUID)); r != nil {
-			if st, ok := r.Connector(linkstate.GUID(connector)); ok {
-				h.Up, h.Reason, h.SinceMS = !st.Down, linkReason(st), st.Since
-				h.Damped = st.Down && st.SuppressedUntil != 0
-			}
-		}
-		list = append(list, h)
+		list = append(list, b.bridgehead(connector, s.GUID))
 	}
 	return list
+}
+
+func (b *builder) bridgehead(connector, server directory.GUID) routing.Bridgehead {
+	h := routing.Bridgehead{Server: routing.GUID(server), Up: true}
+	if r := b.table.Get(linkstate.GUID(server)); r != nil {
+		if st, ok := r.Connector(linkstate.GUID(connector)); ok {
+			h.Up, h.Reason, h.SinceMS = !st.Down, linkReason(st), st.Since
+			h.Damped = st.Down && st.SuppressedUntil != 0
+		}
+	}
+	return h
 }
 
 func linkReason(s linkstate.ConnectorState) string {
