@@ -10,10 +10,13 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/postroad/postroad/node/admin"
 	"github.com/postroad/postroad/node/pipeline"
+	"github.com/postroad/postroad/node/pressure"
+	"github.com/postroad/postroad/node/queue"
 	"github.com/postroad/postroad/node/track"
 	"github.com/postroad/postroad/node/trust"
 	"github.com/postroad/postroad/store/catalog"
@@ -124,7 +127,7 @@ func (n *Node) start(ctx context.Context, p *parts) error {
 	if err != nil {
 		return err
 	}
-	s, err := n.openSpool(p)
+	s, err := n.openSpool(p, observe)
 	if err != nil {
 		return err
 	}
@@ -144,12 +147,14 @@ func (n *Node) start(ctx context.Context, p *parts) error {
 	if err != nil {
 		return err
 	}
-	pipe, err := n.startPipeline(p, pipelineParts{s, c, tracking, self})
+	p.run("certificates", n.followIdentity)
+	pressed := n.watchPressure(p, s, c)
+	pipe, err := n.startPipeline(p, pipelineParts{s, c, tracking, self, observe.registry, pressed})
 	if err != nil {
 		return err
 	}
-	observe.watch(pipe, s, c)
-	a, err := n.startAdmin(p, view{pipe, n, d, c, s, self})
+	observe.watch(pipe, s, c, pressed)
+	a, err := n.startAdmin(p, view{pipe, observe.ledger, n, d, c, s, pressed, self})
 	if err != nil {
 		return err
 	}
@@ -158,6 +163,8 @@ func (n *Node) start(ctx context.Context, p *parts) error {
 		return err
 	}
 	p.run("virtual servers", pipe.Servers.Run)
+	p.run("pickup", pipe.RunPickup)
+	p.run("dequeue", pipe.RunDequeue)
 	n.reached("smtp")
 	a.SetReady(true)
 	n.reached("ready")
@@ -165,8 +172,8 @@ func (n *Node) start(ctx context.Context, p *parts) error {
 	return nil
 }
 
-func (n *Node) openSpool(p *parts) (*spool.Spool, error) {
-	s, err := spool.Open(filepath.Join(n.cfg.Data, "spool"), spool.Options{Logger: n.log.Named("spool"), MinFree: n.cfg.MinFree})
+func (n *Node) openSpool(p *parts, o *observatory) (*spool.Spool, error) {
+	s, err := spool.Open(filepath.Join(n.cfg.Data, "spool"), spool.Options{Logger: n.log.Named("spool"), MinFree: n.cfg.MinFree, Recipients: queue.Recipients})
 	if err != nil {
 		return nil, err
 	}
@@ -179,6 +186,9 @@ func (n *Node) openSpool(p *parts) (*spool.Spool, error) {
 			return errors.New("the storage failed a write; the node must be started again (nothing acknowledged is lost)")
 		}
 	})
+	o.ledger = &accountant{node: n.cfg.Name, log: n.log.Named("ledger"), book: s}
+	o.registry.MustRegister(o.ledger)
+	p.run("ledger", o.ledger.run)
 	n.reached("spool")
 	return s, nil
 }
@@ -253,6 +263,8 @@ type pipelineParts struct {
 	catalog  *catalog.Catalog
 	tracking *track.Log
 	self     directory.Server
+	metrics  prometheus.Registerer
+	pressure *pressure.Sampler
 }
 
 func (n *Node) startPipeline(p *parts, with pipelineParts) (*pipeline.Pipeline, error) {
@@ -261,17 +273,19 @@ func (n *Node) startPipeline(p *parts, with pipelineParts) (*pipeline.Pipeline, 
 		return nil, err
 	}
 	pipe, err := pipeline.New(pipeline.Config{
-		Self: with.self, Version: n.deps.Version, Data: n.cfg.Data, Spool: with.spool, Catalog: with.catalog,
-		Tracking: with.tracking, Identity: n.identity, Gossip: l, Logger: n.log,
+		Self: with.self, Version: n.deps.Version, Data: n.cfg.Data, Spool: with.spool, Pressure: with.pressure, Catalog: with.catalog,
+		Tracking: with.tracking, Identity: n.identity, Gossip: l, Metrics: with.metrics, Logger: n.log,
 	})
 	if err != nil {
 		l.Close()
 		return nil, err
 	}
+	p.add("history", func() { n.closed("history", pipe.Close()) })
 	p.run("link state", pipe.RunLinks)
 	n.reached("link state")
 	pipe.Rebuild()
 	p.run("routing", pipe.RunMap)
+	p.run("load", pipe.RunLoad)
 	n.reached("routing")
 	p.run("queues", pipe.RunQueues)
 	n.reached("queues")
@@ -284,7 +298,7 @@ func (n *Node) startAdmin(p *parts, v view) (*admin.Server, error) {
 		return nil, err
 	}
 	a, err := admin.New(admin.Config{
-		Socket: n.cfg.AdminSocket, Listener: l, TLS: n.identity.ServerTLS(), MayChange: n.mayChange,
+		Socket: n.cfg.AdminSocket, Listener: l, TLS: n.identity.ServerTLS(), MayChange: n.mayChange, FromNode: n.fromNode,
 		ClientTLS: n.identity.ClientTLS, Node: v, Directory: v.directory, Catalog: catalogView{v.catalog}, Logger: n.log.Named("admin"),
 	})
 	if err != nil {

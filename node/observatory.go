@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/postroad/postroad/node/pipeline"
+	"github.com/postroad/postroad/node/pressure"
 	"github.com/postroad/postroad/store/catalog"
 	"github.com/postroad/postroad/store/spool"
 )
@@ -25,6 +26,7 @@ import (
 type observatory struct {
 	node     *Node
 	registry *prometheus.Registry
+	ledger   *accountant // once there is a spool
 }
 
 // newObservatory listens first of all, so that a supervisor can see a node that
@@ -82,20 +84,77 @@ func (o *observatory) readyz(w http.ResponseWriter, _ *http.Request) {
 }
 
 // watch adds what the stages can tell at any moment.
-func (o *observatory) watch(p *pipeline.Pipeline, s *spool.Spool, c *catalog.Catalog) {
+func (o *observatory) watch(p *pipeline.Pipeline, s *spool.Spool, c *catalog.Catalog, pressed *pressure.Sampler) {
 	gauge := func(name, help string, value func() float64) {
 		o.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "postroad_" + name, Help: help}, value))
 	}
 	gauge("spool_messages", "Messages accepted and not finished.", func() float64 { return float64(s.Stats().Messages) })
+	gauge("spool_quarantined_messages", "Messages that cannot be read and were set aside.", func() float64 { return float64(s.Stats().Aside) })
 	gauge("spool_bytes", "Octets of their content.", func() float64 { return float64(s.Stats().Bytes) })
 	gauge("spool_disk_free_bytes", "Free space on the spool's disk.", func() float64 { return float64(s.Stats().DiskFree) })
-	gauge("back_pressure_level", "0 normal, 1 medium, 2 high (mail is refused with 452).", func() float64 { return float64(s.Level()) })
+	gauge("back_pressure_level", "0 normal, 1 medium, 2 high (mail is refused with 452).", func() float64 { level, _ := pressed.Level(); return float64(level) })
+	for i, r := range pressure.Resources() {
+		o.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "postroad_pressure_level", Help: "Back pressure by resource: 0 normal, 1 medium, 2 high.",
+			ConstLabels: prometheus.Labels{"resource": r.String()},
+		}, func() float64 { return float64(pressed.States()[i].Level) }))
+	}
 	gauge("catalog_age_seconds", "Time since the directory last confirmed the catalog.", func() float64 { return c.Age(time.Now()).Seconds() })
 	gauge("catalog_revision", "Directory revision that the catalog has.", func() float64 { return float64(c.Revision()) })
-	gauge("routing_table_version", "Routing tables built since the start.", func() float64 { return float64(p.TableVersion()) })
+	gauge("routing_table_version", "Version of the routing table that decides. Numbers go on over restarts.", func() float64 { return float64(p.TableVersion()) })
 	gauge("links_down", "Bridgeheads of connectors that are down, as this node knows.", func() float64 { return float64(p.LinksDown()) })
 	gauge("servers_down", "Servers that are suspected or down, as this node knows.", func() float64 { return float64(p.ServersDown()) })
-	o.registry.MustRegister(queueCollector{p})
+	gauge("linkstate_diverged_neighbours", "Neighbours whose link state stays another than this node's.", func() float64 { return float64(p.Diverged()) })
+	gauge("certificate_expires_timestamp_seconds", "When the node's own certificate expires, as a Unix time.", func() float64 { return float64(o.node.identity.NotAfter().Unix()) })
+	for _, carrier := range []string{"grpc", "smtp"} {
+		o.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "postroad_gossip_streams", Help: "Streams of link state to neighbours, by what carries them.",
+			ConstLabels: prometheus.Labels{"carrier": carrier},
+		}, func() float64 { return float64(p.GossipStreams()[carrier]) }))
+	}
+	for kind := range p.GossipSent() {
+		o.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "postroad_gossip_sent_bytes_total", Help: "Octets of link state sent to neighbours, by kind of frame.",
+			ConstLabels: prometheus.Labels{"frame": kind},
+		}, func() float64 { return float64(p.GossipSent()[kind]) }))
+	}
+	for kind := range p.Stalls() {
+		o.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "postroad_queue_stalls_total", Help: "How often the watchdog restarted what stood still, by what that was.",
+			ConstLabels: prometheus.Labels{"kind": kind},
+		}, func() float64 { return float64(p.Stalls()[kind]) }))
+	}
+	o.registry.MustRegister(queueCollector{p}, stoppedCollector{p})
+	for action := range p.Acted() {
+		o.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "postroad_admin_actions_total", Help: "Messages that administrators froze, thawed, deleted or redirected.",
+			ConstLabels: prometheus.Labels{"action": action},
+		}, func() float64 { return float64(p.Acted()[action]) }))
+	}
+}
+
+// stoppedCollector reports what an administrator or a rule holds back.
+type stoppedCollector struct{ p *pipeline.Pipeline }
+
+// Describe implements prometheus.Collector.
+func (s stoppedCollector) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(s, ch) }
+
+// Collect implements prometheus.Collector.
+func (s stoppedCollector) Collect(ch chan<- prometheus.Metric) {
+	gauge := func(name, help string, value float64) {
+		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, nil, nil), prometheus.GaugeValue, value)
+	}
+	now := s.p.Stopped()
+	gauge("postroad_frozen_queues", "Queues that are frozen as a whole.", float64(now.Queues))
+	off := 0.0
+	if now.Outbound {
+		off = 1
+	}
+	gauge("postroad_outbound_disabled", "1: nothing leaves this server.", off)
+	held := prometheus.NewDesc("postroad_frozen_messages", "Messages that are held one by one, by hand or by a rule.", []string{"by"}, nil)
+	for by, n := range now.Messages {
+		ch <- prometheus.MustNewConstMetric(held, prometheus.GaugeValue, float64(n), by)
+	}
 }
 
 // queueCollector reports queues by kind: names of destinations would be labels

@@ -90,8 +90,11 @@ func TestMetricNames(t *testing.T) {
 	c.awaitCopy("oslo-1", "olav@example.test", l)
 
 	_, text := fetch(t, c.members["paris-1"].cfg.Metrics, "/metrics")
+	if !strings.Contains(text, `postroad_ledger_messages_total{line="accepted"} 1`) || !strings.Contains(text, `postroad_ledger_recipients_total{line="relayed"} 1`) {
+		t.Errorf("the ledger does not say what became of the letter:\n%s", text)
+	}
 	families := parseMetrics(text)
-	for _, want := range []string{"postroad_info", "postroad_spool_messages", "postroad_queue_messages", "postroad_catalog_age_seconds", "postroad_links_down", "postroad_message_events_total"} {
+	for _, want := range []string{"postroad_info", "postroad_spool_messages", "postroad_queue_messages", "postroad_catalog_age_seconds", "postroad_links_down", "postroad_message_events_total", "postroad_ledger_messages_total", "postroad_ledger_off", "postroad_queue_stalls_total"} {
 		if families[want] == nil {
 			t.Errorf("no metric %s", want)
 		}
@@ -138,7 +141,7 @@ var (
 	labelName  = regexp.MustCompile(`[{,]([a-zA-Z_]+)="`)
 	scaledUnit = regexp.MustCompile(`_(ms|us|ns|millis|milliseconds|microseconds|minutes|hours|days|kb|mb|kib|mib|kilobytes|megabytes|percent)(_|$)`)
 	// bounded are the labels whose values are few: not an address, a message, a domain.
-	bounded = []string{"event", "kind", "level", "node", "state", "version", "virtual_server", "le"}
+	bounded = []string{"action", "by", "carrier", "event", "frame", "kind", "level", "line", "node", "resource", "result", "state", "unit", "version", "virtual_server", "le"}
 )
 
 func (f *family) faults(name string) []string {

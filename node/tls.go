@@ -1,10 +1,14 @@
 package node
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"os"
+	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/postroad/postroad/node/trust"
 )
@@ -33,7 +37,13 @@ func (n *Node) etcdTLS() (*tls.Config, error) {
 		if err != nil {
 			return nil, fmt.Errorf("etcd.tls.cert %s with key %s: %w", f.Cert, f.Key, err)
 		}
-		c.Certificates = []tls.Certificate{cert}
+		// Read again for each connection, of which there are few: it may be renewed.
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			if now, err := tls.LoadX509KeyPair(f.Cert, f.Key); err == nil {
+				return &now, nil
+			}
+			return &cert, nil
+		}
 	}
 	return c, nil
 }
@@ -42,4 +52,40 @@ func (n *Node) etcdTLS() (*tls.Config, error) {
 func (n *Node) mayChange(s tls.ConnectionState) bool {
 	name, err := n.identity.Verify(s.PeerCertificates)
 	return err == nil && name.Role == trust.RoleAdmin
+}
+
+// fromNode says whether a caller of the admin API is a node of the organisation.
+func (n *Node) fromNode(s tls.ConnectionState) bool {
+	_, ok := n.identity.PeerServer(s)
+	return ok
+}
+
+// lookAtIdentity is how often the node's certificate files are looked at.
+const lookAtIdentity = time.Second
+
+// followIdentity takes over renewed certificates until ctx ends. Connections
+// that are open keep what they began with.
+func (n *Node) followIdentity(ctx context.Context) error {
+	t := time.NewTicker(lookAtIdentity)
+	defer t.Stop()
+	fault := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		changed, err := n.identity.Reload()
+		if changed {
+			n.log.Info("identity_renewed", zap.Time("valid_until", n.identity.NotAfter()))
+		}
+		text := ""
+		if err != nil {
+			text = err.Error()
+		}
+		if text != fault && err != nil {
+			n.log.Error("identity_fault", zap.Error(err), zap.String("cure", "the certificate read before stays in use; put the right files in place"))
+		}
+		fault = text
+	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/postroad/postroad/node/admin"
 	"github.com/postroad/postroad/node/pipeline"
+	"github.com/postroad/postroad/node/pressure"
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 	nodev1 "github.com/postroad/postroad/proto/postroad/node/v1"
 	"github.com/postroad/postroad/store/catalog"
@@ -17,10 +18,12 @@ import (
 // only the node knows.
 type view struct {
 	*pipeline.Pipeline
+	*accountant
 	node      *Node
 	directory *directory.Directory
 	catalog   *catalog.Catalog
 	spool     *spool.Spool
+	pressure  *pressure.Sampler
 	self      directory.Server
 }
 
@@ -35,7 +38,8 @@ func (v view) Status() *nodev1.StatusResponse {
 		StartedUnixMs: v.node.started.UnixMilli(), DirectoryRevision: v.catalog.Revision(), CatalogAgeMs: v.CatalogAge(),
 		DirectoryConnected: time.Since(v.directory.LastContact()) < connectedWithin,
 		LinkStateDigest:    v.Digest(), TableVersion: v.TableVersion(),
-		BackPressure: v.spool.Level().String(), Queued: v.spool.Stats().Messages, Pid: int32(os.Getpid()),
+		LedgerImbalance: v.imbalance(),
+		BackPressure:    v.level(), Pressure: v.pressures(), Queued: v.spool.Stats().Messages, Pid: int32(os.Getpid()),
 	}
 	for _, a := range v.Servers.Addresses() {
 		s.SmtpAddress = a.Addr.String()
@@ -45,6 +49,31 @@ func (v view) Status() *nodev1.StatusResponse {
 		s.Boot = append(s.Boot, &nodev1.BootEvent{Name: b.Name, AfterMs: b.After.Milliseconds()})
 	}
 	return s
+}
+
+// level is how short the node is, and of what.
+func (v view) level() string {
+	level, _ := v.pressure.Level()
+	return level.String()
+}
+
+func (v view) pressures() []*nodev1.Pressure {
+	var all []*nodev1.Pressure
+	for _, st := range v.pressure.States() {
+		scale := 1.0
+		if st.Resource == pressure.Inodes || st.Resource == pressure.Memory {
+			scale = 100 // hundredths of a percent to percent
+		}
+		p := &nodev1.Pressure{
+			Resource: st.Resource.String(), Level: st.Level.String(), Value: float64(st.Value) / scale,
+			Medium: float64(st.Threshold.Medium) / scale, High: float64(st.Threshold.High) / scale,
+		}
+		if st.Value == pressure.Unknown {
+			p.Value = pressure.Unknown
+		}
+		all = append(all, p)
+	}
+	return all
 }
 
 // Peers implements admin.Node.

@@ -26,6 +26,7 @@ func (l *linkStateService) List(ctx context.Context, req *linkstatev1.ListReques
 		resp.Nodes = append(resp.Nodes, &linkstatev1.NodeDigest{
 			Node: n.GetName(), Digest: n.GetLinkStateDigest(),
 			DirectoryRevision: n.GetDirectoryRevision(), CatalogAgeMs: n.GetCatalogAgeMs(),
+			LedgerImbalance: n.GetLedgerImbalance(),
 		})
 	}
 	for _, name := range sortedNames(missing) {

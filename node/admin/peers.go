@@ -28,8 +28,8 @@ type peers struct {
 	conns map[Peer]*grpc.ClientConn
 }
 
-func newPeers(c Config) *peers {
-	return &peers{list: c.Node.Peers, tls: c.ClientTLS, timeout: cmp.Or(c.PeerTimeout, peerTimeout), conns: make(map[Peer]*grpc.ClientConn)}
+func newPeers(c Config, timeout time.Duration) *peers {
+	return &peers{list: c.Node.Peers, tls: c.ClientTLS, timeout: cmp.Or(c.PeerTimeout, timeout), conns: make(map[Peer]*grpc.ClientConn)}
 }
 
 func (p *peers) conn(to Peer) (*grpc.ClientConn, error) {
@@ -67,7 +67,11 @@ func (p *peers) named(name string) (Peer, bool) {
 
 // one asks one node.
 func one[T any](ctx context.Context, p *peers, to Peer, ask func(context.Context, grpc.ClientConnInterface) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	return oneWithin(ctx, p, to, p.patience(ctx), ask)
+}
+
+func oneWithin[T any](ctx context.Context, p *peers, to Peer, within time.Duration, ask func(context.Context, grpc.ClientConnInterface) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	c, err := p.conn(to)
 	if err != nil {
@@ -79,12 +83,31 @@ func one[T any](ctx context.Context, p *peers, to Peer, ask func(context.Context
 
 // passOn asks one node in place of the caller, who learns which one is silent.
 func passOn[T any](ctx context.Context, p *peers, to Peer, ask func(context.Context, grpc.ClientConnInterface) (T, error)) (T, error) {
-	a, err := one(ctx, p, to, ask)
+	return passOnWithin(ctx, p, to, p.timeout, ask)
+}
+
+// passOnWithin is passOn for what takes its time.
+func passOnWithin[T any](ctx context.Context, p *peers, to Peer, within time.Duration, ask func(context.Context, grpc.ClientConnInterface) (T, error)) (T, error) {
+	a, err := oneWithin(ctx, p, to, within, ask)
 	switch status.Code(err) {
 	case codes.Unavailable, codes.DeadlineExceeded:
 		err = status.Errorf(codes.Unavailable, "%s at %s: %s", to.Name, to.Address, p.plain(err))
 	}
 	return a, err
+}
+
+type patienceKey struct{}
+
+// patient is for questions that take a node longer than others do.
+func patient(ctx context.Context, d time.Duration) context.Context {
+	return context.WithValue(ctx, patienceKey{}, d)
+}
+
+func (p *peers) patience(ctx context.Context) time.Duration {
+	if d, ok := ctx.Value(patienceKey{}).(time.Duration); ok {
+		return max(d, p.timeout)
+	}
+	return p.timeout
 }
 
 // plain is why a node did not answer, without gRPC's frame and without the

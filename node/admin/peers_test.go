@@ -109,6 +109,18 @@ func TestEveryNodeIsAskedAndTheSilentAreNamed(t *testing.T) {
 		}
 	})
 	bounded(t, func() {
+		l, err := nodev1.NewNodeServiceClient(conn).Ledger(t.Context(), &nodev1.LedgerRequest{AllNodes: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := l.GetNodes(); len(n) != 2 || n[0].GetNode() != "oslo" || n[1].GetNode() != "paris" || n[0].GetQueued().GetMessages() != 4 {
+			t.Errorf("ledgers %v, want those of oslo and paris", n)
+		}
+		if got := slices.Sorted(maps.Keys(l.GetMissing())); !slices.Equal(got, want) {
+			t.Errorf("missing %v, want %v", got, want)
+		}
+	})
+	bounded(t, func() {
 		l, err := linkstatev1.NewLinkStateServiceClient(conn).List(t.Context(), &linkstatev1.ListRequest{AllNodes: true})
 		if err != nil {
 			t.Fatal(err)

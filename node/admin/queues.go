@@ -1,14 +1,14 @@
 package admin
 
 import (
-	"cmp"
 	"context"
-	"slices"
+	"errors"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/postroad/postroad/filter"
 	queuev1 "github.com/postroad/postroad/proto/postroad/queue/v1"
 )
 
@@ -17,32 +17,49 @@ type queueService struct {
 	s *Server
 }
 
-func (q *queueService) List(ctx context.Context, req *queuev1.ListRequest) (*queuev1.ListResponse, error) {
-	resp := &queuev1.ListResponse{Queues: q.s.cfg.Node.Queues()}
-	if !req.GetAllNodes() {
-		return resp, nil
-	}
-	answers, missing := all(ctx, q.s.peers, func(ctx context.Context, c grpc.ClientConnInterface) (*queuev1.ListResponse, error) {
-		return queuev1.NewQueueServiceClient(c).List(ctx, &queuev1.ListRequest{})
-	})
-	for _, a := range answers {
-		resp.Queues = append(resp.Queues, a.GetQueues()...)
-	}
-	slices.SortStableFunc(resp.Queues, func(a, b *queuev1.Queue) int { return cmp.Compare(a.GetNode(), b.GetNode()) })
-	resp.Missing = missing
-	return resp, nil
+// client asks a node's queues.
+func (*queueService) client(c grpc.ClientConnInterface) queuev1.QueueServiceClient {
+	return queuev1.NewQueueServiceClient(c)
 }
 
-func (q *queueService) Messages(_ context.Context, req *queuev1.MessagesRequest) (*queuev1.MessagesResponse, error) {
-	limit := int(req.GetLimit())
-	if limit <= 0 {
-		limit = 100
+// elsewhere is the node that a question is for; without a name if it is this one.
+func (q *queueService) elsewhere(node string) (Peer, error) {
+	if node == "" || node == q.s.cfg.Node.Status().GetName() {
+		return Peer{}, nil
 	}
-	m, err := q.s.cfg.Node.Messages(req.GetQueue(), limit)
+	to, ok := q.s.peers.named(node)
+	if !ok {
+		return Peer{}, status.Errorf(codes.NotFound, "node: no Server is called %q; `postroadctl get Server` lists them", node)
+	}
+	return to, nil
+}
+
+// parse reads a filter, nil if there is none.
+func parse(s filter.Subject, text string) (*filter.Filter, error) {
+	if text == "" {
+		return nil, nil
+	}
+	f, err := filter.Parse(s, text)
 	if err != nil {
-		return nil, status.Errorf(codes.NotFound, "%v", err)
+		return nil, status.Error(codes.InvalidArgument, err.Error())
 	}
-	return &queuev1.MessagesResponse{Messages: m}, nil
+	return f, nil
+}
+
+// queueError is why a node could not answer for its messages.
+func queueError(err error) error {
+	var syntax *filter.SyntaxError
+	if errors.As(err, &syntax) {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	return status.Error(codes.NotFound, err.Error())
+}
+
+func (q *queueService) Quarantine(_ context.Context, req *queuev1.QuarantineRequest) (*queuev1.QuarantineResponse, error) {
+	if req.GetAll() == (len(req.GetMessages()) > 0) {
+		return nil, status.Error(codes.InvalidArgument, "name the messages, or say all of them")
+	}
+	return q.s.cfg.Node.Quarantine(req), nil
 }
 
 func (q *queueService) Retry(_ context.Context, req *queuev1.RetryRequest) (*queuev1.RetryResponse, error) {

@@ -38,11 +38,16 @@ type Config struct {
 	TLS *tls.Config
 	// MayChange says whether the holder of a certificate may change anything.
 	MayChange func(tls.ConnectionState) bool
+	// FromNode says whether the holder is a node of the organisation: it passes on
+	// what its own caller may do. nil: none is.
+	FromNode func(tls.ConnectionState) bool
 	// ClientTLS is for asking the node of that name.
 	ClientTLS func(node string) *tls.Config
 	// PeerTimeout is how long one node may take to answer another's question;
 	// 0: 2 s.
 	PeerTimeout time.Duration
+	// SettleWithin is how long nodes may differ before Validate says so; 0: 3 s.
+	SettleWithin time.Duration
 
 	Node      Node
 	Directory Directory
@@ -55,21 +60,24 @@ type Server struct {
 	cfg     Config
 	health  *health.Server
 	peers   *peers
+	acting  *peers // the same, with the patience for what takes its time
 	servers []*grpc.Server
 	serve   []func() error
+	// stopping is closed when Run ends: a stream that only waits ends with it.
+	stopping chan struct{}
 }
 
 // New prepares the listeners, so that an address in use is known before the
 // node says that it runs.
 func New(cfg Config) (*Server, error) {
-	s := &Server{cfg: cfg, health: health.NewServer(), peers: newPeers(cfg)}
+	s := &Server{cfg: cfg, health: health.NewServer(), peers: newPeers(cfg, peerTimeout), acting: newPeers(cfg, actTimeout), stopping: make(chan struct{})}
 	s.SetReady(false)
 	if cfg.Socket != "" {
 		l, err := listenSocket(cfg.Socket)
 		if err != nil {
 			return nil, err
 		}
-		s.add(l, grpc.NewServer(grpc.ChainUnaryInterceptor(s.logged)))
+		s.add(l, grpc.NewServer(grpc.Creds(socketCredentials{}), grpc.ChainUnaryInterceptor(s.logged)))
 	}
 	if cfg.Listener != nil {
 		s.add(cfg.Listener, grpc.NewServer(
@@ -130,11 +138,13 @@ func (s *Server) Run(ctx context.Context) error {
 		served++
 	}
 	s.health.Shutdown()
+	close(s.stopping)
 	s.stop()
 	for ; served < len(s.serve); served++ {
 		<-failed
 	}
 	s.peers.close()
+	s.acting.close()
 	return err
 }
 
@@ -158,7 +168,7 @@ func (s *Server) SetReady(ready bool) {
 
 // changing names the methods that need the role admin over TCP.
 func changing(method string) bool {
-	for _, suffix := range []string{"/Apply", "/Delete", "/Retry"} {
+	for _, suffix := range []string{"/Apply", "/Delete", "/Retry", "/Drain", "/Dequeue", "/Act", "/Outbound", "/Quarantine"} {
 		if strings.HasSuffix(method, suffix) {
 			return true
 		}
@@ -166,29 +176,68 @@ func changing(method string) bool {
 	return false
 }
 
+// delegated names the methods that a node may ask of another for its own caller.
+func delegated(method string) bool {
+	return strings.HasSuffix(method, "/Act") || strings.HasSuffix(method, "/Outbound")
+}
+
+// fromNode says whether another node asks.
+func (s *Server) fromNode(ctx context.Context) bool {
+	p, ok := peer.FromContext(ctx)
+	if !ok || s.cfg.FromNode == nil {
+		return false
+	}
+	t, ok := p.AuthInfo.(credentials.TLSInfo)
+	return ok && s.cfg.FromNode(t.State)
+}
+
 func (s *Server) authorized(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	if !changing(info.FullMethod) {
 		return next(ctx, req)
 	}
 	if p, ok := peer.FromContext(ctx); ok {
-		if t, ok := p.AuthInfo.(credentials.TLSInfo); ok && s.cfg.MayChange(t.State) {
+		if t, ok := p.AuthInfo.(credentials.TLSInfo); ok && (s.cfg.MayChange(t.State) || passedOn(req) || delegated(info.FullMethod) && s.fromNode(ctx)) {
 			return next(ctx, req)
 		}
 	}
 	return nil, status.Errorf(codes.PermissionDenied, "%s changes something: it needs a certificate with the role admin (`postroad ca issue --admin NAME`) or the node's unix socket", info.FullMethod)
 }
 
+// passedOn are requests that another node has checked: every certificate that this
+// listener admits is a node's or an administrator's, and a node may ask for its own
+// mail anyway.
+func passedOn(req any) bool {
+	r, ok := req.(*queuev1.DequeueRequest)
+	return ok && r.GetPassedOn()
+}
+
 // logged keeps a line of everything that changes something.
 func (s *Server) logged(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	resp, err := next(ctx, req)
 	if changing(info.FullMethod) {
-		who := "unix socket"
-		if p, ok := peer.FromContext(ctx); ok && p.AuthInfo != nil {
-			if t, ok := p.AuthInfo.(credentials.TLSInfo); ok && len(t.State.PeerCertificates) > 0 {
-				who = t.State.PeerCertificates[0].Subject.CommonName
-			}
+		who := caller(ctx)
+		if who == "" {
+			who = "unix socket"
 		}
-		s.cfg.Logger.Info("admin_change", zap.String("method", info.FullMethod), zap.String("who", who), zap.Error(err))
+		fields := []zap.Field{zap.String("method", info.FullMethod), zap.String("who", who), zap.Error(err)}
+		if d, ok := req.(*topologyv1.DrainRequest); ok {
+			fields = append(fields, zap.String("name", d.GetName()), zap.String("drain", d.GetMode()), zap.String("by", d.GetBy()),
+				zap.String("reason", d.GetReason()), zap.Bool("dry_run", d.GetDryRun()))
+		}
+		s.cfg.Logger.Info("admin_change", fields...)
 	}
 	return resp, err
+}
+
+// caller is the name in the certificate of who asks; empty over the unix socket.
+func caller(ctx context.Context) string {
+	p, ok := peer.FromContext(ctx)
+	if !ok || p.AuthInfo == nil {
+		return ""
+	}
+	t, ok := p.AuthInfo.(credentials.TLSInfo)
+	if !ok || len(t.State.PeerCertificates) == 0 {
+		return ""
+	}
+	return t.State.PeerCertificates[0].Subject.CommonName
 }

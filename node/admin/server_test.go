@@ -18,6 +18,7 @@ import (
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 	nodev1 "github.com/postroad/postroad/proto/postroad/node/v1"
 	queuev1 "github.com/postroad/postroad/proto/postroad/queue/v1"
+	topologyv1 "github.com/postroad/postroad/proto/postroad/topology/v1"
 	"github.com/postroad/postroad/store/directory"
 )
 
@@ -27,13 +28,16 @@ func changes(t *testing.T, conn *grpc.ClientConn) map[string]error {
 	_, apply := d.Apply(t.Context(), &directoryv1.ApplyRequest{})
 	_, remove := d.Delete(t.Context(), &directoryv1.DeleteRequest{Kind: "Server", Name: "oslo"})
 	_, retry := queuev1.NewQueueServiceClient(conn).Retry(t.Context(), &queuev1.RetryRequest{})
-	return map[string]error{"Apply": apply, "Delete": remove, "Retry": retry}
+	_, drain := topologyv1.NewTopologyServiceClient(conn).Drain(t.Context(), &topologyv1.DrainRequest{Name: "oslo-1", Mode: "hard"})
+	_, quarantine := queuev1.NewQueueServiceClient(conn).Quarantine(t.Context(), &queuev1.QuarantineRequest{Messages: []string{"06H0"}})
+	return map[string]error{"Quarantine": quarantine, "Apply": apply, "Delete": remove, "Retry": retry, "Drain": drain}
 }
 
 func TestWhoMayChange(t *testing.T) {
 	w := newWorld(t)
 	r := w.start(&fakeNode{name: "paris"})
 	r.directory.changes = []directory.Change{{}}
+	r.directory.objs = []*directoryv1.Object{server("oslo-1")}
 	for _, tc := range []struct {
 		who  string
 		conn *grpc.ClientConn
@@ -68,8 +72,8 @@ func TestStrangersCertificate(t *testing.T) {
 func TestEveryMethodIsClassified(t *testing.T) {
 	w := newWorld(t)
 	r := w.start(&fakeNode{name: "paris"})
-	reads := []string{"/Get", "/List", "/Show", "/Explain", "/Status", "/Nodes", "/Messages", "/Find", "/Follow",
-		"/Validate", "/Diff", "/History", "/WhatIf", "/Check", "/Watch", "/ServerReflectionInfo"}
+	reads := []string{"/Get", "/List", "/Show", "/Explain", "/Resolve", "/Status", "/Nodes", "/Ledger", "/Objects", "/Messages", "/Shape", "/Find", "/Follow",
+		"/Validate", "/Diff", "/History", "/WhatIf", "/Traffic", "/Check", "/Watch", "/ServerReflectionInfo"}
 	for service, info := range r.servers[0].GetServiceInfo() {
 		for _, m := range info.Methods {
 			full := "/" + service + "/" + m.Name
@@ -192,7 +196,7 @@ func TestMessages(t *testing.T) {
 	w := newWorld(t)
 	r := w.start(&fakeNode{name: "paris"})
 	c := queuev1.NewQueueServiceClient(w.local(r))
-	for asked, want := range map[int32]int{0: 100, -1: 100, 7: 7} {
+	for asked, want := range map[int32]int{0: 100, -1: 100, 7: 7, 5000: 1000} {
 		if _, err := c.Messages(t.Context(), &queuev1.MessagesRequest{Limit: asked}); err != nil || r.node.limit != want {
 			t.Errorf("limit %d became %d, %v; want %d", asked, r.node.limit, err, want)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -17,8 +18,17 @@ type topologyService struct {
 	s *Server
 }
 
-func (t *topologyService) Show(context.Context, *topologyv1.ShowRequest) (*topologyv1.ShowResponse, error) {
-	return t.s.cfg.Node.Topology(), nil
+// Show adds up queues and load of all nodes, where that is asked.
+func (t *topologyService) Show(ctx context.Context, req *topologyv1.ShowRequest) (*topologyv1.ShowResponse, error) {
+	m := t.s.cfg.Node.Topology()
+	if !req.GetAllNodes() {
+		addUp(m, []*topologyv1.TrafficResponse{t.s.cfg.Node.Traffic()})
+		return m, nil
+	}
+	var of []*topologyv1.TrafficResponse
+	of, m.Missing = t.s.traffic(ctx)
+	addUp(m, of)
+	return m, nil
 }
 
 // Explain passes the question on to the node whose view is wanted.
@@ -37,6 +47,28 @@ func (t *topologyService) Explain(ctx context.Context, req *topologyv1.ExplainRe
 	return resp, nil
 }
 
+// resolveWithin is how long another node may ask DNS: two rounds over a few silent servers.
+const resolveWithin = 30 * time.Second
+
+// Resolve passes the question on to the node whose DNS is meant.
+func (t *topologyService) Resolve(ctx context.Context, req *topologyv1.ResolveRequest) (*topologyv1.ResolveResponse, error) {
+	if req.GetDomain() == "" {
+		return nil, status.Error(codes.InvalidArgument, "domain: is missing; write the part after the @")
+	}
+	if to, err := t.elsewhere(req.GetFrom()); err != nil {
+		return nil, err
+	} else if to.Name != "" {
+		return passOnWithin(ctx, t.s.peers, to, resolveWithin, func(ctx context.Context, c grpc.ClientConnInterface) (*topologyv1.ResolveResponse, error) {
+			return topologyv1.NewTopologyServiceClient(c).Resolve(ctx, req)
+		})
+	}
+	resp, err := t.s.cfg.Node.Resolve(ctx, req.GetDomain())
+	if err != nil {
+		return nil, status.Errorf(codes.FailedPrecondition, "%v", err)
+	}
+	return resp, nil
+}
+
 // History passes the question on to the node whose table is meant.
 func (t *topologyService) History(ctx context.Context, req *topologyv1.HistoryRequest) (*topologyv1.HistoryResponse, error) {
 	if to, err := t.elsewhere(req.GetFrom()); err != nil {
@@ -49,11 +81,14 @@ func (t *topologyService) History(ctx context.Context, req *topologyv1.HistoryRe
 	return t.s.cfg.Node.History(int(req.GetLimit())), nil
 }
 
-func (t *topologyService) WhatIf(_ context.Context, req *topologyv1.WhatIfRequest) (*topologyv1.WhatIfResponse, error) {
-	resp, err := t.s.cfg.Node.WhatIf(req)
+// WhatIf weighs the changes with the load of all nodes.
+func (t *topologyService) WhatIf(ctx context.Context, req *topologyv1.WhatIfRequest) (*topologyv1.WhatIfResponse, error) {
+	of, missing := t.s.traffic(ctx)
+	resp, err := t.s.cfg.Node.WhatIf(req, of)
 	if err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "%v", err)
 	}
+	resp.Missing = missing
 	return resp, nil
 }
 

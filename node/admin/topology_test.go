@@ -14,10 +14,6 @@ func (f *fakeNode) History(limit int) *topologyv1.HistoryResponse {
 	return &topologyv1.HistoryResponse{Node: f.name}
 }
 
-func (f *fakeNode) WhatIf(r *topologyv1.WhatIfRequest) (*topologyv1.WhatIfResponse, error) {
-	return &topologyv1.WhatIfResponse{Node: f.name, MovedWays: int32(len(r.GetDown()))}, f.failure
-}
-
 // TestHistoryOfAnotherNode: tables are a node's own, so the question goes there.
 func TestHistoryOfAnotherNode(t *testing.T) {
 	w := newWorld(t)
@@ -48,4 +44,28 @@ func TestWhatIf(t *testing.T) {
 	paris.node.failure = errors.New("no connector is called a")
 	_, err = c.WhatIf(t.Context(), &topologyv1.WhatIfRequest{})
 	requireCode(t, err, codes.InvalidArgument)
+}
+
+// What all nodes carry is added up; those that do not say are named.
+func TestTrafficOfAllNodes(t *testing.T) {
+	w, paris := trio(t)
+	c := topologyv1.NewTopologyServiceClient(w.local(paris))
+	m, err := c.Show(t.Context(), &topologyv1.ShowRequest{AllNodes: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, idle := m.GetConnectors()[0], m.GetConnectors()[1]
+	if k.GetQueued() != 9 || k.GetMessages() != 6 || k.GetBytes() != 22 || idle.GetQueued()+idle.GetMessages() != 0 {
+		t.Errorf("added up to %v and %v", k, idle)
+	}
+	if len(m.GetMissing()) != 2 || m.GetMissing()["mute"] == "" || m.GetMissing()["gone"] == "" {
+		t.Errorf("missing %v", m.GetMissing())
+	}
+	if m, err = c.Show(t.Context(), &topologyv1.ShowRequest{}); err != nil || m.GetConnectors()[0].GetMessages() != 3 || len(m.GetMissing()) > 0 {
+		t.Errorf("of its own: %v, %v", m, err)
+	}
+	e, err := c.WhatIf(t.Context(), &topologyv1.WhatIfRequest{})
+	if err != nil || len(e.GetCutOff()) != 2 || len(e.GetMissing()) != 2 {
+		t.Errorf("what-if was given the traffic of %v, without %v: %v", e.GetCutOff(), e.GetMissing(), err)
+	}
 }

@@ -1,7 +1,9 @@
 package admin
 
 import (
+	"cmp"
 	"context"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -52,13 +54,36 @@ func (l *linkStateService) table(ctx context.Context, node string) (*linkstatev1
 	})
 }
 
-// Validate joins what all nodes say with what this one makes of the map.
+// settleWithin is how long nodes may differ: news takes a moment to reach all.
+const settleWithin = 3 * time.Second
+
+// Validate joins what all nodes say with what this one makes of the map. Nodes
+// that differ are asked again: only a difference that lasts is one.
 func (l *linkStateService) Validate(ctx context.Context, _ *linkstatev1.ValidateRequest) (*linkstatev1.ValidateResponse, error) {
-	table, err := l.List(ctx, &linkstatev1.ListRequest{AllNodes: true})
-	if err != nil {
-		return nil, err
+	patience := cmp.Or(l.s.cfg.SettleWithin, settleWithin)
+	deadline := time.Now().Add(patience)
+	for {
+		table, err := l.List(ctx, &linkstatev1.ListRequest{AllNodes: true})
+		if err != nil {
+			return nil, err
+		}
+		if !verify.Agree(table.GetNodes()) && time.Now().Before(deadline) && pause(ctx, patience/6) {
+			continue
+		}
+		traffic, _ := l.s.traffic(ctx) // who is silent is told by the checks
+		checks := append(verify.Nodes(table.GetNodes()), verify.Neighbours(table.GetNode(), table.GetNeighbours()))
+		return &linkstatev1.ValidateResponse{Node: table.GetNode(), Checks: append(checks, l.s.cfg.Node.Checks(traffic)...)}, nil
 	}
-	return &linkstatev1.ValidateResponse{
-		Node: table.GetNode(), Checks: append(verify.Nodes(table.GetNodes()), l.s.cfg.Node.Checks()...),
-	}, nil
+}
+
+// pause returns false if ctx ends first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }

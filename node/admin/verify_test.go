@@ -3,10 +3,12 @@ package admin
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
 	linkstatev1 "github.com/postroad/postroad/proto/postroad/linkstate/v1"
+	topologyv1 "github.com/postroad/postroad/proto/postroad/topology/v1"
 )
 
 // knowing is a node with a table of its own.
@@ -19,7 +21,7 @@ func (k knowing) LinkState() *linkstatev1.ListResponse {
 	return &linkstatev1.ListResponse{Node: k.name, Digest: k.digest, Entries: k.entries}
 }
 
-func (k knowing) Checks() []*linkstatev1.Check {
+func (k knowing) Checks([]*topologyv1.TrafficResponse) []*linkstatev1.Check {
 	return []*linkstatev1.Check{{Name: "map of " + k.name, Result: linkstatev1.CheckResult_CHECK_RESULT_PASS}}
 }
 
@@ -37,7 +39,8 @@ func TestLinkStateJudged(t *testing.T) {
 	there := &fakeNode{name: "oslo", digest: "bb"}
 	oslo := w.start(there, knows(there, tableEntry("paris", alive, ""), tableEntry("oslo", alive, "")))
 	here := &fakeNode{name: "paris", digest: "aa", peers: []Peer{{"oslo", oslo.address}, {"gone", closed(t)}}}
-	paris := w.start(here, impatient, knows(here, tableEntry("paris", alive, ""), tableEntry("oslo", down, "paris")))
+	// What differs is asked again before it is said to differ.
+	paris := w.start(here, impatient, func(c *Config) { c.SettleWithin = 50 * time.Millisecond }, knows(here, tableEntry("paris", alive, ""), tableEntry("oslo", down, "paris")))
 	c := linkstatev1.NewLinkStateServiceClient(w.local(paris))
 
 	got, err := c.Get(t.Context(), &linkstatev1.GetRequest{Server: "oslo"})

@@ -11,6 +11,9 @@ func (p *Pipeline) event(e mail.Event) {
 	if e.At.IsZero() {
 		e.At = time.Now()
 	}
+	if e.Sent != nil {
+		p.sent(&e)
+	}
 	p.cfg.Tracking.Record(e)
 }
 

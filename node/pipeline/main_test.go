@@ -18,6 +18,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/postroad/postroad/deploy/scenarios"
+	"github.com/postroad/postroad/node/pressure"
+	"github.com/postroad/postroad/node/queue"
 	"github.com/postroad/postroad/node/track"
 	"github.com/postroad/postroad/node/trust"
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
@@ -83,7 +85,7 @@ func newPipeline(t *testing.T) *Pipeline {
 	t.Helper()
 	dir, log := t.TempDir(), zap.NewNop()
 	c := follow(t, filepath.Join(dir, "catalog"), threeSites(t))
-	s, err := spool.Open(filepath.Join(dir, "spool"), spool.Options{Logger: log, MinFree: 1 << 20})
+	s, err := spool.Open(filepath.Join(dir, "spool"), spool.Options{Logger: log, MinFree: 1 << 20, Recipients: queue.Recipients})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,13 +105,14 @@ func newPipeline(t *testing.T) *Pipeline {
 		t.Fatal("the catalog has no paris-1")
 	}
 	p, err := New(Config{
-		Self: self, Version: "test", Data: dir, Spool: s, Catalog: c, Tracking: tracking,
+		Self: self, Version: "test", Data: dir, Spool: s, Catalog: c, Pressure: unpressed(), Tracking: tracking,
 		Identity: identity(t, filepath.Join(dir, "ca"), "paris-1"), Gossip: l, Logger: log,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(p.cancel)
+	t.Cleanup(func() { _ = p.Close() })
 	p.Rebuild()
 	return p
 }
@@ -173,3 +176,13 @@ func (c content) Open() (io.ReadCloser, error) {
 	return io.NopCloser(strings.NewReader(string(c))), nil
 }
 func (c content) Size() int64 { return int64(len(c)) }
+
+// unpressed is a node that is short of nothing.
+func unpressed() *pressure.Sampler {
+	return pressure.New(pressure.Config{
+		Measure: func() pressure.Sample {
+			return pressure.Sample{pressure.Unknown, pressure.Unknown, pressure.Unknown, pressure.Unknown}
+		},
+		Limits: pressure.Defaults,
+	})
+}

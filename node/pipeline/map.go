@@ -2,10 +2,12 @@ package pipeline
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
+	"github.com/postroad/postroad/node/deliver"
 	"github.com/postroad/postroad/node/queue"
 	"github.com/postroad/postroad/node/topo"
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
@@ -16,10 +18,17 @@ import (
 func (p *Pipeline) Rebuild() {
 	conf := p.cfg.Catalog.Config()
 	start := time.Now()
-	t := topo.Build(conf, p.links.Table(), p.self, p.version.Add(1))
+	links := p.links.Table()
+	t := p.follower.Next(conf, links, p.self, p.version.Add(1))
 	p.routes.Update(t, conf)
 	took := time.Since(start)
-	p.history.Note(p.routes, start, took)
+	select {
+	case p.regate <- struct{}{}:
+	default:
+	}
+	if c, changed := p.changes.Note(p.routes, start, took); changed {
+		p.keep(c, conf, links)
+	}
 	p.cfg.Logger.Named("routing").Info("table_built", zap.Uint64("table", t.Version),
 		zap.Int64("directory_revision", conf.Revision()), zap.Duration("took", took))
 }
@@ -29,14 +38,15 @@ func (p *Pipeline) Rebuild() {
 func (p *Pipeline) RunMap(ctx context.Context) error {
 	defer p.cfg.Catalog.Subscribe(p.configured)()
 	defer p.links.Subscribe(p.changed)()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-p.rebuild:
-			p.Rebuild()
-		}
-	}
+	var gates sync.WaitGroup
+	gates.Go(func() { p.runGates(ctx) })
+	defer gates.Wait()
+	paced(ctx, p.rebuild, func() time.Duration {
+		start := time.Now()
+		p.Rebuild()
+		return time.Since(start)
+	})
+	return nil
 }
 
 // configured takes over a new configuration: who is a neighbour, how fast
@@ -47,8 +57,12 @@ func (p *Pipeline) configured(conf *directory.Configuration) {
 			"neighbours ignore this node now; stop it when its queues are empty, or apply its Server object again"))
 	}
 	members, timings, addresses := topo.Members(conf, p.self)
+	p.links.SetCarriers(carriers(conf, p.self))
 	p.links.SetMembers(members, timings, addresses)
+	p.drains(conf)
+	p.applyRules(conf)
 	p.queues.SetClock(clockOf(conf, p.cfg.Self.Name))
+	p.queues.SetLimits(limitsOf(conf, p.cfg.Self.Name))
 	p.Servers.Update()
 	p.changed()
 }
@@ -70,39 +84,18 @@ func clockOf(conf *directory.Configuration, server string) queue.Clock {
 	c := queue.DefaultClock()
 	c.First, c.Second, c.Third, c.Subsequent = t.First, t.Second, t.Third, t.Subsequent
 	c.DelayNotice, c.Expiration = t.DelayNotice, t.Expiration
+	c.Stalled = t.StalledAfter
+	c.Stuck = max(c.Stuck, patienceOf(settingsOf(conf, server).Timeouts))
+	c.LocalDelayNotice, c.LocalExpiration = t.LocalDelayNotice, t.LocalExpiration
 	// Where no connector says how a glitch is retried (inside a group, the local
 	// store), waiting longer for that than for the first real retry is no sense.
 	c.GlitchWait = min(c.GlitchWait, c.First)
 	return c
 }
 
-// limitsOf are the connection limits of a server's first virtual server. On one
-// link more connections than the default of the queue pay only where each is
-// slow; the virtual server says so by setting its own.
-func limitsOf(conf *directory.Configuration, server string) queue.Limits {
-	var l queue.Limits
-	if list := conf.VirtualServersOf(server); len(list) > 0 {
-		o := list[0].Spec.GetOutbound()
-		l.Connections, l.PerLink = int(o.GetMaxConnections()), int(o.GetMaxConnectionsPerLink())
-	}
-	return l
-}
-
-// idleOf is how long a server's first virtual server keeps connections without
-// mail; 0 leaves it to the default of delivery.
-func idleOf(conf *directory.Configuration, server string) time.Duration {
-	if list := conf.VirtualServersOf(server); len(list) > 0 {
-		return list[0].Spec.GetOutbound().GetIdleTimeout().AsDuration()
-	}
-	return 0
-}
-
-// dnsServers are the name servers that a server's first virtual server names
-// for external domains.
-func dnsServers(conf *directory.Configuration, server string) []string {
-	list := conf.VirtualServersOf(server)
-	if len(list) == 0 {
-		return nil
-	}
-	return list[0].Spec.GetOutbound().GetDnsServers()
+// patienceOf is how long a delivery with such timeouts may be silent at most: each
+// of its waits once, and as much again for the hosts and answers that it tries in
+// a row.
+func patienceOf(t deliver.Timeouts) time.Duration {
+	return 2 * (t.Connect + t.Greeting + t.Mail + t.Rcpt + t.Data + t.Block + t.End)
 }

@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/postroad/postroad/node/deliver"
 	"github.com/postroad/postroad/node/queue"
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 	"github.com/postroad/postroad/store/directory"
@@ -39,12 +40,14 @@ func TestClockOf(t *testing.T) {
 		"no virtual server": {"nowhere", nil, original},
 		"all said": {"oslo-1", &directoryv1.RetryClock{
 			First: durationpb.New(1 * time.Hour), Second: durationpb.New(2 * time.Hour), Third: durationpb.New(3 * time.Hour),
-			Subsequent: durationpb.New(4 * time.Hour), DelayNotice: durationpb.New(5 * time.Hour), Expiration: durationpb.New(6 * time.Hour),
+			Subsequent: durationpb.New(4 * time.Hour), DelayNotice: durationpb.New(5 * time.Hour), Expiration: durationpb.New(6 * time.Hour), StalledAfter: durationpb.New(7 * time.Minute),
 		}, queue.Clock{First: 1 * time.Hour, Second: 2 * time.Hour, Third: 3 * time.Hour, Subsequent: 4 * time.Hour,
-			DelayNotice: 5 * time.Hour, Expiration: 6 * time.Hour, Glitch: original.Glitch, GlitchWait: original.GlitchWait}},
+			DelayNotice: 5 * time.Hour, Expiration: 6 * time.Hour, Glitch: original.Glitch, GlitchWait: original.GlitchWait,
+			Stalled: 7 * time.Minute, Stuck: original.Stuck}},
 		"glitches no longer than the first retry": {"oslo-1", &directoryv1.RetryClock{First: durationpb.New(time.Second)},
 			queue.Clock{First: time.Second, Second: original.Second, Third: original.Third, Subsequent: original.Subsequent,
-				DelayNotice: original.DelayNotice, Expiration: original.Expiration, Glitch: original.Glitch, GlitchWait: time.Second}},
+				DelayNotice: original.DelayNotice, Expiration: original.Expiration, Glitch: original.Glitch, GlitchWait: time.Second,
+				Stalled: original.Stalled, Stuck: original.Stuck}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conf := configuration(t, tc.server, func(vs *directoryv1.VirtualServer) { vs.Retry = tc.retry })
@@ -53,29 +56,43 @@ func TestClockOf(t *testing.T) {
 			}
 		})
 	}
+	patient := configuration(t, "oslo-1", func(vs *directoryv1.VirtualServer) {
+		vs.Outbound = &directoryv1.Outbound{Timeouts: &directoryv1.OutboundTimeouts{End: durationpb.New(2 * time.Hour)}}
+	})
+	if got := clockOf(patient, "oslo-1").Stuck; got != 4*time.Hour {
+		t.Errorf("with a timeout of two hours a delivery is stuck after %s", got)
+	}
 }
 
 func TestOutboundSettings(t *testing.T) {
 	conf := configuration(t, "oslo-1", func(vs *directoryv1.VirtualServer) {
-		vs.Outbound = &directoryv1.Outbound{MaxConnections: 50, MaxConnectionsPerLink: 5, DnsServers: []string{"192.0.2.53"}, IdleTimeout: durationpb.New(45 * time.Second)}
+		vs.Outbound = &directoryv1.Outbound{MaxConnections: 50, MaxConnectionsPerLink: 5, MaxConnectionsPerDomain: 7, MasqueradeDomain: "example.org", HeloName: "out.example.org",
+			SourceAddresses: []string{"192.0.2.1", "2001:db8::1"}, Timeouts: &directoryv1.OutboundTimeouts{Greeting: durationpb.New(9 * time.Second)}, DnsServers: []string{"192.0.2.53"}, IdleTimeout: durationpb.New(45 * time.Second)}
 	})
-	if got, want := limitsOf(conf, "oslo-1"), (queue.Limits{Connections: 50, PerLink: 5}); got != want {
+	if got, want := limitsOf(conf, "oslo-1"), (queue.Limits{Connections: 50, PerLink: 5, PerDomain: 7}); got != want {
 		t.Errorf("limits %+v, want %+v", got, want)
 	}
-	if got := dnsServers(conf, "oslo-1"); !slices.Equal(got, []string{"192.0.2.53"}) {
+	named := func(server string) directory.Server {
+		return directory.Server{Name: server, Spec: &directoryv1.Server{}}
+	}
+	if got := dnsSettingsOf(conf, named("oslo-1")).servers; !slices.Equal(got, []string{"192.0.2.53"}) {
 		t.Errorf("name servers %v", got)
 	}
-	if got := idleOf(conf, "oslo-1"); got != 45*time.Second {
-		t.Errorf("idle time %v", got)
+	set := settingsOf(conf, "oslo-1")
+	if set.Timeouts != (deliver.Timeouts{Idle: 45 * time.Second, Greeting: 9 * time.Second}) || set.Hostname != "out.example.org" || len(set.Sources) != 2 {
+		t.Errorf("settings %+v", set)
+	}
+	if m := set.Masquerade; m.Domain != "example.org" || !m.Ours("Example.test") || m.Ours("example.net") {
+		t.Errorf("masquerade %+v", m)
 	}
 	for _, other := range []string{"paris-1", "nowhere"} {
-		if got := idleOf(conf, other); got != 0 {
-			t.Errorf("%s: idle time %v, want the default of delivery", other, got)
+		if got := settingsOf(conf, other); got.Timeouts != (deliver.Timeouts{}) || got.Hostname != "" || got.Sources != nil || got.Masquerade.Domain != "" {
+			t.Errorf("%s: settings %+v, want the defaults of delivery", other, got)
 		}
 		if got := limitsOf(conf, other); got != (queue.Limits{}) {
 			t.Errorf("%s: limits %+v, want the queue's own", other, got)
 		}
-		if got := dnsServers(conf, other); got != nil {
+		if got := dnsSettingsOf(conf, named(other)).servers; got != nil {
 			t.Errorf("%s: name servers %v, want the system's", other, got)
 		}
 	}

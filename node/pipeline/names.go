@@ -1,10 +1,13 @@
 package pipeline
 
 import (
+	"cmp"
 	"context"
 	"math/rand/v2"
+	"net"
 	"net/netip"
-	"slices"
+	"reflect"
+	"strconv"
 	"sync"
 
 	"github.com/postroad/postroad/node/gossip"
@@ -20,26 +23,84 @@ type resolver struct {
 	self   directory.Server
 
 	mu      sync.Mutex
-	servers []string
+	known   dnsSettings
 	current *resolve.Resolver
+	before  resolve.Stats // of the resolvers before it
+}
+
+// dnsSettings are what a resolver is made of.
+type dnsSettings struct {
+	servers    []string
+	names      []string // of this host
+	bound      []string // "address:port" of its virtual servers
+	port       int      // of hosts outside
+	preferIPv4 bool
+}
+
+func dnsSettingsOf(conf *directory.Configuration, self directory.Server) dnsSettings {
+	_, o := outboundSpec(conf, self.Name)
+	s := dnsSettings{servers: o.GetDnsServers(), names: []string{self.Spec.GetFqdn()}, port: cmp.Or(int(o.GetPort()), directory.PortSMTP), preferIPv4: o.GetPreferIpv4()}
+	for _, v := range conf.VirtualServersOf(self.Name) {
+		if name := v.Spec.GetFqdn(); name != "" {
+			s.names = append(s.names, name)
+		}
+		s.bound = append(s.bound, directory.Bindings(v.Spec)...)
+	}
+	return s
+}
+
+// isSelf says whether mail to an address, on the port of hosts outside, would come to
+// this node: one of its virtual servers listens there. own are the host's addresses.
+func (s *dnsSettings) isSelf(own []netip.Addr) func(netip.Addr) bool {
+	mine := make(map[netip.Addr]bool)
+	for _, b := range s.bound {
+		host, port, err := net.SplitHostPort(b)
+		if err != nil || port != strconv.Itoa(s.port) {
+			continue
+		}
+		if ip, err := netip.ParseAddr(host); err == nil && !ip.IsUnspecified() {
+			mine[ip.Unmap()] = true
+			continue
+		}
+		for _, ip := range own { // "", "0.0.0.0", "[::]"
+			mine[ip] = true
+		}
+	}
+	return func(ip netip.Addr) bool { return mine[ip.Unmap()] }
+}
+
+func ownAddresses() (list []netip.Addr) {
+	all, _ := net.InterfaceAddrs() // what cannot be listed is not known to be ours
+	for _, a := range all {
+		if p, err := netip.ParsePrefix(a.String()); err == nil {
+			list = append(list, p.Addr().Unmap())
+		}
+	}
+	return list
 }
 
 func (r *resolver) now() (*resolve.Resolver, error) {
-	servers := dnsServers(r.config(), r.self.Name)
+	want := dnsSettingsOf(r.config(), r.self)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.current != nil && slices.Equal(servers, r.servers) {
+	if r.current != nil && reflect.DeepEqual(want, r.known) {
 		return r.current, nil
 	}
 	next, err := resolve.New(resolve.Options{
-		Servers: servers,
-		Names:   []string{r.self.Spec.GetFqdn()},
-		Shuffle: rand.Shuffle,
+		Servers:    want.servers,
+		Names:      want.names,
+		IsSelf:     want.isSelf(ownAddresses()),
+		PreferIPv4: want.preferIPv4,
+		Shuffle:    rand.Shuffle,
 	})
 	if err != nil {
 		return nil, err
 	}
-	r.servers, r.current = servers, next
+	if r.current != nil {
+		s := r.current.Stats()
+		r.before = resolve.Stats{Hits: r.before.Hits + s.Hits, Answered: r.before.Answered + s.Answered, Failed: r.before.Failed + s.Failed}
+	}
+	r.known, r.current = want, next
 	return next, nil
 }
 

@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"net/netip"
+	"slices"
 	"testing"
 
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
@@ -29,5 +31,42 @@ func TestResolverFollowsTheConfiguration(t *testing.T) {
 	conf = with("192.0.2.54")
 	if other, err := r.now(); err != nil || other == first {
 		t.Errorf("another name server gave the same resolver, %v", err)
+	}
+}
+
+// A host that DNS names is this node where a virtual server listens on its address, on
+// the port that mail goes out to; or by the name of any virtual server.
+func TestDNSSettings(t *testing.T) {
+	own := []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")}
+	for name, c := range map[string]struct {
+		bindings []string
+		port     int32
+		self     []string
+		other    []string
+	}{
+		"one address":   {[]string{"192.0.2.1:25"}, 0, []string{"192.0.2.1", "::ffff:192.0.2.1"}, []string{"127.0.0.1", "192.0.2.2"}},
+		"all addresses": {[]string{":25"}, 0, []string{"192.0.2.1", "127.0.0.1", "2001:db8::1"}, []string{"192.0.2.2"}},
+		"another port":  {[]string{"192.0.2.1:2525"}, 0, nil, []string{"192.0.2.1"}},
+		"that port":     {[]string{"192.0.2.1:587", "192.0.2.1:2525"}, 2525, []string{"192.0.2.1"}, nil},
+	} {
+		conf := configuration(t, "oslo-1", func(vs *directoryv1.VirtualServer) {
+			vs.Bindings, vs.Fqdn, vs.Outbound = c.bindings, "mail.example.test", &directoryv1.Outbound{Port: c.port, PreferIpv4: true}
+		})
+		self, _ := conf.Server("oslo-1")
+		s := dnsSettingsOf(conf, self)
+		if !s.preferIPv4 || !slices.Contains(s.names, "mail.example.test") || !slices.Contains(s.names, self.Spec.GetFqdn()) {
+			t.Errorf("%s: %+v", name, s)
+		}
+		is := s.isSelf(own)
+		for _, a := range c.self {
+			if !is(netip.MustParseAddr(a)) {
+				t.Errorf("%s: %s is not this node", name, a)
+			}
+		}
+		for _, a := range c.other {
+			if is(netip.MustParseAddr(a)) {
+				t.Errorf("%s: %s is this node", name, a)
+			}
+		}
 	}
 }

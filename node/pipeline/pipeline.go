@@ -6,8 +6,11 @@ import (
 	"errors"
 	"net"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/postroad/postroad/node/categorize"
@@ -15,9 +18,12 @@ import (
 	"github.com/postroad/postroad/node/gossip"
 	"github.com/postroad/postroad/node/mail"
 	"github.com/postroad/postroad/node/mail/codec"
+	"github.com/postroad/postroad/node/pickup"
+	"github.com/postroad/postroad/node/pressure"
 	"github.com/postroad/postroad/node/queue"
 	"github.com/postroad/postroad/node/route"
 	"github.com/postroad/postroad/node/submit"
+	"github.com/postroad/postroad/node/topo"
 	"github.com/postroad/postroad/node/track"
 	"github.com/postroad/postroad/node/trust"
 	"github.com/postroad/postroad/node/vserver"
@@ -32,9 +38,12 @@ type Config struct {
 	Version  string
 	Data     string // the node's folder
 	Spool    *spool.Spool
+	Pressure *pressure.Sampler
 	Catalog  *catalog.Catalog
 	Tracking *track.Log
 	Identity *trust.Identity
+	// Metrics gets those of the stages; nil: none.
+	Metrics prometheus.Registerer
 	// Gossip is where neighbours call.
 	Gossip net.Listener
 	Logger *zap.Logger
@@ -46,6 +55,8 @@ type Pipeline struct {
 	self mail.GUID
 
 	Servers  *vserver.Set
+	pickup   *pickup.Pickup
+	replay   *pickup.Pickup
 	submit   *submit.Submitter
 	category *categorize.Categorizer
 	routes   *route.Route
@@ -53,18 +64,28 @@ type Pipeline struct {
 	agent    *deliver.Agent
 	links    *gossip.Runner
 
+	dns       *resolver
+	fetching  *fetching
 	inquiries inquiries
+	acted     acted
+	ruled     string          // which rules the queues have
 	ctx       context.Context // ends with the queues
 	cancel    context.CancelFunc
 
-	version atomic.Uint64 // of the routing table
-	history route.History
-	rebuild chan struct{} // the map changed
+	traffic  *traffic
+	drained  map[drainable]drainState // as the log has it
+	version  atomic.Uint64            // of the routing table
+	changes  route.History
+	past     *past
+	follower topo.Follower // of Rebuild alone
+	rebuild  chan struct{} // the map changed
+	regate   chan struct{} // the table, and with it the schedules
 }
 
 // New wires the stages. Nothing moves before the Run methods are called.
 func New(c Config) (*Pipeline, error) {
-	p := &Pipeline{cfg: c, self: mail.GUID(c.Self.GUID), rebuild: make(chan struct{}, 1)}
+	p := &Pipeline{cfg: c, self: mail.GUID(c.Self.GUID), rebuild: make(chan struct{}, 1), regate: make(chan struct{}, 1)}
+	p.traffic = newTraffic(filepath.Join(c.Data, "load"), c.Logger.Named("routing"), time.Now())
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.inquiries.probe = func(ctx context.Context, k mail.GUID) error { return p.probe(ctx, k, mail.GUID{}) }
 	p.inquiries.report = func(k mail.GUID, ok bool, reason string) { p.links.ReportLink(k, ok, reason) }
@@ -75,40 +96,71 @@ func New(c Config) (*Pipeline, error) {
 		Group: p.group,
 		Next:  p.accepted,
 	})
+	p.dns = &resolver{config: c.Catalog.Config, self: c.Self}
+	if c.Metrics != nil {
+		c.Metrics.MustRegister(p.dns)
+	}
 	p.Servers = vserver.NewSet(vserver.Deps{
+		Resolver:  p.dns,
+		ForNode:   trust.AsksForNode,
+		Archive:   p.archive,
+		Data:      c.Data,
+		Metrics:   c.Metrics,
 		Self:      p.self,
 		Directory: c.Catalog,
 		Submitter: p.submit,
-		Full:      func() bool { return c.Spool.Level() == spool.High },
+		Foresee:   p.foresee,
+		Full:      func() bool { return p.pressed() == pressure.High },
+		Slow:      func() bool { return p.pressed() == pressure.Medium },
 		Node:      p.nodeAt,
+		LinkState: linkState{p},
+		Triggers:  triggers{p},
 		TLS:       c.Identity.MailTLS(),
 		Logger:    c.Logger.Named("smtp"),
 	})
 
+	// A message of a program on this host: pickup folder -> spool -> queue runner.
+	var err error
+	if p.pickup, err = p.newPickup(pickup.Folder); err != nil {
+		return nil, err
+	}
+	if p.replay, err = p.newPickup(pickup.Replay); err != nil {
+		return nil, err
+	}
+
 	// Its recipients, and the next hop for each destination.
 	p.category = categorize.New(c.Catalog, p.self)
 	p.routes = route.New()
+	if p.past, err = newPast(filepath.Join(c.Data, "history"), c.Logger.Named("routing")); err != nil {
+		return nil, err
+	}
+	p.version.Store(p.past.Last()) // numbers go on, so that what names one means the same after a restart
 
 	// Its way out.
 	p.agent = deliver.New(deliver.Options{
 		Hostname:    c.Self.Spec.GetFqdn(),
-		NodeTLS:     p.tlsTo,
-		Resolver:    &resolver{config: c.Catalog.Config, self: c.Self},
-		Timeouts:    deliver.Timeouts{Idle: idleOf(c.Catalog.Config(), c.Self.Name)},
+		NodeTLS:     p.mailTLSTo,
+		Resolver:    p.dns,
+		Settings:    func() deliver.Settings { return settingsOf(c.Catalog.Config(), c.Self.Name) },
 		MaildirRoot: p.maildirRoot(),
+		Quota:       p.quota,
 		Passport:    p.passport,
 		Logger:      c.Logger.Named("deliver"),
 	})
+	p.fetching = newFetching(p)
 	p.queues = queue.New(queue.Config{
 		Store:       c.Spool,
-		Router:      p.routes,
-		Agent:       agent{p.agent},
+		Router:      router{p.routes},
+		Agent:       agent{p.agent, p.fetching.delivered},
 		Categorizer: categorizer{p.category},
 		Reporter: &reporter{
 			submit: p.submit, config: c.Catalog.Config, hostname: c.Self.Spec.GetFqdn(),
-			clock: func() queue.Clock { return clockOf(c.Catalog.Config(), c.Self.Name) },
+			server: c.Self.Name, badmail: filepath.Join(c.Data, "badmail"),
+			clock:   func() queue.Clock { return clockOf(c.Catalog.Config(), c.Self.Name) },
+			metrics: newReportMetrics(c.Metrics), log: c.Logger.Named("reports"),
 		},
-		SizeLimits: p.routes.Limits,
+		Rules:      p.rules(c.Catalog.Config()),
+		SizeLimits: p.routes.SizeLimits,
 		Events:     p.event,
 		Links:      p.linkResult,
 		Clock:      clockOf(c.Catalog.Config(), c.Self.Name),
@@ -117,7 +169,6 @@ func New(c Config) (*Pipeline, error) {
 	})
 
 	// What the organisation knows of its links.
-	var err error
 	p.links, err = gossip.New(gossip.Config{
 		Self:         p.self,
 		Organization: mail.GUID(c.Catalog.Config().Organization().GUID),
@@ -126,14 +177,21 @@ func New(c Config) (*Pipeline, error) {
 		ServerTLS:    c.Identity.ServerTLS(),
 		Identify:     p.identify,
 		ClientTLS:    p.gossipTLS,
+		DialMail:     p.dialMail,
 		StatePath:    filepath.Join(c.Data, "linkstate"),
 		Probe:        p.probe,
 		Load:         p.load,
 		Names:        p.names(),
 		Logger:       c.Logger.Named("linkstate"),
 	})
-	return p, err
+	if err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
 }
+
+// Close ends what New opened; nothing of the pipeline runs any more.
+func (p *Pipeline) Close() error { return p.past.Close() }
 
 // accepted is the hand-over from acceptance to the queues.
 func (p *Pipeline) accepted(e *mail.Envelope) {
@@ -144,12 +202,28 @@ func (p *Pipeline) accepted(e *mail.Envelope) {
 // RunLinks gossips until ctx ends.
 func (p *Pipeline) RunLinks(ctx context.Context) error { return p.links.Run(ctx) }
 
+// RunPickup takes mail from the pickup and replay folders until ctx ends.
+func (p *Pipeline) RunPickup(ctx context.Context) error {
+	var replay sync.WaitGroup
+	var err error
+	replay.Go(func() { err = p.replay.Run(ctx) })
+	first := p.pickup.Run(ctx)
+	replay.Wait()
+	return errors.Join(first, err)
+}
+
 // RunQueues moves mail until ctx ends, then finishes what is in flight.
 func (p *Pipeline) RunQueues(ctx context.Context) error {
 	err := p.queues.Run(ctx)
 	p.cancel()
 	p.inquiries.wg.Wait()
 	return err
+}
+
+// pressed is how short of something this node is.
+func (p *Pipeline) pressed() pressure.Level {
+	level, _ := p.cfg.Pressure.Level()
+	return level
 }
 
 // group is the routing group that this node is in now.
@@ -195,6 +269,15 @@ func (p *Pipeline) tlsTo(server mail.GUID) *tls.Config {
 	return p.cfg.Identity.ClientTLS(srv.Name)
 }
 
+// mailTLSTo is tlsTo for its mail listener, which may have other certificates.
+func (p *Pipeline) mailTLSTo(server mail.GUID) *tls.Config {
+	srv, ok := p.cfg.Catalog.Config().ServerByGUID(directory.GUID(server))
+	if !ok {
+		return nil
+	}
+	return p.cfg.Identity.MailClientTLS(srv.Name)
+}
+
 func (p *Pipeline) gossipTLS(peer mail.GUID) (*tls.Config, error) {
 	if c := p.tlsTo(peer); c != nil {
 		return c, nil
@@ -208,6 +291,17 @@ func (p *Pipeline) maildirRoot() string {
 		return root
 	}
 	return filepath.Join(p.cfg.Data, "maildir")
+}
+
+// quota is what the directory allows a target's mailbox. A catalog that cannot
+// tell now bounds nothing.
+func (p *Pipeline) quota(t mail.Target) deliver.Quota {
+	o, _, err := p.cfg.Catalog.Lookup(t.Address.Key())
+	if err != nil {
+		return deliver.Quota{}
+	}
+	q := o.GetRecipient().GetMailbox().GetQuota()
+	return deliver.Quota{Size: q.GetSize(), Count: int64(q.GetCount())}
 }
 
 // passport is what a message carries to the next node.

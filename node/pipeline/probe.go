@@ -14,17 +14,51 @@ import (
 // that is named, then the others, or the hosts behind the connector, and leaves.
 // One answer is enough.
 func (p *Pipeline) probe(ctx context.Context, connector, server mail.GUID) error {
-	hops := p.routes.Probes(connector, server)
-	var failed []string
-	for _, h := range hops {
-		err := p.agent.Probe(ctx, h)
-		if err == nil {
-			return nil
-		}
-		failed = append(failed, reasonAt(h, err))
+	return anyAnswer(ctx, p.routes.Probes(connector, server), p.agent.Probe)
+}
+
+// headStart is how long a host may be silent before the next one is tried beside it: a
+// host without power answers nothing at all, and waiting for it would leave no
+// time for the others.
+const headStart = time.Second
+
+// anyAnswer probes hops in their order until one answers; none at all is an
+// answer too: a drop directory, delivery by DNS.
+func anyAnswer(ctx context.Context, hops []mail.Hop, probe func(context.Context, mail.Hop) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var probes sync.WaitGroup
+	defer probes.Wait()
+	defer cancel()
+	type answer struct {
+		hop int
+		err error
 	}
-	if len(failed) == 0 {
-		return nil // nothing to greet: a drop directory, delivery by DNS
+	answers := make(chan answer, len(hops))
+	failed := make([]string, len(hops))
+	next := time.NewTimer(headStart)
+	defer next.Stop()
+	for begun, open := 0, 0; begun < len(hops) || open > 0; {
+		if begun < len(hops) {
+			i := begun
+			begun, open = begun+1, open+1
+			probes.Go(func() { answers <- answer{i, probe(ctx, hops[i])} })
+			next.Reset(headStart)
+		}
+		for waiting := true; waiting && open > 0; {
+			select {
+			case a := <-answers:
+				if a.err == nil {
+					return nil
+				}
+				failed[a.hop], open = reasonAt(hops[a.hop], a.err), open-1
+				waiting = begun == len(hops)
+			case <-next.C:
+				waiting = begun == len(hops)
+			}
+		}
+	}
+	if len(hops) == 0 {
+		return nil
 	}
 	return errors.New(strings.Join(failed, "; ")) // one line: it goes into tables and logs
 }

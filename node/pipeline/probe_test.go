@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -92,6 +93,70 @@ func TestLinkResultEndsWithTheNode(t *testing.T) {
 			t.Errorf("it took %v and reported %q", took, d.reports)
 		}
 	})
+}
+
+// One answer is enough, and a host that is silent does not keep the others from
+// giving it.
+func TestAnyAnswer(t *testing.T) {
+	const limit = 10 * time.Second
+	type host struct {
+		after time.Duration // of its answer; 0: never
+		ok    bool
+	}
+	live, refuses, silent := host{50 * time.Millisecond, true}, host{10 * time.Millisecond, false}, host{}
+	for name, tc := range map[string]struct {
+		hosts  []host
+		took   time.Duration
+		probed int
+		want   string
+	}{
+		"nothing to ask":             {nil, 0, 0, ""},
+		"the first answers":          {[]host{live, live}, 50 * time.Millisecond, 1, ""},
+		"the first refuses":          {[]host{refuses, live}, 60 * time.Millisecond, 2, ""},
+		"the first is silent":        {[]host{silent, live}, 1050 * time.Millisecond, 2, ""},
+		"the last of many answers":   {[]host{silent, silent, silent, live}, 3050 * time.Millisecond, 4, ""},
+		"slow, but the first":        {[]host{{1500 * time.Millisecond, true}, silent}, 1500 * time.Millisecond, 2, ""},
+		"all refuse":                 {[]host{refuses, refuses}, 20 * time.Millisecond, 2, "h0: refused; h1: refused"},
+		"the only one is silent":     {[]host{silent}, limit, 1, "h0: context deadline exceeded"},
+		"silence and then a refusal": {[]host{silent, refuses}, limit, 2, "h0: context deadline exceeded; h1: refused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithTimeout(t.Context(), limit)
+				defer cancel()
+				var hops []mail.Hop
+				for i := range tc.hosts {
+					hops = append(hops, mail.Hop{Kind: mail.HopNode, Name: fmt.Sprint("h", i), TableVersion: uint64(i)})
+				}
+				var probed atomic.Int32
+				began := time.Now()
+				err := anyAnswer(ctx, hops, func(ctx context.Context, h mail.Hop) error {
+					probed.Add(1)
+					answer := tc.hosts[h.TableVersion]
+					if answer == silent {
+						<-ctx.Done()
+						return ctx.Err()
+					}
+					select {
+					case <-ctx.Done():
+						return ctx.Err()
+					case <-time.After(answer.after):
+					}
+					if answer.ok {
+						return nil
+					}
+					return errors.New("refused")
+				})
+				said := ""
+				if err != nil {
+					said = err.Error()
+				}
+				if took := time.Since(began); took != tc.took || int(probed.Load()) != tc.probed || said != tc.want {
+					t.Errorf("after %v, %d probes: %q; want %v, %d, %q", took, probed.Load(), said, tc.took, tc.probed, tc.want)
+				}
+			})
+		})
+	}
 }
 
 func TestReasonAt(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/postroad/postroad/linkstate"
+	"github.com/postroad/postroad/node/queue"
 )
 
 // Totals sums up the queues of one kind.
@@ -24,6 +25,15 @@ func (p *Pipeline) QueueTotals() map[string]Totals {
 	return all
 }
 
+// Stalls says how often the watchdog of the queues restarted something, by kind.
+func (p *Pipeline) Stalls() map[string]int64 {
+	all := make(map[string]int64)
+	for _, k := range queue.StallKinds() {
+		all[string(k)] = p.queues.Stalls(k)
+	}
+	return all
+}
+
 // TableVersion is the version of the routing table in use.
 func (p *Pipeline) TableVersion() uint64 { return p.version.Load() }
 
@@ -39,6 +49,12 @@ func (p *Pipeline) LinksDown() int {
 	}
 	return n
 }
+
+// Diverged counts the neighbours whose link state stays another than this node's.
+func (p *Pipeline) Diverged() int { return p.links.Diverged() }
+
+// GossipSent counts the octets of link state that this node has sent, by kind of frame.
+func (p *Pipeline) GossipSent() map[string]int64 { return p.links.Sent() }
 
 // ServersDown counts the servers that are not known to live.
 func (p *Pipeline) ServersDown() int {

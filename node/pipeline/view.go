@@ -29,12 +29,11 @@ func (p *Pipeline) Topology() *topologyv1.ShowResponse {
 		}
 		out.Groups = append(out.Groups, group)
 	}
-	queued := p.queuedOver()
 	for _, k := range m.Connectors {
 		c := &topologyv1.Connector{
-			Queued: queued[k.Name],
-			Name:   k.Name, Kind: k.Kind, SourceGroup: k.Source, TargetGroup: k.Target, Cost: int32(k.Cost), Up: k.Up, Reason: k.Reason,
+			Name: k.Name, Kind: k.Kind, SourceGroup: k.Source, TargetGroup: k.Target, Cost: int32(k.Cost), Up: k.Up, Reason: k.Reason,
 			AddressSpaces: k.AddressSpaces, RemoteBridgeheads: k.RemoteBridgeheads, SmartHosts: k.SmartHosts, Disabled: k.Disabled,
+			Drain: k.Drain, Spread: k.Spread, Weight: int32(k.Weight),
 		}
 		for _, b := range k.Bridgeheads {
 			c.Bridgeheads = append(c.Bridgeheads, &topologyv1.Bridgehead{Server: b.Server, Up: b.Up, Reason: b.Reason, SinceUnixMs: b.SinceMS})
@@ -46,14 +45,25 @@ func (p *Pipeline) Topology() *topologyv1.ShowResponse {
 
 // Explain says what this node would do with a recipient.
 func (p *Pipeline) Explain(req *topologyv1.ExplainRequest) (*topologyv1.ExplainResponse, error) {
+	then, err := p.at(req)
+	if err != nil {
+		return nil, err
+	}
 	category, err := p.category.Explain(req.GetAddress())
 	if err != nil {
 		return nil, err
 	}
-	if req.GetSender() != "" {
-		category.Lines = append(category.Lines, "the sender "+req.GetSender()+" makes no difference: no connector restricts senders")
+	if then.past() {
+		category.Lines = append(category.Lines, "that is what the address means now; the ways below are of then")
 	}
-	class := mail.Class{System: req.GetSystem(), Size: mail.SizeBound(req.GetSize(), p.routes.Limits())}
+	sender, line, err := p.sender(req.GetSender())
+	if err != nil {
+		return nil, err
+	}
+	if line != "" {
+		category.Lines = append(category.Lines, line)
+	}
+	class := mail.Class{System: req.GetSystem(), Size: mail.SizeBound(req.GetSize(), then.routes.Limits()), Sender: sender}
 	switch strings.ToLower(req.GetPriority()) {
 	case "", "normal":
 	case "low":
@@ -65,10 +75,11 @@ func (p *Pipeline) Explain(req *topologyv1.ExplainRequest) (*topologyv1.ExplainR
 	}
 	out := &topologyv1.ExplainResponse{
 		Node: p.cfg.Self.Name, Address: req.GetAddress(), Category: category.Lines,
-		TableVersion: p.routes.Version(), CatalogAgeMs: p.CatalogAge(),
+		TableVersion: then.routes.Version(), CatalogAgeMs: p.CatalogAge(),
+		FromUnixMs: then.from, UntilUnixMs: then.until, DirectoryRevision: then.revision,
 	}
 	for _, t := range category.Targets {
-		out.Routes = append(out.Routes, p.explain(t, class))
+		out.Routes = append(out.Routes, then.explain(t, class))
 	}
 	for _, f := range category.Failed {
 		out.Routes = append(out.Routes, &topologyv1.Route{
@@ -79,8 +90,37 @@ func (p *Pipeline) Explain(req *topologyv1.ExplainRequest) (*topologyv1.ExplainR
 	return out, nil
 }
 
-func (p *Pipeline) explain(t mail.Target, class mail.Class) *topologyv1.Route {
-	e := p.routes.Explain(t.Destination, class, []mail.GUID{p.group()})
+// sender says what the connectors' sender lists make of a sender, "" if nobody asked.
+func (p *Pipeline) sender(text string) (mail.Sender, string, error) {
+	restricted := !p.cfg.Catalog.Config().SenderLists().Empty()
+	if text == "" {
+		if restricted {
+			return "", "connectors restrict senders; without --sender it is one whom none of their lists names", nil
+		}
+		return "", "", nil
+	}
+	var from mail.Address
+	if text != "<>" {
+		var err error
+		if from, err = mail.ParseAddress(text); err != nil {
+			return "", "", fmt.Errorf("sender %q: %w; write x@example.com or <>", text, err)
+		}
+	}
+	s, err := p.category.Sender(from)
+	switch n := len(s.IDs()); {
+	case err != nil:
+		return "", "", err
+	case !restricted:
+		return s, "the sender " + text + " makes no difference: no connector restricts senders", nil
+	case n == 0:
+		return s, "no connector's list names the sender " + text, nil
+	default:
+		return s, fmt.Sprintf("lists of connectors name the sender %s, or a group it is in", text), nil
+	}
+}
+
+func (then instant) explain(t mail.Target, class mail.Class) *topologyv1.Route {
+	e := then.routes.Explain(t.Destination, class, []mail.GUID{then.group})
 	r := &topologyv1.Route{
 		Recipient: t.Address.String(), Destination: e.Destination, Result: e.Result, NextHop: e.NextHop,
 		Connector: e.Connector, Cost: int32(e.Cost), Path: e.Path, Reasons: e.Reasons, Status: e.Status,
@@ -113,6 +153,9 @@ func (p *Pipeline) LinkState() *linkstatev1.ListResponse {
 	}
 	return out
 }
+
+// SubscribeLinks has f called after the table changed, until cancel.
+func (p *Pipeline) SubscribeLinks(f func()) (cancel func()) { return p.links.Subscribe(f) }
 
 // Digest is the link state table's, in hexadecimal.
 func (p *Pipeline) Digest() string { return p.links.Table().Digest().String() }

@@ -1,10 +1,12 @@
 package pipeline
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/postroad/postroad/filter"
 	"github.com/postroad/postroad/node/mail"
 	"github.com/postroad/postroad/node/queue"
 	queuev1 "github.com/postroad/postroad/proto/postroad/queue/v1"
@@ -19,7 +21,8 @@ func (p *Pipeline) Queues() []*queuev1.Queue {
 			Node: p.cfg.Self.Name, Id: q.ID, Kind: q.Kind, Destination: p.destination(q), NextHop: q.NextHop, Connector: q.Connector,
 			State: queueState(q.State), Messages: q.Messages, OldestAgeMs: q.OldestAge.Milliseconds(), WaitingFor: q.WaitingFor,
 			LastError: q.LastError, LastAttemptUnixMs: unixMS(q.LastAttempt), NextAttemptUnixMs: unixMS(q.NextAttempt),
-			Class: q.Class, Connections: int32(q.Connections),
+			Class: q.Class, Connections: int32(q.Connections), ConnectionWindow: int32(q.Window), Bytes: q.Bytes, LastHost: q.LastHost,
+			FrozenBy: q.Frozen.By, FrozenReason: q.Frozen.Reason, FrozenUnixMs: q.Frozen.At,
 		}
 	}
 	return out
@@ -78,24 +81,84 @@ func unixMS(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
-// Messages lists waiting messages.
-func (p *Pipeline) Messages(id string, limit int) ([]*queuev1.Message, error) {
-	if err := p.known(id); err != nil {
+// searchBudget is how long a page of messages may take a node, so that a question
+// to all of them is answered at once, however many messages there are.
+const searchBudget = 120 * time.Millisecond
+
+// Messages implements admin.Node.
+func (p *Pipeline) Messages(req *queuev1.MessagesRequest) (*queuev1.MessagesResponse, error) {
+	s := queue.Search{
+		Queue: req.GetQueue(), Limit: int(req.GetLimit()), Budget: searchBudget,
+		Node: p.cfg.Self.Name, Destination: p.destination,
+	}
+	var err error
+	if req.GetFilter() != "" {
+		if s.Filter, err = filter.Parse(filter.Messages, req.GetFilter()); err != nil {
+			return nil, err
+		}
+	}
+	if req.GetPageToken() != "" {
+		if s.After, err = queue.ParseCursor(req.GetPageToken()); err != nil {
+			return nil, fmt.Errorf("page token: %w", err)
+		}
+	} else if err := p.known(s.Queue); err != nil { // it may run empty between pages
 		return nil, err
 	}
-	list, err := p.queues.Messages(id, limit)
+	found, err := p.queues.Find(s)
 	if err != nil {
 		return nil, err
 	}
-	out := make([]*queuev1.Message, len(list))
-	for i, m := range list {
-		out[i] = &queuev1.Message{
-			Node: p.cfg.Self.Name, QueueId: m.ID.String(), OriginId: m.Origin.String(), MessageId: m.MessageID, Sender: m.Sender,
-			Recipients: m.Recipients, Size: m.Size, ReceivedUnixMs: m.Received.UnixMilli(), Queue: m.Queue,
-			Attempts: int32(m.Attempts), LastError: m.LastError,
-		}
+	resp := &queuev1.MessagesResponse{LookedAt: int64(found.Looked)}
+	if found.Next != nil {
+		resp.NextPageToken = found.Next.String()
 	}
-	return out, nil
+	for _, m := range found.Messages {
+		resp.Messages = append(resp.Messages, &queuev1.Message{
+			Node: p.cfg.Self.Name, QueueId: m.ID.String(), OriginId: m.Origin.String(), MessageId: m.MessageID, Sender: m.Sender,
+			Recipients: m.Recipients, Size: m.Size, ReceivedUnixMs: unixMS(m.Received), Queue: m.Queue,
+			Attempts: int32(m.Attempts), LastError: m.LastError,
+			State: m.State, Priority: m.Priority.String(), NextHop: m.NextHop, Connector: m.Connector, Destination: m.Destination,
+			Kind: m.Kind, NextAttemptUnixMs: unixMS(m.NextAttempt), CreatedUnixMs: unixMS(m.Created),
+			Hold: m.Hold, FrozenBy: m.Frozen.By, FrozenReason: m.Frozen.Reason, FrozenUnixMs: m.Frozen.At,
+		})
+	}
+	return resp, nil
+}
+
+// Shape implements admin.Node.
+func (p *Pipeline) Shape(ctx context.Context, by string) (*queuev1.ShapeResponse, error) {
+	var shape map[string]*queue.Ages
+	var err error
+	if by == "sender-domain" {
+		shape, err = p.queues.ShapeOfSenders(ctx)
+	} else {
+		shape, err = p.queues.Shape(ctx, func(q queue.Info) string {
+			if d := p.destination(q); d != "" {
+				return d
+			}
+			return q.Kind
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	resp := &queuev1.ShapeResponse{Total: &queuev1.ShapeRow{Name: "TOTAL", Counts: make([]int64, len(queue.Ages{}))}}
+	for _, m := range queue.ShapeMinutes() {
+		resp.Minutes = append(resp.Minutes, int32(m))
+	}
+	for name, ages := range shape {
+		if name == "" {
+			name = "<>"
+		}
+		row := &queuev1.ShapeRow{Name: name, Counts: ages[:]}
+		for i, n := range ages {
+			row.Total += n
+			resp.Total.Counts[i] += n
+		}
+		resp.Total.Total += row.Total
+		resp.Rows = append(resp.Rows, row)
+	}
+	return resp, nil
 }
 
 // Retry makes waiting links try now.

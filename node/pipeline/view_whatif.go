@@ -2,10 +2,12 @@ package pipeline
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/postroad/postroad/node/route"
 	"github.com/postroad/postroad/node/topo"
+	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 	topologyv1 "github.com/postroad/postroad/proto/postroad/topology/v1"
 	"github.com/postroad/postroad/routing"
 	"github.com/postroad/postroad/store/directory"
@@ -15,20 +17,9 @@ import (
 // middle of a large organisation moves a million pairs.
 const effectsListed = 1000
 
-// History lists what changed this node's table.
-func (p *Pipeline) History(limit int) *topologyv1.HistoryResponse {
-	out := &topologyv1.HistoryResponse{Node: p.cfg.Self.Name}
-	for _, c := range p.history.List(limit) {
-		out.Changes = append(out.Changes, &topologyv1.TableChange{
-			TableVersion: c.Version, TimeUnixMs: c.Time.UnixMilli(), DirectoryRevision: c.Revision, Triggers: c.Triggers,
-			BuildUs: c.Took.Microseconds(), Moved: int32(c.Moved), Destinations: int32(c.Destinations), Examples: c.Examples,
-		})
-	}
-	return out
-}
-
-// WhatIf compares the map with what it would be.
-func (p *Pipeline) WhatIf(req *topologyv1.WhatIfRequest) (*topologyv1.WhatIfResponse, error) {
+// WhatIf compares the map with what it would be, and weighs the difference with
+// what the nodes sent.
+func (p *Pipeline) WhatIf(req *topologyv1.WhatIfRequest, of []*topologyv1.TrafficResponse) (*topologyv1.WhatIfResponse, error) {
 	suppose, err := supposition(req)
 	if err != nil {
 		return nil, err
@@ -46,6 +37,7 @@ func (p *Pipeline) WhatIf(req *topologyv1.WhatIfRequest) (*topologyv1.WhatIfResp
 			return nil, err
 		}
 		after = topo.Build(next, table, p.self, 0)
+		obey(&after, req.GetObjects())
 	}
 	if after, err = suppose.Apply(after); err != nil {
 		return nil, err
@@ -54,9 +46,27 @@ func (p *Pipeline) WhatIf(req *topologyv1.WhatIfRequest) (*topologyv1.WhatIfResp
 	if limit <= 0 {
 		limit = effectsListed
 	}
-	out := effects(routing.WhatIf(before, after, nil), namesOf(&before, &after), limit)
+	out := effects(routing.WhatIf(before, after, nil), namesOf(&before, &after), offeredBy(of), limit)
 	out.Node, out.TableVersion = p.cfg.Self.Name, p.routes.Version()
 	return out, nil
+}
+
+// obey gives servers the drain state that their objects would tell them: what they
+// say of themselves now follows their object.
+func obey(top *routing.Topology, objs []*directoryv1.Object) {
+	for _, o := range objs {
+		i := slices.IndexFunc(top.Servers, func(s routing.Server) bool { return s.Name == o.GetMetadata().GetName() })
+		if o.GetServer() == nil || i < 0 {
+			continue
+		}
+		top.Servers[i].Drain = routing.DrainNone
+		switch o.GetServer().GetDrain() {
+		case directoryv1.DrainMode_DRAIN_MODE_SOFT:
+			top.Servers[i].Drain = routing.DrainSoft
+		case directoryv1.DrainMode_DRAIN_MODE_HARD:
+			top.Servers[i].Drain = routing.DrainHard
+		}
+	}
 }
 
 func supposition(req *topologyv1.WhatIfRequest) (route.Supposition, error) {
@@ -86,6 +96,9 @@ func namesOf(maps ...*routing.Topology) names {
 		for _, g := range top.Groups {
 			n[g.GUID] = g.Name
 		}
+		for i := range top.Servers {
+			n[top.Servers[i].GUID] = top.Servers[i].Name
+		}
 		for i := range top.Connectors {
 			n[top.Connectors[i].GUID] = top.Connectors[i].Name
 		}
@@ -101,28 +114,54 @@ func (n names) of(list []routing.GUID) []string {
 	return out
 }
 
-func effects(e routing.Effects, n names, limit int) *topologyv1.WhatIfResponse {
+func effects(e routing.Effects, n names, load offered, limit int) *topologyv1.WhatIfResponse {
 	out := &topologyv1.WhatIfResponse{MovedWays: int32(len(e.Ways)), MovedSpaces: int32(len(e.Spaces))}
-	for _, m := range e.Ways[:min(limit, len(e.Ways))] {
-		out.Ways = append(out.Ways, &topologyv1.WayChange{From: n[m.From], To: n[m.To], Before: n.way(m.Before), After: n.way(m.After)})
+	for _, m := range e.Ways {
+		w := load.toGroup(n[m.From], n[m.To])
+		load.move(w, n.of(m.Before.Over), n.of(m.After.Over))
+		if len(out.Ways) < limit {
+			out.Ways = append(out.Ways, &topologyv1.WayChange{
+				From: n[m.From], To: n[m.To], Before: n.way(m.Before), After: n.way(m.After), Messages: w.messages, Bytes: w.bytes,
+			})
+		}
 	}
-	for _, m := range e.Spaces[:min(limit, len(e.Spaces))] {
-		out.Spaces = append(out.Spaces, &topologyv1.SpaceChange{
-			From: n[m.From], AddressSpace: m.Type + ":" + m.Pattern, Before: n.exit(m.Before), After: n.exit(m.After),
-		})
+	for _, m := range e.Spaces {
+		space := m.Type + ":" + m.Pattern
+		w := load.toSpace(n[m.From], space)
+		load.move(w, n.overAll(m.Before), n.overAll(m.After))
+		if len(out.Spaces) < limit {
+			out.Spaces = append(out.Spaces, &topologyv1.SpaceChange{
+				From: n[m.From], AddressSpace: space, Before: n.exit(m.Before), After: n.exit(m.After), Messages: w.messages, Bytes: w.bytes,
+			})
+		}
 	}
 	for _, c := range e.CutOff {
 		out.CutOff = append(out.CutOff, &topologyv1.CutOff{Group: n[c.Group], Inbound: c.In, Outbound: c.Out})
 	}
+	for _, x := range e.Takeovers {
+		out.Takeovers = append(out.Takeovers, &topologyv1.Takeover{
+			Connector: n[x.Connector], Remote: x.Remote, Before: n.of(x.Before), After: n.of(x.After),
+		})
+	}
+	out.Messages, out.Bytes, out.Loads = load.moved.messages, load.moved.bytes, load.changes()
 	return out
 }
 
+// overAll are all connectors on a way out, the last one included.
+func (n names) overAll(e routing.Exit) []string {
+	over := n.of(e.Over)
+	if !e.Connector.IsZero() {
+		over = append(over, n[e.Connector])
+	}
+	return over
+}
+
 func (n names) way(w routing.Way) *topologyv1.Way {
-	return &topologyv1.Way{Cost: int32(w.Cost), Path: n.of(w.Path), HeldBy: n[w.Held]}
+	return &topologyv1.Way{Cost: int32(w.Cost), Path: n.of(w.Path), HeldBy: n[w.Held], Connectors: n.of(w.Over)}
 }
 
 func (n names) exit(e routing.Exit) *topologyv1.Exit {
-	out := &topologyv1.Exit{Result: e.Kind.String(), Connector: n[e.Connector], Cost: int32(e.Cost), Path: n.of(e.Path), Reason: e.Reason}
+	out := &topologyv1.Exit{Result: e.Kind.String(), Connector: n[e.Connector], Cost: int32(e.Cost), Path: n.of(e.Path), Reason: e.Reason, Connectors: n.of(e.Over)}
 	if !e.Held.IsZero() && out.Reason == "" {
 		out.Reason = "held by " + n[e.Held]
 	}

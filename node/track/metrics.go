@@ -11,8 +11,8 @@ import (
 // metrics are counted when an event is recorded, whether or not it reaches the
 // disk. The only label is the kind, of which there are eleven.
 type metrics struct {
-	events  [mail.EventDuplicate + 1]prometheus.Counter
-	bytes   [mail.EventDuplicate + 1]prometheus.Counter // nil where a size says nothing
+	events  [mail.EventThaw + 1]prometheus.Counter
+	bytes   [mail.EventThaw + 1]prometheus.Counter // nil where a size says nothing
 	dropped prometheus.Counter
 }
 
@@ -26,7 +26,7 @@ func newMetrics(r prometheus.Registerer) (*metrics, error) {
 	m := &metrics{dropped: prometheus.NewCounter(prometheus.CounterOpts{
 		Name: "postroad_tracking_dropped_total", Help: "Events missing in the message tracking log: buffer full, or disk failed.",
 	})}
-	for k := mail.EventReceive; k <= mail.EventDuplicate; k++ {
+	for k := mail.EventReceive; k <= mail.EventThaw; k++ {
 		m.events[k] = events.WithLabelValues(strings.ToLower(k.String()))
 		switch k {
 		case mail.EventReceive, mail.EventSend, mail.EventDeliver:

@@ -133,7 +133,7 @@ func parseRecord(line []byte) (mail.Event, error) {
 }
 
 func kindOf(word string) mail.EventKind {
-	for k := mail.EventReceive; k <= mail.EventDuplicate; k++ {
+	for k := mail.EventReceive; k <= mail.EventThaw; k++ {
 		if k.String() == word {
 			return k
 		}

@@ -1,0 +1,110 @@
+// Package badmail keeps messages that go no further, where a person can look at
+// them: what can be neither delivered nor returned (the book, chapter 5,
+// "Badmail directory"), and what message filters have caught. A message is two
+// files: ID.eml, the message as it is, and ID.json, its envelope and why it is
+// here.
+package badmail
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+// Entry is what ID.json holds.
+type Entry struct {
+	ID         string    `json:"id"`
+	Kept       time.Time `json:"kept"`
+	Reason     string    `json:"reason"`
+	Sender     string    `json:"sender"` // "" for the null reverse path
+	Recipients []string  `json:"recipients"`
+	MessageID  string    `json:"messageId,omitempty"`
+	ClientHost string    `json:"clientHost,omitempty"`
+	ClientName string    `json:"clientName,omitempty"`
+	Account    string    `json:"account,omitempty"`
+}
+
+// Keep writes a message into a folder, which it makes if it has to. When it
+// returns nil both files are on the disk for good; on an error neither is there
+// under its name. A message that is there already is replaced by itself.
+func Keep(folder string, e *mail.Envelope, reason string, content io.Reader, now time.Time) error {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return fmt.Errorf("badmail: %w", err)
+	}
+	id := e.ID.String()
+	entry := Entry{
+		ID: id, Kept: now.UTC(), Reason: reason, Sender: e.From.String(), MessageID: e.MessageID,
+		ClientHost: e.ClientHost, ClientName: e.ClientName, Account: e.Account,
+	}
+	if e.From.IsZero() {
+		entry.Sender = ""
+	}
+	for _, r := range e.Recipients {
+		entry.Recipients = append(entry.Recipients, r.Address.String())
+	}
+	about, err := json.MarshalIndent(entry, "", "  ")
+	if err != nil {
+		return fmt.Errorf("badmail: %w", err)
+	}
+	err = write(filepath.Join(folder, id+".eml"), func(w io.Writer) error {
+		_, err := io.Copy(w, content)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	// The envelope comes last: who finds it finds the message too.
+	err = write(filepath.Join(folder, id+".json"), func(w io.Writer) error {
+		_, err := w.Write(append(about, '\n'))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return sync(folder)
+}
+
+// write makes a file appear whole or not at all.
+func write(path string, fill func(io.Writer) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), ".tmp-*")
+	if err != nil {
+		return fmt.Errorf("badmail: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(f.Name())
+		}
+	}()
+	if err = fill(f); err != nil {
+		f.Close()
+		return err // content's own error, in its words
+	}
+	if err = f.Sync(); err != nil {
+		f.Close()
+		return fmt.Errorf("badmail: %w", err)
+	}
+	if err = f.Close(); err != nil {
+		return fmt.Errorf("badmail: %w", err)
+	}
+	if err = os.Rename(f.Name(), path); err != nil {
+		return fmt.Errorf("badmail: %w", err)
+	}
+	return nil
+}
+
+func sync(folder string) error {
+	d, err := os.Open(folder)
+	if err != nil {
+		return fmt.Errorf("badmail: %w", err)
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil {
+		return fmt.Errorf("badmail: %w", err)
+	}
+	return nil
+}

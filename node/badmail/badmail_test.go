@@ -1,0 +1,64 @@
+package badmail
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+func envelope() *mail.Envelope {
+	return &mail.Envelope{
+		ID: mail.NewID(time.Unix(1_800_000_000, 0), [10]byte{7}), From: mail.Address{Local: "a", Domain: "x.test"},
+		Recipients: []mail.Recipient{{Address: mail.Address{Local: "b", Domain: "y.test"}}}, ClientHost: "192.0.2.1",
+	}
+}
+
+func TestKeep(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "new", "badmail")
+	e := envelope()
+	for range 2 { // a repetition after a crash
+		if err := Keep(folder, e, "nobody wants it", strings.NewReader("Subject: x\r\n\r\nhello\r\n"), time.Unix(1_800_000_001, 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, _ := os.ReadDir(folder)
+	if len(files) != 2 {
+		t.Fatalf("%v", files)
+	}
+	text, _ := os.ReadFile(filepath.Join(folder, e.ID.String()+".eml"))
+	if string(text) != "Subject: x\r\n\r\nhello\r\n" {
+		t.Errorf("%q", text)
+	}
+	about, _ := os.ReadFile(filepath.Join(folder, e.ID.String()+".json"))
+	var got Entry
+	if err := json.Unmarshal(about, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Sender != "a@x.test" || !slices.Equal(got.Recipients, []string{"b@y.test"}) || got.Reason != "nobody wants it" || got.ClientHost != "192.0.2.1" {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestNothingHalfIsLeft(t *testing.T) {
+	folder := t.TempDir()
+	broken := errors.New("the client hung up")
+	content := io.MultiReader(strings.NewReader("half"), iotest.ErrReader(broken))
+	if err := Keep(folder, envelope(), "x", content, time.Now()); !errors.Is(err, broken) {
+		t.Errorf("%v", err)
+	}
+	if files, _ := os.ReadDir(folder); len(files) != 0 {
+		t.Errorf("left %v", files)
+	}
+	if err := Keep(filepath.Join("/dev/null", "x"), envelope(), "x", strings.NewReader(""), time.Now()); err == nil {
+		t.Error("a folder that cannot be made is no error")
+	}
+}

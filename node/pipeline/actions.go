@@ -1,0 +1,267 @@
+package pipeline
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/postroad/postroad/filter"
+	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/node/queue"
+	queuev1 "github.com/postroad/postroad/proto/postroad/queue/v1"
+	"github.com/postroad/postroad/store/directory"
+)
+
+// acted counts the messages that administrators touched, by what they did.
+type acted [queue.VerbRedirect + 1]atomic.Int64
+
+// Act carries out what an administrator wants done on this node; who is the name
+// that goes into logs and tracking. An error means that the request is wrong and
+// nothing was done.
+func (p *Pipeline) Act(ctx context.Context, req *queuev1.ActRequest, who string) (*queuev1.ActResult, error) {
+	o, err := p.orderOf(req, who)
+	if err != nil {
+		return nil, err
+	}
+	if len(req.GetQueues()) == 0 && len(req.GetMessages()) == 0 && req.GetFilter() == "" {
+		return nil, fmt.Errorf("nothing is named: give queues, messages or a filter")
+	}
+	res := &queuev1.ActResult{Node: p.cfg.Self.Name}
+	if !req.GetOnMessages() && (o.Verb == queue.VerbFreeze || o.Verb == queue.VerbThaw) {
+		err = p.actOnQueues(req, o, res)
+	} else {
+		err = p.actOnMessages(ctx, req, o, res)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if !req.GetDryRun() {
+		p.acted[o.Verb].Add(res.GetMessages())
+		p.cfg.Logger.Named("queue").Info("queue_action", zap.Stringer("action", o.Verb), zap.String("who", who), zap.String("reason", req.GetReason()),
+			zap.Strings("queues", req.GetQueues()), zap.Strings("ids", req.GetMessages()), zap.String("filter", req.GetFilter()), zap.String("to", req.GetTo()),
+			zap.Bool("report", req.GetReport()), zap.Int64("queues_touched", res.GetQueues()), zap.Int64("messages", res.GetMessages()),
+			zap.Int64("bytes", res.GetBytes()), zap.Int64("later", res.GetLater()), zap.String("error", res.GetError()))
+	}
+	return res, nil
+}
+
+// orderOf checks what is to be done.
+func (p *Pipeline) orderOf(req *queuev1.ActRequest, who string) (queue.Order, error) {
+	o := queue.Order{Note: queue.NoteOf(who, req.GetReason(), time.Now())}
+	switch req.GetAction() {
+	case queuev1.Action_ACTION_FREEZE:
+		o.Verb, o.Hold = queue.VerbFreeze, queue.HoldByHand
+	case queuev1.Action_ACTION_THAW:
+		o.Verb = queue.VerbThaw
+	case queuev1.Action_ACTION_DELETE:
+		o.Verb, o.Report, o.Status = queue.VerbDelete, req.GetReport(), mail.StatusNotAccepting // the book, table 2
+	case queuev1.Action_ACTION_REDIRECT:
+		o.Verb = queue.VerbRedirect
+		way, err := p.way(req.GetTo())
+		if err != nil {
+			return o, err
+		}
+		o.To = way
+	default:
+		return o, fmt.Errorf("action: must be freeze, thaw, delete or redirect")
+	}
+	if req.GetReason() == "" && (o.Verb == queue.VerbDelete || o.Verb == queue.VerbRedirect) {
+		return o, fmt.Errorf("reason: %s needs one, for the log", o.Verb)
+	}
+	return o, nil
+}
+
+// way reads where mail is to be sent.
+func (p *Pipeline) way(to string) (queue.Way, error) {
+	if to == "auto" {
+		return queue.Way{Name: "the way of the map"}, nil
+	}
+	if name, ok := strings.CutPrefix(to, directory.ConnectorPrefix); ok {
+		g, found := connectorNamed(p.cfg.Catalog.Config(), name)
+		if !found {
+			return queue.Way{}, fmt.Errorf("to: no connector is called %q; `postroadctl topology show` lists them", name)
+		}
+		return queue.Way{Connector: g, Name: name}, nil
+	}
+	host, err := directory.HostPort(to)
+	if err != nil {
+		return queue.Way{}, fmt.Errorf("to: %w, or auto", err)
+	}
+	if p.routes.Self(host) {
+		return queue.Way{}, fmt.Errorf("to: %s is this server itself: the mail would come back; name another host, or auto for the way of the map", to)
+	}
+	return queue.Way{Host: host, Name: host}, nil
+}
+
+// connectorNamed finds a connector of any kind by its name.
+func connectorNamed(conf *directory.Configuration, name string) (mail.GUID, bool) {
+	if c, ok := conf.SMTPConnector(name); ok {
+		return mail.GUID(c.GUID), true
+	}
+	if c, ok := conf.RoutingGroupConnector(name); ok {
+		return mail.GUID(c.GUID), true
+	}
+	c, ok := conf.ForeignConnector(name)
+	return mail.GUID(c.GUID), ok
+}
+
+// actOnQueues freezes or thaws whole queues.
+func (p *Pipeline) actOnQueues(req *queuev1.ActRequest, o queue.Order, res *queuev1.ActResult) error {
+	meant, err := p.queuesMeant(req)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, q := range meant {
+		if q.Whole != (o.Verb == queue.VerbThaw) {
+			continue // it is so already
+		}
+		ids = append(ids, q.ID)
+		res.Messages += q.Messages
+	}
+	var names []string
+	if len(ids) > 0 {
+		names, _ = p.queues.QueueNames(ids)
+	}
+	_, res.Unknown = p.queues.QueueNames(req.GetQueues())
+	res.Queues = int64(len(names))
+	if req.GetDryRun() || len(names) == 0 {
+		return nil
+	}
+	n := 0
+	if o.Verb == queue.VerbFreeze {
+		n, err = p.queues.FreezeQueues(names, o.Note)
+	} else {
+		n, err = p.queues.ThawQueues(names)
+	}
+	res.Queues = int64(n)
+	if err != nil {
+		res.Error = err.Error()
+	}
+	return nil
+}
+
+// queuesMeant are the queues of destinations that a request speaks of.
+func (p *Pipeline) queuesMeant(req *queuev1.ActRequest) ([]queue.Info, error) {
+	if len(req.GetMessages()) > 0 {
+		return nil, fmt.Errorf("messages: whole queues are meant; name queues, or use `message %s`", strings.ToLower(strings.TrimPrefix(req.GetAction().String(), "ACTION_")))
+	}
+	var f *filter.Filter
+	if req.GetFilter() != "" {
+		var err error
+		if f, err = filter.Parse(filter.Queues, req.GetFilter()); err != nil {
+			return nil, err
+		}
+	}
+	var meant []queue.Info
+	for _, q := range p.queues.List() {
+		if q.Is(req.GetQueues()) && f.Match(meantQueue{p, &q}) {
+			meant = append(meant, q)
+		}
+	}
+	return meant, nil
+}
+
+// actOnMessages carries out an order on messages, of queues or by their IDs.
+func (p *Pipeline) actOnMessages(ctx context.Context, req *queuev1.ActRequest, o queue.Order, res *queuev1.ActResult) error {
+	sel := queue.Selection{Queues: req.GetQueues()}
+	if req.GetFilter() != "" {
+		f, err := filter.Parse(filter.Messages, req.GetFilter())
+		if err != nil {
+			return err
+		}
+		sel.Match = p.matcher(f)
+	}
+	for _, text := range req.GetMessages() {
+		id, err := mail.ParseID(text)
+		if err != nil {
+			return fmt.Errorf("message %q: this is no queue ID; `postroadctl queue messages` shows them", text)
+		}
+		sel.IDs = append(sel.IDs, id)
+	}
+	if len(sel.Queues) > 0 {
+		_, res.Unknown = p.queues.QueueNames(sel.Queues)
+	}
+	t, err := p.queues.Act(ctx, sel, o, req.GetDryRun())
+	res.Messages, res.Recipients, res.Bytes, res.Later = int64(t.Messages), int64(t.Recipients), t.Octets, int64(t.Later)
+	for why, n := range t.Refused {
+		if res.Refused == nil {
+			res.Refused = map[string]int64{}
+		}
+		res.Refused[why] = int64(n)
+	}
+	for _, id := range t.Unrouted {
+		res.Unrouted = append(res.Unrouted, id.String())
+	}
+	for _, id := range t.Unknown {
+		res.Unknown = append(res.Unknown, id.String())
+	}
+	for _, id := range t.Sample {
+		res.Sample = append(res.Sample, id.String())
+	}
+	if err != nil {
+		res.Error = err.Error()
+	}
+	return nil
+}
+
+// Outbound stops everything that leaves this server, or lets it go again.
+func (p *Pipeline) Outbound(req *queuev1.OutboundRequest, who string) (*queuev1.OutboundResult, error) {
+	if req.GetDisable() && req.GetReason() == "" {
+		return nil, fmt.Errorf("reason: to disable outbound mail needs one, for the log and for those who look at the queues")
+	}
+	res := &queuev1.OutboundResult{Node: p.cfg.Self.Name, Disabled: req.GetDisable(), WasDisabled: p.queues.Outbound() != nil}
+	for _, q := range p.queues.List() {
+		if q.Remote {
+			res.Queues++
+			res.Messages += q.Messages
+		}
+	}
+	if req.GetDryRun() || !req.GetDisable() && !res.GetWasDisabled() {
+		return res, nil
+	}
+	var note *queue.Note
+	if req.GetDisable() {
+		n := queue.NoteOf(who, req.GetReason(), time.Now())
+		note = &n
+	}
+	if err := p.queues.SetOutbound(note); err != nil {
+		return nil, err
+	}
+	p.cfg.Logger.Named("queue").Info("outbound_changed", zap.Bool("disabled", req.GetDisable()), zap.String("who", who),
+		zap.String("reason", req.GetReason()), zap.Int64("queues_touched", res.GetQueues()), zap.Int64("messages", res.GetMessages()))
+	return res, nil
+}
+
+// Stopped is what stands against delivery on this node.
+type Stopped struct {
+	Queues   int              // frozen as a whole
+	Messages map[string]int64 // held one by one: by "hand", or by a rule's name
+	Outbound bool             // disabled
+}
+
+// Stopped counts what an administrator or a rule holds back.
+func (p *Pipeline) Stopped() Stopped {
+	s := Stopped{Messages: map[string]int64{queue.HoldByHand: 0}, Outbound: p.queues.Outbound() != nil}
+	var held map[string]int64
+	s.Queues, held = p.queues.Stopped()
+	for hold, n := range held {
+		s.Messages[cmp.Or(queue.RuleOf(hold), hold)] += n
+	}
+	return s
+}
+
+// Acted counts the messages that administrators touched since the start, by what
+// they did.
+func (p *Pipeline) Acted() map[string]int64 {
+	all := map[string]int64{}
+	for v := queue.VerbFreeze; v <= queue.VerbRedirect; v++ {
+		all[v.String()] = p.acted[v].Load()
+	}
+	return all
+}

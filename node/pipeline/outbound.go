@@ -1,0 +1,89 @@
+package pipeline
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/postroad/postroad/node/deliver"
+	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/node/queue"
+	"github.com/postroad/postroad/node/route"
+	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
+	"github.com/postroad/postroad/store/directory"
+)
+
+// router is package route as the queues ask for it: a hop with the connector's
+// schedule and what the messages ask of the channel.
+type router struct{ *route.Route }
+
+// Hop implements queue.Router.
+func (r router) Hop(dest mail.Destination, class mail.Class, visited []mail.GUID) mail.Hop {
+	return r.Gated(dest, class, visited)
+}
+
+// outboundSpec is how a server's first virtual server sends.
+func outboundSpec(conf *directory.Configuration, server string) (fqdn string, o *directoryv1.Outbound) {
+	if list := conf.VirtualServersOf(server); len(list) > 0 {
+		return list[0].Spec.GetFqdn(), list[0].Spec.GetOutbound()
+	}
+	return "", nil
+}
+
+// settingsOf are the settings of delivery at this moment.
+func settingsOf(conf *directory.Configuration, server string) deliver.Settings {
+	fqdn, o := outboundSpec(conf, server)
+	t := o.GetTimeouts()
+	s := deliver.Settings{
+		Hostname: fqdn,
+		Timeouts: deliver.Timeouts{
+			Connect: t.GetConnect().AsDuration(), Greeting: t.GetGreeting().AsDuration(), Mail: t.GetMail().AsDuration(),
+			Rcpt: t.GetRecipient().AsDuration(), Data: t.GetData().AsDuration(), Block: t.GetBlock().AsDuration(),
+			End: t.GetEnd().AsDuration(), Idle: o.GetIdleTimeout().AsDuration(),
+		},
+	}
+	if name := o.GetHeloName(); name != "" {
+		s.Hostname = name
+	}
+	for _, a := range o.GetSourceAddresses() {
+		if ip, err := netip.ParseAddr(a); err == nil { // validated when it was written
+			s.Sources = append(s.Sources, ip)
+		}
+	}
+	if d := o.GetMasqueradeDomain(); d != "" {
+		s.Masquerade = deliver.Masquerade{Domain: d, Ours: func(domain string) bool {
+			ours, _ := conf.Domain(domain)
+			return ours
+		}}
+	}
+	return s
+}
+
+// limitsOf are the connection limits of a server's first virtual server. On one
+// link more connections than the default of the queue pay only where each is
+// slow; the virtual server says so by setting its own.
+func limitsOf(conf *directory.Configuration, server string) queue.Limits {
+	_, o := outboundSpec(conf, server)
+	return queue.Limits{
+		Connections: int(o.GetMaxConnections()), PerLink: int(o.GetMaxConnectionsPerLink()), PerDomain: int(o.GetMaxConnectionsPerDomain()),
+	}
+}
+
+// runGates tells link state which connectors wait for their schedule, or to be
+// asked, until ctx ends: such a one is not down.
+func (p *Pipeline) runGates(ctx context.Context) {
+	for {
+		now := time.Now()
+		p.links.SetWaiting(p.routes.Waiting(func(t *mail.Timetable) bool { return t.IsOpen(now) }))
+		// Schedules change with the quarters of an hour.
+		timer := time.NewTimer(now.Truncate(15 * time.Minute).Add(15 * time.Minute).Sub(now))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-p.regate:
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}

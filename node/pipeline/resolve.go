@@ -1,0 +1,62 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/postroad/postroad/node/resolve"
+	topologyv1 "github.com/postroad/postroad/proto/postroad/topology/v1"
+)
+
+// Resolve implements admin.Node: what DNS says of a domain, by the code and the cache of
+// delivery.
+func (p *Pipeline) Resolve(ctx context.Context, domain string) (*topologyv1.ResolveResponse, error) {
+	now, err := p.dns.now()
+	if err != nil {
+		return nil, err
+	}
+	trace, _, err := now.Trace(ctx, domain)
+	m := &topologyv1.ResolveResponse{Node: p.cfg.Self.Name, Domain: domain}
+	for _, h := range trace.Hosts {
+		host := &topologyv1.ResolvedHost{Preference: int32(h.Preference), Name: h.Name, LeftOut: h.LeftOut}
+		for _, a := range h.Addrs {
+			host.Addresses = append(host.Addresses, a.String())
+		}
+		m.Hosts = append(m.Hosts, host)
+	}
+	for _, q := range trace.Questions {
+		m.Questions = append(m.Questions, &topologyv1.DNSQuestion{
+			Name: q.Name, Type: q.Kind, Records: int32(q.Records), Exists: q.Exists, Cached: q.Cached, Server: q.Server,
+			AgeMs: q.Age.Milliseconds(), LeftMs: q.Left.Milliseconds(), Error: q.Err,
+		})
+	}
+	if err != nil {
+		m.Error = err.Error()
+		var e *resolve.Error
+		if errors.As(err, &e) {
+			m.Status = e.Status().String()
+		}
+	}
+	return m, nil
+}
+
+// Describe implements prometheus.Collector.
+func (r *resolver) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(r, ch) }
+
+// Collect implements prometheus.Collector.
+func (r *resolver) Collect(ch chan<- prometheus.Metric) {
+	r.mu.Lock()
+	now, before := r.current, r.before
+	r.mu.Unlock()
+	if now != nil {
+		s := now.Stats()
+		before.Hits, before.Answered, before.Failed, before.Kept = before.Hits+s.Hits, before.Answered+s.Answered, before.Failed+s.Failed, s.Kept
+	}
+	lookups := prometheus.NewDesc("postroad_dns_lookups_total", "Lookups in DNS: answered from the cache, by a server, or by none.", []string{"result"}, nil)
+	for result, n := range map[string]int64{"cached": before.Hits, "answered": before.Answered, "failed": before.Failed} {
+		ch <- prometheus.MustNewConstMetric(lookups, prometheus.CounterValue, float64(n), result)
+	}
+	ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("postroad_dns_cache_entries", "Answers of DNS that are kept.", nil, nil), prometheus.GaugeValue, float64(before.Kept))
+}
