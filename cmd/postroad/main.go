@@ -26,7 +26,7 @@ func main() {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(upCommand(), nodeCommand(), caCommand(), importCommand(), etcdCommand())
+	root.AddCommand(upCommand(), nodeCommand(), caCommand(), importCommand(), etcdCommand(), spoolCommand(), sendmailCommand())
 	if err := root.ExecuteContext(ctx); err != nil {
 		fmt.Fprintf(os.Stderr, "postroad: %v\n", err)
 		os.Exit(1)

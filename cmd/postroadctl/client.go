@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,8 @@ import (
 const (
 	defaultSocket = "/run/postroad/admin.sock"
 	answerWithin  = time.Second // of one node, before the next is asked
+	// questionWithin bounds each question of a command that goes on for long.
+	questionWithin = 10 * time.Second
 )
 
 // client is how to reach the cluster, and how to print what it says.
@@ -38,11 +41,21 @@ type client struct {
 	timeout  time.Duration
 	format   string
 	watch    bool
+	asked    string // the node that dial found by name
+}
+
+// passedOn is the node of --node, if it is not the one that is asked already: beside a
+// running 'postroad up' dial goes to it; elsewhere who is asked passes a question on.
+func (c *client) passedOn() string {
+	if c.node == c.asked {
+		return ""
+	}
+	return c.node
 }
 
 func (c *client) flags(f *pflag.FlagSet) {
 	f.StringVar(&c.endpoint, "endpoint", os.Getenv("POSTROAD_ENDPOINT"), "node to ask: unix:/path/to/admin.sock or host:port")
-	f.StringVar(&c.node, "node", "", "node of a running 'postroad up' to ask, by name (default: the first that answers)")
+	f.StringVar(&c.node, "node", "", "node that is meant, by name: whom to ask of a running 'postroad up' (default: the first that answers)")
 	f.StringVar(&c.data, "data", envOr("POSTROAD_DATA", "data"), "data folder of a running 'postroad up'")
 	f.StringVar(&c.files.CA, "ca", "", "cluster CA, for host:port")
 	f.StringVar(&c.files.Cert, "cert", "", "your certificate, for host:port")
@@ -73,14 +86,13 @@ func (c *client) run(ask func(ctx context.Context, cmd *cobra.Command, conn grpc
 		defer conn.Close()
 		for {
 			ctx, cancel := context.WithTimeout(cmd.Context(), c.timeout)
-			if c.watch && isTerminal(cmd.OutOrStdout()) {
-				fmt.Fprint(cmd.OutOrStdout(), "\x1b[H\x1b[2J")
-			}
-			err := ask(ctx, cmd, conn, args)
-			cancel()
 			if !c.watch {
+				err := ask(ctx, cmd, conn, args)
+				cancel()
 				return failed(err)
 			}
+			err := redraw(cmd, func() error { return ask(ctx, cmd, conn, args) })
+			cancel()
 			if err != nil {
 				fmt.Fprintln(cmd.ErrOrStderr(), failed(err))
 			}
@@ -91,6 +103,49 @@ func (c *client) run(ask func(ctx context.Context, cmd *cobra.Command, conn grpc
 			}
 		}
 	}
+}
+
+// redraw shows one more answer. A terminal is cleared only when the answer is
+// there, so that it does not flicker; a pipe gets one answer after the other.
+func redraw(cmd *cobra.Command, ask func() error) error {
+	out := cmd.OutOrStdout()
+	if !isTerminal(out) {
+		return ask()
+	}
+	var screen bytes.Buffer
+	cmd.SetOut(&screen)
+	err := ask()
+	cmd.SetOut(out)
+	fmt.Fprintf(out, "\x1b[H\x1b[2J%s", screen.Bytes())
+	return err
+}
+
+// stay is run for commands that go on for longer than one question: they bound
+// each question themselves, by question.
+func (c *client) stay(follow func(cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		if known := []string{"table", "wide", "json", "yaml"}; !slices.Contains(known, c.format) {
+			return fmt.Errorf("-o %s: must be one of %s", c.format, strings.Join(known, ", "))
+		}
+		if c.watch {
+			return errors.New("--watch: this command does not repeat")
+		}
+		conn, err := c.dial(cmd.Context())
+		if err != nil {
+			return &failure{err, exitUnavailable}
+		}
+		defer conn.Close()
+		return failed(follow(cmd, conn, args))
+	}
+}
+
+// question bounds one question of a command that may wait for longer: then
+// --timeout is for the waiting.
+func (c *client) question(waits bool) time.Duration {
+	if waits {
+		return questionWithin
+	}
+	return c.timeout
 }
 
 // isTerminal says whether a screen can be cleared: a pipe or a file gets text only.
@@ -114,6 +169,7 @@ func (c *client) dial(ctx context.Context) (*grpc.ClientConn, error) {
 				continue
 			}
 			if conn := answering(ctx, n.AdminSocket); conn != nil {
+				c.asked = n.Name
 				return conn, nil
 			}
 		}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +35,7 @@ const (
 // Every command against a node that answers: what it prints, where, and its
 // exit code.
 func TestCommands(t *testing.T) {
+	clock := regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d `)
 	for _, set := range []struct {
 		file    string
 		missing map[string]string
@@ -42,7 +44,7 @@ func TestCommands(t *testing.T) {
 	}{
 		{file: "get", lines: []string{"get", "get servers", "get -o wide", "get -o name", "get server paris-1 -o yaml", "get -o json", "get account", "get server nowhere", "get server away", "get teapot"}},
 		{file: "apply-created", stdin: "new", lines: []string{apply, apply + " --dry-run", apply + " -o json"}},
-		{file: "apply-changed", stdin: "paris-1", lines: []string{apply, "diff -f -"}},
+		{file: "apply-changed", stdin: "paris-1", lines: []string{apply, "diff -f -", "diff -f - -o json", "diff -f - -o name"}},
 		{file: "apply-same", stdin: "same", lines: []string{apply, "diff -f -"}},
 		{file: "apply-busy", stdin: "busy", lines: []string{apply, "diff -f -"}},
 		{file: "apply-wrong", stdin: "wrong", lines: []string{apply, "diff -f -"}},
@@ -50,16 +52,41 @@ func TestCommands(t *testing.T) {
 		{file: "apply-forbidden", stdin: "secret", lines: []string{apply}},
 		{file: "apply-nothing", lines: []string{"apply", "apply -f missing.yaml", "diff -f missing.yaml"}},
 		{file: "delete", lines: []string{"delete server oslo-1", "delete server oslo-1 -o json", "delete server nowhere", "delete server busy", "delete server", "delete teapot x"}},
-		{file: "topology", lines: []string{"topology show", "topology show -o yaml", "topology whatif"}},
+		{file: "topology", lines: []string{"topology show", "topology show -o yaml", "topology show -o name", "topology show -o jpeg", "topology whatif"}},
 		{file: "route", lines: []string{"route explain olav@example.test", "route explain olav@example.test --from nowhere", "route explain", "route log", "route log -o name"}},
-		{file: "queue", lines: []string{"queue list", "queue list --one", "queue list --busy -o wide", "queue list -o name", "queue messages", "queue messages nowhere", "queue retry", "queue retry nowhere"}},
+		{file: "queue", lines: []string{"queue list", "queue list --empty", "queue list --one", "queue list --busy -o wide", "queue list -o name",
+			"queue list --filter messages=0", "queue list --limit 2 --empty", "queue list --node nowhere",
+			"queue messages", "queue messages nowhere", "queue messages q1 --queue q2", "queue messages --limit 1", "queue messages --limit 1 --page next -o wide",
+			"queue messages --filter size>1G", "queue messages --filter shop.example", "queue shape", "queue shape --by nowhere", "queue retry", "queue retry poison", "queue retry nowhere"}},
+		{file: "actions", lines: []string{"queue freeze q1 q2 --yes", "queue freeze q1 --dry-run", "queue freeze", "queue freeze q1", "queue thaw q1 --yes --all-nodes", "queue thaw never --yes",
+			"queue delete q1 --reason junk --yes", "queue delete q1 --ndr --no-ndr", "queue delete q1 --ndr --yes", "queue delete --filter size>5M --no-ndr --reason junk --yes -o json",
+			"queue redirect q1 --yes --reason x", "queue redirect q1 local --to mx.example --yes --reason x", "message freeze 06H0 flying --yes", "message thaw there never --yes --all-nodes",
+			"message delete early --ndr --yes --reason junk", "message delete stuck --ndr --yes --reason junk", "message delete wrong --ndr --yes --reason junk", "message delete never --no-ndr --reason junk",
+			"message redirect 06H0 --to connector:backup --reason x --dry-run", "node outbound disable", "node outbound disable --yes --reason billing", "node outbound enable oslo-1 --yes", "node outbound enable nowhere --yes"}},
+		{file: "actions-no", stdin: "no", lines: []string{"queue delete q1 --ndr --reason junk", "node outbound disable --reason billing"}},
+		{file: "actions-silence", missing: map[string]string{"oslo-1": "127.0.0.1:6955: connection refused"}, lines: []string{"queue freeze q1 --yes", "node outbound enable --yes"}},
 		{file: "track", lines: []string{"track follow <hello@example.test>", "track follow 06H0 -o wide", "track follow nowhere", "track follow", "track find", "track find -o wide"}},
 		{file: "linkstate", lines: []string{"linkstate list", "linkstate list -o wide", "linkstate list -o name", "linkstate get paris-1", "linkstate get nowhere",
 			"linkstate diff paris-1 paris-2", "linkstate diff paris-1 other", "linkstate diff paris-1", "linkstate validate"}},
-		{file: "node", lines: []string{"node list", "node list -o name", "node list -o xml"}},
+		{file: "drain", lines: []string{"node drain oslo-1 --reason disks", "node drain oslo-1 --wait", "node drain oslo-1 --dry-run", "node drain paris-1 --wait --timeout 20ms",
+			"node undrain oslo-1", "connector drain internet --soft", "connector undrain internet", "node drain nowhere", "node drain busy", "node drain away", "node drain", "node drain a b",
+			"node drain oslo-1 -o name", "node drain oslo-1 --watch"}},
+		{file: "quarantine", lines: []string{"queue quarantine list", "queue quarantine release 06H0", "queue quarantine release 09H0", "queue quarantine delete --all",
+			"queue quarantine delete", "queue quarantine release 06H0 -o json"}},
+		{file: "dequeue", lines: []string{"connector dequeue full", "connector dequeue empty", "connector dequeue etrn", "connector dequeue silent", "connector dequeue full -o json",
+			"connector dequeue nowhere", "connector dequeue away", "connector dequeue", "connector dequeue a b", "connector dequeue full --watch"}},
+		{file: "resolve", lines: []string{"route resolve example.net", "route resolve user@bare.example", "route resolve gone.example", "route resolve sick.example", "route resolve example.net -o json",
+			"route resolve example.net --from nowhere", "route resolve"}},
+		{file: "at", lines: []string{"route explain olav@example.test --at 7", "route explain olav@example.test --at 2026-05-04T12:30:00Z", "route explain olav@example.test --at yesterday",
+			"route explain olav@example.test --size 5M", "route explain olav@example.test --size huge"}},
+		{file: "node", lines: []string{"node list", "node list -o name", "node list -o xml", "node ledger", "node ledger -o wide", "node ledger -o name", "node ledger --one"}},
 		{file: "silence", missing: map[string]string{"oslo-1": "127.0.0.1:6955: connection refused"},
 			lines: []string{"node list -o name", "queue list -o name", "track follow 06H0 -o name", "linkstate list -o name", "linkstate validate"}},
+		{file: "virtualserver", lines: []string{"virtualserver list", "virtualserver list submission", "virtualserver list nowhere", "virtualserver list -o json",
+			"virtualserver pause submission", "virtualserver stop a b", "virtualserver start nowhere", "virtualserver stop busy", "virtualserver stop", "get virtualserver paris-1-smtp -o wide"}},
 		{file: "usage", lines: []string{"frobnicate", "node frobnicate", "node list extra", "node list --frobnicate", "node list --timeout soon"}},
+		{file: "ndr", lines: []string{"ndr explain 5.1.1", "dsn explain 550 5.4.6 Hop count exceeded", "ndr explain 4.2.99", "ndr explain 5.2.2 -o json", "ndr explain 5.9.1", "ndr explain what", "ndr explain",
+			"ndr explain 4.4.6 -o name", "ndr list", "ndr list -o name", "ndr list more"}},
 		{file: "timeout", lines: []string{"linkstate get mute --timeout 20ms"}},
 	} {
 		t.Run(set.file, func(t *testing.T) {
@@ -75,6 +102,7 @@ func TestCommands(t *testing.T) {
 				if strings.HasSuffix(line, "-o json") {
 					stdout = reindent(t, stdout)
 				}
+				stdout = clock.ReplaceAllString(stdout, "HH:MM:SS ")
 				fmt.Fprintf(&got, "$ postroadctl %s\n%s%s[exit code %d]\n\n", line, stdout, marked(stderr), code)
 			}
 			golden(t, set.file+".golden", got.String())

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc"
 
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
+	topologyv1 "github.com/postroad/postroad/proto/postroad/topology/v1"
 	"github.com/postroad/postroad/store/directory"
 )
 
@@ -24,7 +25,7 @@ func applyCommand(c *client) *cobra.Command {
 		Long: `Create or change the objects of a YAML file (- for standard input) in one
 transaction. Objects that are not in the file are left alone. An object that
 carries a revision is changed only if that is still the current one.`,
-		Args: cobra.NoArgs,
+		Args: needs(),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, _ []string) error {
 			objs, err := readObjects(cmd, file)
 			if err != nil {
@@ -100,7 +101,11 @@ func getCommand(c *client) *cobra.Command {
 			if resp.GetFromCatalog() {
 				fmt.Fprintf(cmd.ErrOrStderr(), "etcd does not answer; this is the node's catalog, %s old\n", age(resp.GetCatalogAgeMs()))
 			}
-			return c.objects(cmd.OutOrStdout(), resp.GetObjects())
+			var states map[string]string
+			if c.format == "wide" {
+				states = statesOf(ctx, conn, resp.GetObjects())
+			}
+			return c.objects(cmd.OutOrStdout(), resp.GetObjects(), states)
 		}),
 	}
 }
@@ -115,7 +120,7 @@ func kindNamed(s string) (string, error) {
 	return "", &failure{fmt.Errorf("there is no kind %q; the kinds are %s", s, strings.Join(directory.Kinds(), ", ")), exitUsage}
 }
 
-func (c *client) objects(w io.Writer, objs []*directoryv1.Object) error {
+func (c *client) objects(w io.Writer, objs []*directoryv1.Object, states map[string]string) error {
 	switch c.format {
 	case "yaml":
 		return directory.EncodeYAML(w, objs)
@@ -127,12 +132,12 @@ func (c *client) objects(w io.Writer, objs []*directoryv1.Object) error {
 		m := o.GetMetadata()
 		rows[i] = []string{m.GetKind() + "/" + m.GetName(), fmt.Sprint(m.GetRevision()), summary(o)}
 		if c.format == "wide" {
-			rows[i] = append(rows[i], m.GetGuid())
+			rows[i] = append(rows[i], m.GetGuid(), dash(states[rows[i][0]]))
 		}
 	}
 	header := "OBJECT\tREVISION\tSUMMARY"
 	if c.format == "wide" {
-		header += "\tGUID"
+		header += "\tGUID\tSTATE"
 	}
 	return c.table(w, header, rows)
 }
@@ -157,6 +162,16 @@ func summary(o *directoryv1.Object) string {
 			d = append(d, p.GetDomain())
 		}
 		return strings.Join(d, " ")
+	case *directoryv1.Object_MailRule:
+		r := s.MailRule
+		text := word(r.GetAction().String(), "MAIL_RULE_ACTION_") + " " + r.GetMatch()
+		if r.GetTo() != "" {
+			text += " to " + r.GetTo()
+		}
+		if r.GetExpires() != "" {
+			text += ", until " + r.GetExpires()
+		}
+		return text
 	case *directoryv1.Object_Recipient:
 		r := s.Recipient
 		kind := "mailbox on " + r.GetMailbox().GetHomeServer()
@@ -188,7 +203,7 @@ func deleteCommand(c *client) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "delete KIND NAME",
 		Short: "Remove an object; refused while others refer to it",
-		Args:  cobra.ExactArgs(2),
+		Args:  needs("KIND", "NAME"),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error {
 			kind, err := kindNamed(args[0])
 			if err != nil {
@@ -218,9 +233,10 @@ func diffCommand(c *client) *cobra.Command {
 		Use:   "diff -f FILE",
 		Short: "Show what apply would change; exit code 0 nothing, 1 something, 2 a file that is not valid",
 		Long: `Show what apply would change, object by object, and which ways mail would take
-then (see topology whatif). Exit code 0 nothing, 1 something, 2 a file that is not
-valid.`,
-		Args: cobra.NoArgs,
+then, with the load of the last 24 hours (see topology whatif). Exit code 0 nothing,
+1 something, 2 a file that is not valid. -o json and -o yaml have the members "apply" (the
+changes) and "effects" (as topology whatif -o json has them; null if no way is concerned).`,
+		Args: needs(),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, _ []string) error {
 			objs, err := readObjects(cmd, file)
 			if err != nil {
@@ -230,28 +246,52 @@ valid.`,
 			if err != nil {
 				return err
 			}
+			effects, unknown := effectsOf(ctx, conn, resp.GetChanges())
+			if unknown != nil {
+				fmt.Fprintf(cmd.ErrOrStderr(), "what would become of the ways of mail is not known: %v\n", failed(unknown))
+			}
+			if err := c.difference(cmd.OutOrStdout(), resp, effects); err != nil {
+				return err
+			}
+			silent := missing(cmd.ErrOrStderr(), effects.GetMissing())
 			different := 0
 			for _, ch := range resp.GetChanges() {
-				if ch.GetAction() == directoryv1.Action_ACTION_UNCHANGED {
-					continue
+				if ch.GetAction() != directoryv1.Action_ACTION_UNCHANGED {
+					different++
 				}
-				different++
-				if err := printDiff(cmd.OutOrStdout(), ch); err != nil {
-					return err
-				}
-			}
-			if err := effectsOf(ctx, cmd.OutOrStdout(), c, conn, resp.GetChanges()); err != nil {
-				fmt.Fprintf(cmd.ErrOrStderr(), "what would become of the ways of mail is not known: %v\n", failed(err))
 			}
 			if different > 0 {
 				return &failure{fmt.Errorf("%s would change", count(different, "object")), exitFailed}
 			}
-			return nil
+			return silent
 		}),
 	}
 	cmd.Flags().StringVarP(&file, "filename", "f", "", "YAML file, - for standard input")
 	_ = cmd.MarkFlagRequired("filename")
 	return cmd
+}
+
+// difference prints what apply would change and what that would do.
+func (c *client) difference(w io.Writer, m *directoryv1.ApplyResponse, effects *topologyv1.WhatIfResponse) error {
+	if c.format == "json" || c.format == "yaml" {
+		return c.messages(w, []member{{"apply", m}, {"effects", effects}})
+	}
+	for _, ch := range m.GetChanges() {
+		switch {
+		case ch.GetAction() == directoryv1.Action_ACTION_UNCHANGED:
+		case c.format == "name":
+			fmt.Fprintln(w, key(ch))
+		default:
+			if err := printDiff(w, ch); err != nil {
+				return err
+			}
+		}
+	}
+	if effects == nil || c.format == "name" {
+		return nil
+	}
+	fmt.Fprintln(w)
+	return printEffects(w, c, effects)
 }
 
 func printDiff(w io.Writer, ch *directoryv1.Change) error {

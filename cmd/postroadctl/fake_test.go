@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +18,7 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 
+	"github.com/postroad/postroad/filter"
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 	linkstatev1 "github.com/postroad/postroad/proto/postroad/linkstate/v1"
 	nodev1 "github.com/postroad/postroad/proto/postroad/node/v1"
@@ -41,6 +45,9 @@ type fakeNode struct {
 
 	name    string
 	missing map[string]string // nodes that do not answer
+
+	mu      sync.Mutex
+	watches int
 }
 
 // The services' methods share names, so each service is a type of its own.
@@ -135,11 +142,35 @@ func (f fakeDirectory) Get(ctx context.Context, r *directoryv1.GetRequest) (*dir
 	if err := mood(ctx, r.GetName()); err != nil {
 		return nil, err
 	}
+	if r.GetKind() == "VirtualServer" {
+		return &directoryv1.GetResponse{Objects: []*directoryv1.Object{virtualServer(r.GetName())}}, nil
+	}
 	return &directoryv1.GetResponse{Objects: []*directoryv1.Object{server("paris-1"), {
 		Metadata: &directoryv1.Metadata{Kind: "Recipient", Name: "alice", Revision: 4},
 		Spec: &directoryv1.Object_Recipient{Recipient: &directoryv1.Recipient{Addresses: []string{"alice@example.test"},
 			Type: &directoryv1.Recipient_Mailbox{Mailbox: &directoryv1.Mailbox{HomeServer: "paris-1"}}}},
 	}}}, nil
+}
+
+func virtualServer(name string) *directoryv1.Object {
+	return &directoryv1.Object{
+		Metadata: &directoryv1.Metadata{Kind: "VirtualServer", Name: name, Guid: "00000000-0000-0000-0000-000000000002", Revision: 7},
+		Spec:     &directoryv1.Object_VirtualServer{VirtualServer: &directoryv1.VirtualServer{Server: "paris-1", Bindings: []string{":25"}}},
+	}
+}
+
+func (f fakeNodes) Objects(_ context.Context, r *nodev1.ObjectsRequest) (*nodev1.ObjectsResponse, error) {
+	all := []*nodev1.ObjectStatus{
+		{Node: f.name, Kind: "VirtualServer", Name: "paris-1-smtp", State: "running", Addresses: []string{"127.0.0.1:2501"}, Connections: 3},
+		{Node: f.name, Kind: "VirtualServer", Name: "submission", State: "degraded", Reason: "cannot listen on :587: address already in use; free the port or change bindings"},
+	}
+	resp := &nodev1.ObjectsResponse{Missing: f.missing}
+	for _, o := range all {
+		if r.GetName() == "" || r.GetName() == o.Name {
+			resp.Objects = append(resp.Objects, o)
+		}
+	}
+	return resp, nil
 }
 
 func (f fakeDirectory) Delete(ctx context.Context, r *directoryv1.DeleteRequest) (*directoryv1.DeleteResponse, error) {
@@ -166,12 +197,40 @@ func (f fakeTopology) Show(context.Context, *topologyv1.ShowRequest) (*topologyv
 	}, nil
 }
 
+func (f fakeTopology) Resolve(ctx context.Context, r *topologyv1.ResolveRequest) (*topologyv1.ResolveResponse, error) {
+	m := &topologyv1.ResolveResponse{Node: f.name, Domain: r.GetDomain()}
+	switch r.GetDomain() {
+	case "example.net":
+		m.Hosts = []*topologyv1.ResolvedHost{
+			{Preference: 10, Name: "mx1.example.net", Addresses: []string{"2001:db8::1", "192.0.2.1"}},
+			{Preference: 20, Name: "paris-1.example.test", LeftOut: "is this server"},
+		}
+		m.Questions = []*topologyv1.DNSQuestion{
+			{Name: "example.net", Type: "MX", Records: 2, Exists: true, Cached: true, Server: "192.0.2.53:53", AgeMs: 61_000, LeftMs: 239_000},
+			{Name: "mx1.example.net", Type: "A", Records: 1, Exists: true, Server: "192.0.2.53:53", LeftMs: 300_000},
+		}
+	case "bare.example":
+		m.Hosts = []*topologyv1.ResolvedHost{{Preference: -1, Name: "bare.example", Addresses: []string{"192.0.2.3"}}}
+	case "gone.example":
+		m.Error, m.Status = "gone.example: the domain does not exist", "5.1.2"
+		m.Questions = []*topologyv1.DNSQuestion{{Name: "gone.example", Type: "MX", Server: "192.0.2.53:53", LeftMs: 60_000}}
+	case "sick.example":
+		m.Error, m.Status = "sick.example: DNS server 192.0.2.53:53 answers SERVFAIL", "4.4.3"
+		m.Questions = []*topologyv1.DNSQuestion{{Name: "sick.example", Type: "MX", Error: "DNS server 192.0.2.53:53 answers SERVFAIL"}}
+	}
+	return m, mood(ctx, r.GetFrom())
+}
+
 func (f fakeTopology) Explain(ctx context.Context, r *topologyv1.ExplainRequest) (*topologyv1.ExplainResponse, error) {
 	if err := mood(ctx, r.GetFrom()); err != nil {
 		return nil, err
 	}
+	var from, until int64
+	if r.GetAt() != nil {
+		from, until = 1_800_000_000_000, int64(r.GetAtVersion())*1_800_000_007_000/7
+	}
 	return &topologyv1.ExplainResponse{
-		Node: f.name, Address: r.GetAddress(), TableVersion: 3, CatalogAgeMs: 900, Category: []string{"olav@example.test is mailbox olav on server oslo-1"},
+		Node: f.name, Address: r.GetAddress(), TableVersion: 3, CatalogAgeMs: 900, FromUnixMs: from, UntilUnixMs: until, Category: []string{"olav@example.test is mailbox olav on server oslo-1"},
 		Routes: []*topologyv1.Route{{
 			Recipient: "olav@example.test", Result: "node", NextHop: "berlin-1", Connector: "paris-berlin", Cost: 20, Path: []string{"paris", "berlin", "oslo"},
 			Reasons: []string{"lowest cost"},
@@ -200,18 +259,127 @@ func (f fakeQueue) List(_ context.Context, r *queuev1.ListRequest) (*queuev1.Lis
 	if r.GetAllNodes() {
 		resp.Queues = append(resp.Queues, &queuev1.Queue{Node: "oslo-1", Id: "q9", Kind: "Local delivery", State: queuev1.State_STATE_ACTIVE})
 	}
-	return resp, nil
+	if r.GetFilter() == "messages=0" {
+		resp.Queues = resp.Queues[1:]
+	}
+	// Pages are told by how many were there before.
+	if from, err := strconv.Atoi(r.GetPageToken()); err == nil {
+		resp.Queues = resp.Queues[from:]
+	}
+	if n := int(r.GetPageSize()); n > 0 && n < len(resp.Queues) {
+		resp.Queues, resp.NextPageToken = resp.Queues[:n], strconv.Itoa(n)
+	}
+	return resp, mood(context.Background(), r.GetNode())
 }
 
 func (f fakeQueue) Messages(ctx context.Context, r *queuev1.MessagesRequest) (*queuev1.MessagesResponse, error) {
-	return &queuev1.MessagesResponse{Messages: []*queuev1.Message{{
+	if _, err := filter.Parse(filter.Messages, r.GetFilter()); err != nil && r.GetFilter() != "" {
+		return nil, status.Error(codes.InvalidArgument, err.Error())
+	}
+	if r.GetFilter() == "size>1G" { // nothing is found, and time is always over
+		from, _ := strconv.ParseInt(r.GetPageToken(), 10, 64)
+		if from == 3 {
+			return nil, status.Error(codes.DeadlineExceeded, "")
+		}
+		return &queuev1.MessagesResponse{NextPageToken: fmt.Sprint(from + 1), LookedAt: 50_000, LookedUntilUnixMs: 1_800_000_000_000}, nil
+	}
+	if r.GetPageToken() == "" && r.GetLimit() == 1 {
+		return &queuev1.MessagesResponse{Messages: []*queuev1.Message{{Node: "oslo-1", QueueId: "06G0", State: "waiting"}}, NextPageToken: "next", Missing: f.missing}, nil
+	}
+	return &queuev1.MessagesResponse{Missing: f.missing, Messages: []*queuev1.Message{{
+		Queue: "q1", State: "retry", Priority: "normal", Destination: "oslo-1", NextHop: "oslo-1", MessageId: "hello@example.test",
 		Node: f.name, QueueId: "06H0", Sender: "alice@example.test", Recipients: []string{"olav@example.test", "oda@example.test"}, Size: 1234,
 		ReceivedUnixMs: 1_800_000_000_000, Attempts: 2, LastError: "connection refused",
+	}, {
+		Node: f.name, QueueId: "06H1", Sender: "bob@example.test", Recipients: []string{"olav@example.test"}, Size: 10,
+		ReceivedUnixMs: 1_800_000_000_000, Hold: "hand", FrozenBy: "ada", FrozenReason: "looks like spam",
+	}, {
+		Node: f.name, QueueId: "06H2", Recipients: []string{"olav@example.test"}, Size: 10,
+		ReceivedUnixMs: 1_800_000_000_000, Hold: "rule/night", FrozenReason: "waits for the day",
 	}}}, mood(ctx, r.GetQueue())
+}
+
+func (f fakeQueue) Shape(ctx context.Context, r *queuev1.ShapeRequest) (*queuev1.ShapeResponse, error) {
+	return &queuev1.ShapeResponse{
+		Minutes: []int32{5, 10}, Missing: f.missing, Total: &queuev1.ShapeRow{Name: "TOTAL", Total: 6, Counts: []int64{1, 2, 3}},
+		Rows: []*queuev1.ShapeRow{{Name: "oslo-1", Total: 6, Counts: []int64{1, 2, 3}}},
+	}, mood(ctx, r.GetBy())
+}
+
+func (f fakeQueue) Quarantine(ctx context.Context, r *queuev1.QuarantineRequest) (*queuev1.QuarantineResponse, error) {
+	m := &queuev1.QuarantineResponse{Messages: r.GetMessages()}
+	if r.GetAll() {
+		m.Messages = []string{"06H0", "07H0", "08H0"}
+	} else if len(r.GetMessages()) == 0 {
+		return nil, status.Error(codes.InvalidArgument, "name the messages, or say all of them")
+	} else if r.GetMessages()[0] == "09H0" {
+		m.Messages, m.Failed = nil, map[string]string{"09H0": "it is not set aside on this node"}
+	}
+	return m, nil
 }
 
 func (f fakeQueue) Retry(ctx context.Context, r *queuev1.RetryRequest) (*queuev1.RetryResponse, error) {
 	return &queuev1.RetryResponse{Links: 2}, mood(ctx, r.GetQueue())
+}
+
+func (f fakeQueue) Dequeue(ctx context.Context, r *queuev1.DequeueRequest) (*queuev1.DequeueResponse, error) {
+	m := &queuev1.DequeueResponse{Connector: r.GetConnector(), Node: "oslo-1", Method: "ATRN", Remote: "mx.example.net [192.0.2.1]:366"}
+	switch r.GetConnector() {
+	case "full":
+		m.Messages, m.Answers = 3, []*queuev1.DequeueAnswer{{What: "a.example,b.example", Code: 250, Text: "OK now reversing the connection"}}
+	case "empty":
+		m.Answers = []*queuev1.DequeueAnswer{{Code: 453, Text: "You have no mail"}}
+	case "etrn":
+		m.Method, m.Answers = "ETRN", []*queuev1.DequeueAnswer{{What: "a.example", Code: 253, Text: "OK, 7 pending messages"}, {What: "#q", Code: 459, Text: "not allowed"}}
+	case "silent":
+		m.Remote, m.Error = "", "mx.example.net [192.0.2.1]:366: the host is not responding: connection refused"
+	}
+	return m, mood(ctx, r.GetConnector())
+}
+
+// Act does to as many messages as were named. "stuck" ends early, "early" is not
+// routed yet, "there" is on another node only.
+func (f fakeQueue) Act(ctx context.Context, r *queuev1.ActRequest) (*queuev1.ActResponse, error) {
+	named := append(r.GetQueues(), r.GetMessages()...)
+	res := &queuev1.ActResult{Node: f.name}
+	for _, id := range named {
+		switch id {
+		case "stuck":
+			res.Error = "disk full"
+		case "early":
+			res.Unrouted = append(res.Unrouted, id)
+		case "there", "never":
+			res.Unknown = append(res.Unknown, id)
+		case "flying":
+			res.Later++
+		case "local":
+			res.Refused = map[string]int64{"mail to servers takes the way of the map": 2}
+		default:
+			if err := mood(ctx, id); err != nil {
+				return nil, err
+			}
+			res.Queues, res.Messages, res.Recipients, res.Bytes = res.Queues+1, res.Messages+2, res.Recipients+3, res.Bytes+4000
+		}
+	}
+	resp := &queuev1.ActResponse{Results: []*queuev1.ActResult{res}, Missing: f.missing}
+	if r.GetAllNodes() {
+		other := &queuev1.ActResult{Node: "oslo-1"}
+		for _, id := range named {
+			if id == "there" {
+				other.Messages, other.Recipients, other.Bytes = 1, 1, 10
+			} else {
+				other.Unknown = append(other.Unknown, id)
+			}
+		}
+		resp.Results = append(resp.Results, other)
+	}
+	return resp, nil
+}
+
+func (f fakeQueue) Outbound(ctx context.Context, r *queuev1.OutboundRequest) (*queuev1.OutboundResponse, error) {
+	return &queuev1.OutboundResponse{Missing: f.missing, Results: []*queuev1.OutboundResult{
+		{Node: f.name, Disabled: r.GetDisable(), Queues: 2, Messages: 5}, {Node: "oslo-1", Disabled: r.GetDisable(), WasDisabled: r.GetDisable()},
+	}}, mood(ctx, r.GetNode())
 }
 
 func (f fakeTracking) Follow(ctx context.Context, r *trackingv1.FollowRequest) (*trackingv1.FollowResponse, error) {
@@ -239,6 +407,12 @@ func (f fakeLinkState) List(context.Context, *linkstatev1.ListRequest) (*linksta
 		{Node: "paris-1", Digest: "0123456789abcdef0123456789abcdef", DirectoryRevision: 5, CatalogAgeMs: 900},
 		{Node: "paris-2", Digest: "ffffffffffffffffffffffffffffffff", DirectoryRevision: 4, CatalogAgeMs: 90_000},
 	}}
+	since := time.Now().Add(-10*time.Minute - 200*time.Millisecond).UnixMilli()
+	resp.Neighbours = []*linkstatev1.Neighbour{
+		{Server: "paris-2", Connected: true, SinceUnixMs: since, LastError: "of long ago", Carrier: "grpc"},
+		{Server: "oslo-1", Connected: true, SinceUnixMs: since, Carrier: "smtp", DivergedSinceUnixMs: since},
+		{Server: "rome-1", SinceUnixMs: since, LastError: "connection refused"},
+	}
 	for n, reason := range f.missing {
 		resp.Nodes = append(resp.Nodes, &linkstatev1.NodeDigest{Node: n, Error: reason})
 	}
@@ -280,6 +454,67 @@ func (f fakeNodes) Nodes(context.Context, *nodev1.NodesRequest) (*nodev1.NodesRe
 		{Name: f.name, Group: "paris", Version: "v1", StartedUnixMs: time.Now().Add(-2*time.Hour - 10*time.Second).UnixMilli(), DirectoryRevision: 5, CatalogAgeMs: 900,
 			DirectoryConnected: true, BackPressure: "normal", Queued: 3, Pid: 42, SmtpAddress: "127.0.0.1:2501"},
 		{Name: "oslo-1", Group: "oslo", Version: "v1", StartedUnixMs: time.Now().Add(-2*time.Hour - 10*time.Second).UnixMilli(), DirectoryRevision: 4, CatalogAgeMs: 90_000,
-			BackPressure: "high", Pid: 43, SmtpAddress: "127.0.0.1:2505"},
+			BackPressure: "high", Pressure: []*nodev1.Pressure{{Resource: "disk", Level: "normal"}, {Resource: "memory", Level: "high", Value: 91, Medium: 75, High: 85},
+				{Resource: "messages", Level: "medium"}}, LedgerImbalance: "3 messages must be there and 2 are", Pid: 43, SmtpAddress: "127.0.0.1:2505"},
 	}}, nil
+}
+
+// Ledger balances on the asked node alone; with all nodes asked there is one that
+// lost a message.
+func (f fakeNodes) Ledger(_ context.Context, r *nodev1.LedgerRequest) (*nodev1.LedgerResponse, error) {
+	since := time.Date(2026, 5, 4, 12, 30, 0, 0, time.UTC).UnixMilli()
+	line := func(name string, in bool, messages, recipients int64) *nodev1.LedgerLine {
+		return &nodev1.LedgerLine{Name: name, In: in, Messages: messages, Recipients: recipients}
+	}
+	ledger := func(name string, held int64, why string) *nodev1.NodeLedger {
+		return &nodev1.NodeLedger{Node: name, SinceUnixMs: since, Imbalance: why,
+			Lines:  []*nodev1.LedgerLine{line("accepted", true, 40, 60), line("generated", true, 2, 2), line("delivered", false, 10, 12), line("relayed", false, 29, 47)},
+			Queued: line("queued", false, 3, 3), CheckedUnixMs: time.Now().Add(-10*time.Second - time.Millisecond).UnixMilli(), Held: line("held", false, held, held)}
+	}
+	resp := &nodev1.LedgerResponse{Nodes: []*nodev1.NodeLedger{ledger(f.name, 3, "")}, Missing: f.missing}
+	if r.GetAllNodes() {
+		resp.Nodes = append(resp.Nodes, ledger("oslo-1", 2, "3 messages must be in the spool and 2 are"),
+			&nodev1.NodeLedger{Node: "young-1", SinceUnixMs: since, Queued: line("queued", false, 0, 0)})
+	}
+	return resp, nil
+}
+
+func (f fakeTopology) Drain(ctx context.Context, r *topologyv1.DrainRequest) (*topologyv1.DrainResponse, error) {
+	m := &topologyv1.DrainResponse{Kind: "Server", Name: r.GetName(), Before: "none", After: r.GetMode(), Revision: 8, Nodes: []string{r.GetName()}, By: "olav",
+		Effects: &topologyv1.WhatIfResponse{Missing: f.missing}}
+	if r.GetKind() == "Connector" {
+		m.Kind, m.Nodes = "SMTPConnector", []string{"paris-1"}
+	}
+	if r.GetMode() == "none" {
+		m.Before = "hard"
+	}
+	return m, mood(ctx, r.GetName())
+}
+
+// Watch tells what holds, then one change, and is cut off. The next watch finds
+// that something changed meanwhile.
+func (f fakeLinkState) Watch(_ *linkstatev1.WatchRequest, s grpc.ServerStreamingServer[linkstatev1.WatchResponse]) error {
+	f.mu.Lock()
+	f.watches++
+	n := f.watches
+	f.mu.Unlock()
+	say := func(snapshot bool, connector, was, now, reason string) error {
+		return s.Send(&linkstatev1.WatchResponse{Node: f.name, Snapshot: snapshot, Changes: []*linkstatev1.LinkChange{{
+			TimeUnixMs: 1_800_000_000_000, Server: "paris-1", Group: "paris", Connector: connector, What: "state", Was: was, Now: now, Reason: reason,
+		}}})
+	}
+	if n == 1 {
+		if err := say(true, "paris-oslo", "", "up", ""); err != nil {
+			return err
+		}
+		if err := say(false, "paris-oslo", "up", "down", "connection refused"); err != nil {
+			return err
+		}
+		return status.Error(codes.Unavailable, "the node stops")
+	}
+	if err := say(true, "paris-oslo", "", "up", ""); err != nil {
+		return err
+	}
+	<-s.Context().Done()
+	return nil
 }

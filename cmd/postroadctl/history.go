@@ -20,9 +20,9 @@ func routeLog(c *client) *cobra.Command {
 		Long: `List the last changes of a node's routing table, newest first: when, what changed,
 how long the table took to build, and how many destinations (servers and address
 spaces) got another next hop. -o wide names some of these. A node keeps the last
-256 changes since it was started.`,
+256 changes, over restarts; route explain --at asks one of these tables.`,
 		Example: "  postroadctl route log --limit 20\n  postroadctl route log --from berlin-1 -o wide",
-		Args:    cobra.NoArgs,
+		Args:    needs(),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, _ []string) error {
 			m, err := topologyv1.NewTopologyServiceClient(conn).History(ctx, req)
 			if err != nil {

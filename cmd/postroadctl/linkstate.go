@@ -17,8 +17,8 @@ import (
 func linkstateList(c *client) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
-		Short: "Show the link state table, and whether all nodes have the same",
-		Args:  cobra.NoArgs,
+		Short: "Show the link state table, whether all nodes have the same, and this node's streams to its neighbours",
+		Args:  needs(),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, _ []string) error {
 			m, err := linkstatev1.NewLinkStateServiceClient(conn).List(ctx, &linkstatev1.ListRequest{AllNodes: true})
 			if err != nil {
@@ -93,7 +93,10 @@ func (c *client) linkState(w io.Writer, m *linkstatev1.ListResponse, now time.Ti
 		}
 		rows = append(rows, []string{n.GetNode(), digest, fmt.Sprint(n.GetDirectoryRevision()), age(n.GetCatalogAgeMs()), verdict})
 	}
-	return c.table(w, "NODE\tDIGEST\tDIRECTORY REVISION\tCATALOG AGE\tTABLE", rows)
+	if err := c.table(w, "NODE\tDIGEST\tDIRECTORY REVISION\tCATALOG AGE\tTABLE", rows); err != nil {
+		return err
+	}
+	return c.neighbours(w, m, now)
 }
 
 // serverSince is when a server came into its state: an incarnation is the second
@@ -125,7 +128,7 @@ func nodeList(c *client) *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "Show all nodes, the age of their catalogs and their back pressure",
-		Args:  cobra.NoArgs,
+		Args:  needs(),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, _ []string) error {
 			m, err := nodev1.NewNodeServiceClient(conn).Nodes(ctx, &nodev1.NodesRequest{})
 			if err != nil {
@@ -142,10 +145,24 @@ func nodeList(c *client) *cobra.Command {
 				}
 				rows = append(rows, []string{n.GetName(), n.GetGroup(), n.GetSmtpAddress(), fmt.Sprint(n.GetPid()),
 					age(time.Now().UnixMilli() - n.GetStartedUnixMs()), etcd, fmt.Sprint(n.GetDirectoryRevision()), age(n.GetCatalogAgeMs()),
-					n.GetBackPressure(), fmt.Sprint(n.GetQueued()), n.GetVersion()})
+					pressureText(n), balance(n.GetLedgerImbalance()), fmt.Sprint(n.GetQueued()), n.GetVersion()})
 			}
-			return firstError(c.table(cmd.OutOrStdout(), "NODE\tGROUP\tSMTP\tPID\tUPTIME\tETCD\tREVISION\tCATALOG AGE\tPRESSURE\tQUEUED\tVERSION", rows),
+			return firstError(c.table(cmd.OutOrStdout(), "NODE\tGROUP\tSMTP\tPID\tUPTIME\tETCD\tREVISION\tCATALOG AGE\tPRESSURE\tLEDGER\tQUEUED\tVERSION", rows),
 				missing(cmd.ErrOrStderr(), m.GetMissing()))
 		}),
 	}
+}
+
+// pressureText is the level of back pressure, and of which resources.
+func pressureText(n *nodev1.StatusResponse) string {
+	var short []string
+	for _, p := range n.GetPressure() {
+		if p.GetLevel() != "normal" {
+			short = append(short, p.GetResource())
+		}
+	}
+	if len(short) == 0 {
+		return n.GetBackPressure()
+	}
+	return n.GetBackPressure() + " (" + strings.Join(short, ", ") + ")"
 }

@@ -17,7 +17,7 @@ func linkstateGet(c *client) *cobra.Command {
 	return &cobra.Command{
 		Use:   "get SERVER",
 		Short: "Show what the asked node knows of one server and its connectors",
-		Args:  cobra.ExactArgs(1),
+		Args:  needs("SERVER"),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error {
 			m, err := linkstatev1.NewLinkStateServiceClient(conn).Get(ctx, &linkstatev1.GetRequest{Server: args[0]})
 			if err != nil {
@@ -69,7 +69,7 @@ func linkstateDiff(c *client) *cobra.Command {
 	return &cobra.Command{
 		Use:   "diff NODE NODE",
 		Short: "Compare the link state tables of two nodes; exit code 1 if they differ",
-		Args:  cobra.ExactArgs(2),
+		Args:  needs("NODE", "a second NODE"),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error {
 			m, err := linkstatev1.NewLinkStateServiceClient(conn).Diff(ctx, &linkstatev1.DiffRequest{NodeA: args[0], NodeB: args[1]})
 			if err != nil {
@@ -109,7 +109,7 @@ func linkstateValidate(c *client) *cobra.Command {
 	return &cobra.Command{
 		Use:   "validate",
 		Short: "Check that all nodes agree and that the map has no holes; exit code 1 if a check fails",
-		Args:  cobra.NoArgs,
+		Args:  needs(),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, _ []string) error {
 			m, err := linkstatev1.NewLinkStateServiceClient(conn).Validate(ctx, &linkstatev1.ValidateRequest{})
 			if err != nil {

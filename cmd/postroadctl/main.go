@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -65,20 +66,55 @@ Tables are for people and may change; -o json and -o yaml are for programs.`,
 	root.AddCommand(
 		applyCommand(c), getCommand(c), deleteCommand(c), diffCommand(c),
 		group("topology", "The map: groups, connectors, costs, states", topologyShow(c), topologyWhatIf(c)),
-		group("route", "Why mail goes where it goes", routeExplain(c), routeLog(c)),
-		group("queue", "Queues and what they wait for", queueList(c), queueMessages(c), queueRetry(c)),
+		group("route", "Why mail goes where it goes", routeExplain(c), routeResolve(c), routeLog(c)),
+		group("queue", "Queues and what they wait for", queueList(c), queueMessages(c), queueShape(c), queueRetry(c),
+			queueFreeze(c), queueThaw(c), queueDelete(c), queueRedirect(c), queueQuarantine(c)),
+		messageCommand(c),
 		group("track", "What became of a message", trackFollow(c), trackFind(c)),
 		group("linkstate", "What every node knows of every link",
-			linkstateList(c), linkstateGet(c), linkstateDiff(c), linkstateValidate(c)),
-		group("node", "The nodes themselves", nodeList(c)),
+			linkstateList(c), linkstateGet(c), linkstateWatch(c), linkstateDiff(c), linkstateValidate(c)),
+		virtualServerCommand(c),
+		alias("dsn", group("ndr", "Status codes of non-delivery reports", ndrExplain(c), ndrList(c))),
+		alias("server", group("node", "The nodes themselves", nodeList(c), nodeLedger(c), nodeDrain(c), nodeUndrain(c), nodeOutbound(c))),
+		group("connector", "Connectors, one by one", connectorDrain(c), connectorUndrain(c), connectorDequeue(c)),
 	)
 	return root
 }
 
 func group(noun, short string, verbs ...*cobra.Command) *cobra.Command {
 	// With a Run of its own a wrong verb is an error, not a reason to print help.
-	cmd := &cobra.Command{Use: noun + " VERB", Short: short, Args: cobra.NoArgs, DisableFlagsInUseLine: true,
+	cmd := &cobra.Command{Use: noun + " VERB", Short: short, DisableFlagsInUseLine: true,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			var known []string
+			for _, v := range verbs {
+				known = append(known, v.Name())
+			}
+			return fmt.Errorf("%s has no verb %q; it has %s", noun, args[0], strings.Join(known, ", "))
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
 	cmd.AddCommand(verbs...)
 	return cmd
+}
+
+// alias gives a noun a second name.
+func alias(name string, noun *cobra.Command) *cobra.Command {
+	noun.Aliases = append(noun.Aliases, name)
+	return noun
+}
+
+// needs are the arguments of a command, by what its usage calls them.
+func needs(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		path := strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
+		switch {
+		case len(args) < len(names):
+			return fmt.Errorf("%s needs %s: %s", path, names[len(args)], cmd.UseLine())
+		case len(args) > len(names):
+			return fmt.Errorf("%s: %q is too much: %s", path, args[len(names)], cmd.UseLine())
+		}
+		return nil
+	}
 }

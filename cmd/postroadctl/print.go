@@ -1,8 +1,11 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -18,17 +21,54 @@ func (c *client) message(w io.Writer, m proto.Message) (bool, error) {
 	if c.format != "json" && c.format != "yaml" {
 		return false, nil
 	}
-	b, err := protojson.MarshalOptions{Multiline: true, Indent: "  ", UseProtoNames: true, EmitUnpopulated: true}.Marshal(m)
+	b, err := forPrograms().Marshal(m)
 	if err != nil {
 		return true, err
 	}
+	return true, c.document(w, b)
+}
+
+// forPrograms writes every field, by its name in the schema.
+func forPrograms() protojson.MarshalOptions {
+	return protojson.MarshalOptions{Multiline: true, Indent: "  ", UseProtoNames: true, EmitUnpopulated: true}
+}
+
+// member is a message in a document of several.
+type member struct {
+	name string
+	m    proto.Message
+}
+
+// messages prints several answers as one document, null where there is none.
+func (c *client) messages(w io.Writer, list []member) error {
+	var doc bytes.Buffer
+	for i, k := range list {
+		b, err := []byte("null"), error(nil)
+		if k.m.ProtoReflect().IsValid() {
+			b, err = forPrograms().Marshal(k.m)
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&doc, "%c%q:%s", "{,"[min(i, 1)], k.name, b)
+	}
+	doc.WriteByte('}')
+	var out bytes.Buffer
+	if err := json.Indent(&out, doc.Bytes(), "", "  "); err != nil {
+		return err
+	}
+	return c.document(w, out.Bytes())
+}
+
+func (c *client) document(w io.Writer, b []byte) error {
 	if c.format == "yaml" {
+		var err error
 		if b, err = yaml.JSONToYAML(b); err != nil {
-			return true, err
+			return err
 		}
 	}
-	_, err = fmt.Fprintln(w, strings.TrimRight(string(b), "\n"))
-	return true, err
+	_, err := fmt.Fprintln(w, strings.TrimRight(string(b), "\n"))
+	return err
 }
 
 // table prints rows under a header; with -o name only the first column.
@@ -52,15 +92,55 @@ func missing(stderr io.Writer, m map[string]string) error {
 	if len(m) == 0 {
 		return nil
 	}
-	names := make([]string, 0, len(m))
-	for n := range m {
-		names = append(names, n)
-	}
-	slices.Sort(names)
-	for _, n := range names {
+	for _, n := range sortedKeys(m) {
 		fmt.Fprintf(stderr, "no answer from %s: %s\n", n, m[n])
 	}
 	return &failure{fmt.Errorf("%s did not answer", count(len(m), "node")), exitPartial}
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// line prints a message for programs that read one after the other: a line of JSON,
+// or a document of YAML.
+func (c *client) line(w io.Writer, m proto.Message) error {
+	if c.format == "yaml" {
+		fmt.Fprintln(w, "---")
+		_, err := c.message(w, m)
+		return err
+	}
+	b, err := protojson.MarshalOptions{UseProtoNames: true, EmitUnpopulated: true}.Marshal(m)
+	if err == nil {
+		_, err = fmt.Fprintf(w, "%s\n", b)
+	}
+	return err
+}
+
+// load writes messages with their size.
+func load(messages, octets int64) string {
+	if messages == 0 {
+		return "no mail"
+	}
+	return count64(messages, "message", "messages") + ", " + size(octets)
+}
+
+// size writes octets in the unit that leaves one to four digits.
+func size(octets int64) string {
+	const units = "KMGTPE"
+	if octets < 1024 {
+		return fmt.Sprintf("%d B", octets)
+	}
+	f, i := float64(octets)/1024, 0
+	for ; f >= 1024 && i < len(units)-1; i++ {
+		f /= 1024
+	}
+	return fmt.Sprintf("%.1f %ciB", f, units[i])
+}
+
+func signed(octets int64) string {
+	if octets < 0 {
+		return "-" + size(-octets)
+	}
+	return "+" + size(octets)
 }
 
 // age writes milliseconds as a person would.

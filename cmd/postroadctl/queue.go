@@ -3,56 +3,148 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
+	"maps"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
 
+	"github.com/postroad/postroad/filter"
 	queuev1 "github.com/postroad/postroad/proto/postroad/queue/v1"
 )
 
+const filterHelp = `
+A filter compares fields: = != ~ (pattern with * and ?) < <= > >=, joined by and, or,
+not and parentheses; values with blanks stand in quotes. Sizes: 10K, 5M, 1GiB. Ages:
+30m, 2h, 3d. Fields are `
+
+func fieldNames(s filter.Subject) string {
+	var names []string
+	for _, f := range filter.Fields(s) {
+		names = append(names, f.String())
+	}
+	return strings.Join(names, ", ") + "."
+}
+
+// listPage is how many queues are fetched at a time: some 250 octets each, of 4 MiB.
+const listPage = 4000
+
 func queueList(c *client) *cobra.Command {
-	var oneNode, busy bool
+	var oneNode, busy, empty bool
+	req := &queuev1.ListRequest{}
+	limit := 0
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "Show queues of all nodes, their state and what they wait for",
-		Args:  cobra.NoArgs,
+		Long: `Show queues of all nodes, their state and what they wait for. The table leaves out
+empty queues; --empty and -o wide show them, a filter decides for itself, and -o json
+always has all.
+` + filterHelp + fieldNames(filter.Queues),
+		Example: "  postroadctl queue list --filter 'state = retry and oldest > 2h'\n  postroadctl queue list --filter 'destination ~ *.shop.example'",
+		Args:    needs(),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, _ []string) error {
-			m, err := queuev1.NewQueueServiceClient(conn).List(ctx, &queuev1.ListRequest{AllNodes: !oneNode})
+			req.Node = c.passedOn()
+			req.AllNodes = req.GetAllNodes() && !oneNode && c.node == ""
+			m, err := allQueues(ctx, conn, req, limit)
 			if err != nil {
 				return err
 			}
 			if done, err := c.message(cmd.OutOrStdout(), m); done {
 				return firstError(err, missing(cmd.ErrOrStderr(), m.GetMissing()))
 			}
-			now := time.Now()
-			var rows [][]string
-			for _, q := range m.GetQueues() {
-				if busy && q.GetMessages() == 0 {
-					continue
-				}
-				oldest := "-"
-				if q.GetMessages() > 0 {
-					oldest = age(q.GetOldestAgeMs())
-				}
-				row := []string{q.GetId(), q.GetNode(), q.GetKind(), dash(q.GetDestination()), dash(q.GetNextHop()),
-					queueState(q), fmt.Sprint(q.GetMessages()), oldest, when(q.GetNextAttemptUnixMs(), now), dash(q.GetWaitingFor())}
-				if c.format == "wide" {
-					row = append(row, dash(q.GetConnector()), dash(q.GetClass()), fmt.Sprint(q.GetConnections()), dash(q.GetLastError()))
-				}
-				rows = append(rows, row)
+			hide := busy || !empty && c.format == "table" && req.GetFilter() == ""
+			if err := c.queues(cmd, m, hide); err != nil {
+				return err
 			}
-			header := "ID\tNODE\tQUEUE\tDESTINATION\tNEXT HOP\tSTATE\tMESSAGES\tOLDEST\tNEXT TRY\tWAITING FOR"
-			if c.format == "wide" {
-				header += "\tCONNECTOR\tCLASS\tCONNECTIONS\tLAST ERROR"
-			}
-			return firstError(c.table(cmd.OutOrStdout(), header, rows), missing(cmd.ErrOrStderr(), m.GetMissing()))
+			onward(cmd.ErrOrStderr(), "more queues", m.GetNextPageToken())
+			return missing(cmd.ErrOrStderr(), m.GetMissing())
 		}),
 	}
-	cmd.Flags().BoolVar(&oneNode, "one", false, "only the node that is asked")
-	cmd.Flags().BoolVar(&busy, "busy", false, "only queues with messages")
+	f := cmd.Flags()
+	f.BoolVar(&oneNode, "one", false, "only the node that is asked, as --all-nodes=false")
+	f.BoolVar(&req.AllNodes, "all-nodes", true, "ask all nodes")
+	f.BoolVar(&busy, "busy", false, "only queues with messages")
+	f.BoolVar(&empty, "empty", false, "empty queues too")
+	f.StringVar(&req.Filter, "filter", "", "only queues that are meant")
+	f.IntVar(&limit, "limit", 0, "at most this many (default all)")
+	f.StringVar(&req.PageToken, "page", "", "go on where a list with --limit ended")
 	return cmd
+}
+
+// allQueues fetches page after page, up to limit; 0: all.
+func allQueues(ctx context.Context, conn grpc.ClientConnInterface, req *queuev1.ListRequest, limit int) (*queuev1.ListResponse, error) {
+	out := &queuev1.ListResponse{}
+	ask := &queuev1.ListRequest{AllNodes: req.GetAllNodes(), Filter: req.GetFilter(), Node: req.GetNode(), PageToken: req.GetPageToken()}
+	for {
+		ask.PageSize = listPage
+		if limit > 0 {
+			ask.PageSize = int32(min(listPage, limit-len(out.GetQueues())))
+		}
+		m, err := queuev1.NewQueueServiceClient(conn).List(ctx, ask)
+		if err != nil {
+			return nil, err
+		}
+		out.Queues = append(out.Queues, m.GetQueues()...)
+		out.Missing = joined(out.Missing, m.GetMissing())
+		out.NextPageToken = m.GetNextPageToken()
+		if ask.PageToken = out.NextPageToken; ask.PageToken == "" || limit > 0 && len(out.GetQueues()) >= limit {
+			return out, nil
+		}
+	}
+}
+
+func joined(a, b map[string]string) map[string]string {
+	if a == nil {
+		return b
+	}
+	maps.Copy(a, b)
+	return a
+}
+
+// onward says how to see the rest.
+func onward(w io.Writer, what, token string) {
+	if token != "" {
+		fmt.Fprintf(w, "there are %s: repeat with --page %s\n", what, token)
+	}
+}
+
+func (c *client) queues(cmd *cobra.Command, m *queuev1.ListResponse, hide bool) error {
+	now := time.Now()
+	var rows [][]string
+	for _, q := range m.GetQueues() {
+		if hide && q.GetMessages() == 0 {
+			continue
+		}
+		oldest := "-"
+		if q.GetMessages() > 0 {
+			oldest = age(q.GetOldestAgeMs())
+		}
+		row := []string{q.GetId(), q.GetNode(), q.GetKind(), dash(q.GetDestination()), dash(q.GetNextHop()),
+			queueState(q), fmt.Sprint(q.GetMessages()), size(q.GetBytes()), oldest, when(q.GetNextAttemptUnixMs(), now), dash(q.GetWaitingFor())}
+		if c.format == "wide" {
+			row = append(row, dash(q.GetConnector()), dash(q.GetClass()), connections(q), dash(q.GetLastHost()), dash(q.GetLastError()))
+		}
+		rows = append(rows, row)
+	}
+	if len(rows) == 0 && c.format == "table" {
+		fmt.Fprintln(cmd.OutOrStdout(), "no mail waits; --empty shows the empty queues")
+		return nil
+	}
+	header := "ID\tNODE\tQUEUE\tDESTINATION\tNEXT HOP\tSTATE\tMESSAGES\tSIZE\tOLDEST\tNEXT TRY\tWAITING FOR"
+	if c.format == "wide" {
+		header += "\tCONNECTOR\tCLASS\tCONNECTIONS\tLAST HOST\tLAST ERROR"
+	}
+	return c.table(cmd.OutOrStdout(), header, rows)
+}
+
+// connections is how many are open, of how many the next hop takes at the moment.
+func connections(q *queuev1.Queue) string {
+	if q.GetConnectionWindow() == 0 {
+		return fmt.Sprint(q.GetConnections())
+	}
+	return fmt.Sprintf("%d of %d", q.GetConnections(), q.GetConnectionWindow())
 }
 
 // queueState is the state in a word. A queue without a link of its own is
@@ -64,34 +156,30 @@ func queueState(q *queuev1.Queue) string {
 	return word(q.GetState().String(), "STATE_")
 }
 
-func queueMessages(c *client) *cobra.Command {
-	req := &queuev1.MessagesRequest{}
-	cmd := &cobra.Command{
-		Use:   "messages [QUEUE-ID]",
-		Short: "Show messages that wait on the node that is asked",
-		Args:  cobra.MaximumNArgs(1),
-		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error {
-			if len(args) > 0 {
-				req.Queue = args[0]
-			}
-			m, err := queuev1.NewQueueServiceClient(conn).Messages(ctx, req)
-			if err != nil {
-				return err
-			}
-			if done, err := c.message(cmd.OutOrStdout(), m); done {
-				return err
-			}
-			var rows [][]string
-			for _, e := range m.GetMessages() {
-				rows = append(rows, []string{e.GetQueueId(), "<" + e.GetSender() + ">", strings.Join(e.GetRecipients(), ","), fmt.Sprint(e.GetSize()),
-					time.UnixMilli(e.GetReceivedUnixMs()).Format(time.DateTime), fmt.Sprint(e.GetAttempts()), dash(e.GetLastError())})
-			}
-			return c.table(cmd.OutOrStdout(), "QUEUE ID\tSENDER\tRECIPIENTS\tSIZE\tRECEIVED\tATTEMPTS\tLAST ERROR", rows)
-		}),
+// messageError is why a message is still here.
+func messageError(m *queuev1.Message) string {
+	if m.GetHold() == "" {
+		return dash(m.GetLastError())
 	}
-	cmd.Flags().Int32Var(&req.Limit, "limit", 100, "at most this many")
-	return cmd
+	return frozenWords(m)
 }
+
+// frozenWords say who holds a message back, and why.
+func frozenWords(m *queuev1.Message) string {
+	text := "frozen"
+	if rule, ok := strings.CutPrefix(m.GetHold(), "rule/"); ok {
+		text += " by rule " + rule
+	} else if m.GetFrozenBy() != "" {
+		text += " by " + m.GetFrozenBy()
+	}
+	if m.GetFrozenReason() != "" {
+		text += ": " + m.GetFrozenReason()
+	}
+	return text
+}
+
+// poisonQueue is the ID of the queue of messages that crashed what processed them.
+const poisonQueue = "poison"
 
 func queueRetry(c *client) *cobra.Command {
 	return &cobra.Command{
@@ -114,7 +202,11 @@ func queueRetry(c *client) *cobra.Command {
 				fmt.Fprintln(cmd.OutOrStdout(), "no link was waiting for its next try")
 				return nil
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s tried now\n", count(int(m.GetLinks()), "link"))
+			noun := "link"
+			if req.GetQueue() == poisonQueue {
+				noun = "message"
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "%s tried now\n", count(int(m.GetLinks()), noun))
 			return nil
 		}),
 	}

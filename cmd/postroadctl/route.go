@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
@@ -14,13 +16,28 @@ import (
 
 func routeExplain(c *client) *cobra.Command {
 	req := &topologyv1.ExplainRequest{}
+	var at, size string
 	cmd := &cobra.Command{
-		Use:     "explain ADDRESS",
-		Short:   "Say which way mail to an address goes, and why the others lost",
-		Example: "  postroadctl route explain olav@example.test --from paris-1\n  postroadctl route explain someone@example.net --size 5242880 --priority low",
-		Args:    cobra.ExactArgs(1),
+		Use:   "explain ADDRESS",
+		Short: "Say which way mail to an address goes, and why the others lost",
+		Long: `Say which way mail to an address goes, and why the others lost.
+
+With --at the answer is that of a table that decided before: by its version, as route log and
+tracking have it, or by a time: 2026-05-04T12:30:00Z, "2026-05-04 12:30" and 12:30 (local), or how long
+ago, 90m. A node keeps what its last 256 tables were made of, at most 16 MiB, over restarts; the error
+says which is the oldest. What the address means (its mailbox, the members of a group) is that of now.`,
+		Example: "  postroadctl route explain olav@example.test --from paris-1\n  postroadctl route explain someone@example.net --size 5M --priority low\n" +
+			"  postroadctl route explain someone@example.net --sender trainee@example.test\n  postroadctl route explain olav@example.test --at 90m",
+		Args: needs("ADDRESS"),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error {
 			req.Address = args[0]
+			if err := setAt(req, at, time.Now()); err != nil {
+				return &failure{err, exitUsage}
+			}
+			var err error
+			if req.Size, err = octets(size); err != nil {
+				return &failure{err, exitUsage}
+			}
 			m, err := topologyv1.NewTopologyServiceClient(conn).Explain(ctx, req)
 			if err != nil {
 				return err
@@ -34,14 +51,67 @@ func routeExplain(c *client) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&req.From, "from", "", "server whose view is wanted (default: the node that is asked)")
-	f.Int64Var(&req.Size, "size", 0, "message size in octets")
+	f.StringVar(&req.Sender, "sender", "", "envelope sender, as connectors with sender lists see it; \"<>\" for a report")
+	f.StringVar(&size, "size", "0", "message size in octets, or 500K, 5M, 1G")
+	f.StringVar(&at, "at", "", "version or time of the routing table (default: now)")
 	f.StringVar(&req.Priority, "priority", "", "low, normal or high")
 	f.BoolVar(&req.System, "system", false, "a report or another message of the transport itself")
 	return cmd
 }
 
+// setAt reads which table is meant.
+func setAt(req *topologyv1.ExplainRequest, at string, now time.Time) error {
+	if at == "" {
+		return nil
+	}
+	if v, err := strconv.ParseUint(at, 10, 64); err == nil {
+		req.At = &topologyv1.ExplainRequest_AtVersion{AtVersion: v}
+		return nil
+	}
+	t, err := moment(at, now)
+	if err == nil {
+		req.At = &topologyv1.ExplainRequest_AtUnixMs{AtUnixMs: t.UnixMilli()}
+	}
+	return err
+}
+
+// moment reads a time that has been.
+func moment(s string, now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(s); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	if t, err := time.Parse(time.RFC3339, s); err == nil {
+		return t, nil
+	}
+	for _, layout := range []string{time.DateTime, "2006-01-02 15:04", "2006-01-02T15:04:05", "2006-01-02T15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
+			return t, nil
+		}
+	}
+	for _, layout := range []string{time.TimeOnly, "15:04"} {
+		if t, err := time.ParseInLocation(layout, s, now.Location()); err == nil {
+			y, m, d := now.Date()
+			return time.Date(y, m, d, t.Hour(), t.Minute(), t.Second(), 0, now.Location()), nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("--at %s: must be a version (871), a time (2026-05-04T12:30:00Z, \"2026-05-04 12:30\", 12:30) or how long ago (90m)", s)
+}
+
+// octets reads a size: a number, or one with K, M or G for powers of 1024.
+func octets(s string) (int64, error) {
+	digits, shift := s, 0
+	if i := strings.IndexAny(s, "KMGkmg"); i >= 0 && i == len(s)-1 {
+		digits, shift = s[:i], map[byte]int{'k': 10, 'm': 20, 'g': 30}[s[i]|0x20]
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n < 0 || n > 1<<62>>shift {
+		return 0, fmt.Errorf("--size %s: must be a number of octets, or one with K, M or G", s)
+	}
+	return n << shift, nil
+}
+
 func explain(w io.Writer, m *topologyv1.ExplainResponse) {
-	fmt.Fprintf(w, "%s, seen from %s (routing table %d, catalog %s old)\n", m.GetAddress(), m.GetNode(), m.GetTableVersion(), age(m.GetCatalogAgeMs()))
+	fmt.Fprintf(w, "%s, seen from %s (%s)\n", m.GetAddress(), m.GetNode(), tableWords(m))
 	for _, l := range m.GetCategory() {
 		fmt.Fprintf(w, "  %s\n", l)
 	}
@@ -67,6 +137,19 @@ func explain(w io.Writer, m *topologyv1.ExplainResponse) {
 			fmt.Fprintf(w, "  %s bridgehead %-*s %-4s weight %016x; %s\n", chosen(b.GetChosen()), width, b.GetServer(), upDown(b.GetUp()), b.GetWeight(), b.GetReason())
 		}
 	}
+}
+
+// tableWords says which table gave the answer.
+func tableWords(m *topologyv1.ExplainResponse) string {
+	const layout = "2006-01-02 15:04:05"
+	table := fmt.Sprintf("routing table %d", m.GetTableVersion())
+	switch {
+	case m.GetFromUnixMs() == 0:
+		return fmt.Sprintf("%s, catalog %s old", table, age(m.GetCatalogAgeMs()))
+	case m.GetUntilUnixMs() == 0:
+		return fmt.Sprintf("%s, since %s", table, time.UnixMilli(m.GetFromUnixMs()).Format(layout))
+	}
+	return fmt.Sprintf("%s, from %s to %s", table, time.UnixMilli(m.GetFromUnixMs()).Format(layout), time.UnixMilli(m.GetUntilUnixMs()).Format(layout))
 }
 
 // way is the result in words.

@@ -18,7 +18,7 @@ func trackFollow(c *client) *cobra.Command {
 		Use:   "follow MESSAGE-ID",
 		Short: "Tell a message's way over all nodes",
 		Long:  "Tell a message's way over all nodes, by its Message-ID header, its queue ID or its origin ID.",
-		Args:  cobra.ExactArgs(1),
+		Args:  needs("MESSAGE-ID"),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error {
 			m, err := trackingv1.NewTrackingServiceClient(conn).Follow(ctx, &trackingv1.FollowRequest{Message: args[0]})
 			if err != nil {
@@ -38,7 +38,7 @@ func trackFind(c *client) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "find",
 		Short: "Search the events of the node that is asked",
-		Args:  cobra.NoArgs,
+		Args:  needs(),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, _ []string) error {
 			req.SinceUnixUs = time.Now().Add(-since).UnixMicro()
 			m, err := trackingv1.NewTrackingServiceClient(conn).Find(ctx, req)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 	topologyv1 "github.com/postroad/postroad/proto/postroad/topology/v1"
@@ -23,14 +24,15 @@ func topologyWhatIf(c *client) *cobra.Command {
 		Short: "Say which ways mail would take if something changed; nothing is changed",
 		Long: `Say which ways mail would take if connectors were down, cost otherwise, servers or
 connectors were drained, or a file were applied: pairs of groups and address
-spaces whose way or cost changes, and groups that would be cut off. The asked node
+spaces whose way or cost changes, and groups that would be cut off; and how much mail
+of the last 24 hours took the ways that change, over all nodes. The asked node
 decides for each group with the code that routes mail. All flags may be given
 together and again. --cost sets what a connector costs towards each group it leads
 to and for each of its address spaces.`,
 		Example: `  postroadctl topology whatif --down paris-berlin --down berlin-paris
   postroadctl topology whatif --drain berlin-1 --cost paris-oslo=5
   postroadctl topology whatif --apply org.yaml -o json`,
-		Args: cobra.NoArgs,
+		Args: needs(),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, _ []string) error {
 			req, err := whatIfRequest(down, costs, drains)
 			if err != nil {
@@ -49,10 +51,11 @@ to and for each of its address spaces.`,
 			if err != nil {
 				return err
 			}
+			silent := missing(cmd.ErrOrStderr(), m.GetMissing())
 			if done, err := c.message(cmd.OutOrStdout(), m); done {
-				return err
+				return firstError(err, silent)
 			}
-			return printEffects(cmd.OutOrStdout(), c, m)
+			return firstError(printEffects(cmd.OutOrStdout(), c, m), silent)
 		}),
 	}
 	f := cmd.Flags()
@@ -84,31 +87,33 @@ func whatIfRequest(down, costs, drains []string) (*topologyv1.WhatIfRequest, err
 	return req, nil
 }
 
-// effectsOf prints what a change of the directory would do to the ways of mail.
-// The objects are as the directory would store them, but without revisions: the
-// node may not have seen the last ones yet.
-func effectsOf(ctx context.Context, w io.Writer, c *client, conn grpc.ClientConnInterface, changes []*directoryv1.Change) error {
+// effectsOf asks what a change of the directory would do to the ways of mail; nil
+// if it concerns none. The objects are as the directory would store them, but
+// without revisions: the node may not have seen the last ones yet.
+func effectsOf(ctx context.Context, conn grpc.ClientConnInterface, changes []*directoryv1.Change) (*topologyv1.WhatIfResponse, error) {
 	req := &topologyv1.WhatIfRequest{}
 	for _, ch := range changes {
-		o := ch.GetAfter()
 		// Recipients and accounts have no part in routing, and secrets are not shown.
-		if o != nil && o.GetRecipient() == nil && o.GetAccount() == nil && ch.GetAction() != directoryv1.Action_ACTION_UNCHANGED {
+		if o := ch.GetAfter(); o != nil && o.GetRecipient() == nil && o.GetAccount() == nil && ch.GetAction() != directoryv1.Action_ACTION_UNCHANGED {
+			o = proto.CloneOf(o)
 			o.GetMetadata().Revision = 0
 			req.Objects = append(req.Objects, o)
 		}
 	}
 	if len(req.Objects) == 0 {
-		return nil
+		return nil, nil
 	}
-	m, err := topologyv1.NewTopologyServiceClient(conn).WhatIf(ctx, req)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintln(w)
-	return printEffects(w, c, m)
+	return topologyv1.NewTopologyServiceClient(conn).WhatIf(ctx, req)
 }
 
 func printEffects(w io.Writer, c *client, m *topologyv1.WhatIfResponse) error {
+	for _, k := range m.GetTakeovers() {
+		side := "sent over"
+		if k.GetRemote() {
+			side = "received from"
+		}
+		fmt.Fprintf(w, "BRIDGEHEADS: %s is %s by %s, not %s\n", k.GetConnector(), side, strings.Join(k.GetAfter(), ", "), strings.Join(k.GetBefore(), ", "))
+	}
 	if m.GetMovedWays()+m.GetMovedSpaces() == 0 && len(m.GetCutOff()) == 0 {
 		_, err := fmt.Fprintln(w, "No mail would take another way.")
 		return err
@@ -118,18 +123,31 @@ func printEffects(w io.Writer, c *client, m *topologyv1.WhatIfResponse) error {
 	}
 	var rows [][]string
 	for _, m := range m.GetWays() {
-		rows = append(rows, []string{m.GetFrom(), m.GetTo(), wayWords(m.GetBefore()), wayWords(m.GetAfter())})
+		rows = append(rows, []string{m.GetFrom(), m.GetTo(), wayWords(m.GetBefore()), wayWords(m.GetAfter()), load(m.GetMessages(), m.GetBytes())})
 	}
 	for _, m := range m.GetSpaces() {
-		rows = append(rows, []string{m.GetFrom(), m.GetAddressSpace(), exitWords(m.GetBefore()), exitWords(m.GetAfter())})
+		rows = append(rows, []string{m.GetFrom(), m.GetAddressSpace(), exitWords(m.GetBefore()), exitWords(m.GetAfter()), load(m.GetMessages(), m.GetBytes())})
 	}
-	if err := c.table(w, "FROM\tTO\tNOW\tTHEN", rows); err != nil {
-		return err
+	if len(rows) > 0 {
+		if err := c.table(w, "FROM\tTO\tNOW\tTHEN\tLAST 24 H", rows); err != nil {
+			return err
+		}
 	}
 	if more := int(m.GetMovedWays()+m.GetMovedSpaces()) - len(rows); more > 0 {
 		fmt.Fprintf(w, "and %d more; --limit shows them\n", more)
 	}
-	return nil
+	if c.format == "name" {
+		return nil
+	}
+	fmt.Fprintf(w, "\nLoad moved, by the last 24 hours: %s.\n", load(m.GetMessages(), m.GetBytes()))
+	rows = nil
+	for _, k := range m.GetLoads() {
+		rows = append(rows, []string{k.GetConnector(), load(k.GetMessages(), k.GetBytes()), fmt.Sprintf("%+d", k.GetMessagesDelta()), signed(k.GetBytesDelta())})
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	return c.table(w, "CONNECTOR\tLAST 24 H\tMESSAGES\tSIZE", rows)
 }
 
 func cutWords(k *topologyv1.CutOff) string {

@@ -38,7 +38,7 @@ func TestEffects(t *testing.T) {
 			{From: "paris", To: "oslo", Before: &topologyv1.Way{Cost: 20, Path: []string{"paris", "berlin", "oslo"}}, After: &topologyv1.Way{Cost: -1}},
 			{
 				From: "paris", To: "berlin", Before: &topologyv1.Way{Cost: 10, Path: []string{"paris", "berlin"}},
-				After: &topologyv1.Way{Cost: 10, Path: []string{"paris", "berlin"}, HeldBy: "paris-berlin"},
+				After: &topologyv1.Way{Cost: 10, Path: []string{"paris", "berlin"}, HeldBy: "paris-berlin"}, Messages: 1, Bytes: 1000,
 			},
 		},
 		Spaces: []*topologyv1.SpaceChange{{
@@ -46,16 +46,25 @@ func TestEffects(t *testing.T) {
 			Before: &topologyv1.Exit{Result: "node", Connector: "internet", Cost: 21, Path: []string{"oslo", "paris"}},
 			After:  &topologyv1.Exit{Result: "unreachable", Cost: -1, Reason: "connector internet: down"},
 		}},
-		MovedWays: 5, MovedSpaces: 1,
+		MovedWays: 5, MovedSpaces: 1, Messages: 41, Bytes: 5 << 20,
+		Loads: []*topologyv1.LoadChange{
+			{Connector: "paris-berlin", Messages: 100, Bytes: 2 << 20, MessagesDelta: -40, BytesDelta: -(5 << 20)},
+			{Connector: "paris-oslo", MessagesDelta: 40, BytesDelta: 5 << 20},
+		},
 	}
 	const want = `CUT OFF: group oslo could no longer be reached
 CUT OFF: group rome could neither be reached nor send
 CUT OFF: group bern could no longer send to any other
-FROM   TO      NOW                              THEN
-paris  oslo    20: paris → berlin → oslo        no way
-paris  berlin  10: paris → berlin               10: paris → berlin (waits for paris-berlin)
-oslo   SMTP:*  21: oslo → paris over internet   unreachable (connector internet: down)
+FROM   TO      NOW                              THEN                                         LAST 24 H
+paris  oslo    20: paris → berlin → oslo        no way                                       no mail
+paris  berlin  10: paris → berlin               10: paris → berlin (waits for paris-berlin)  1 message, 1000 B
+oslo   SMTP:*  21: oslo → paris over internet   unreachable (connector internet: down)       no mail
 and 3 more; --limit shows them
+
+Load moved, by the last 24 hours: 41 messages, 5.0 MiB.
+CONNECTOR     LAST 24 H              MESSAGES  SIZE
+paris-berlin  100 messages, 2.0 MiB  -40       -5.0 MiB
+paris-oslo    no mail                +40       +5.0 MiB
 `
 	var b strings.Builder
 	if err := printEffects(&b, &client{format: "table"}, m); err != nil || strings.Join(strings.Fields(b.String()), " ") != strings.Join(strings.Fields(want), " ") {

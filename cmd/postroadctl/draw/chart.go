@@ -56,13 +56,15 @@ func outgoing(k *topologyv1.Connector) bool {
 	return k.GetTargetGroup() == "" || len(k.GetAddressSpaces()) > 0
 }
 
-// state is "up", "down" or "disabled".
+// state is "up", "down", "disabled", or "drained" for one that is up.
 func (e *edge) state() string {
 	switch {
 	case e.connector.GetDisabled():
 		return "disabled"
 	case !e.connector.GetUp():
 		return "down"
+	case e.connector.GetDrain() != "":
+		return "drained"
 	}
 	return "up"
 }
@@ -77,8 +79,8 @@ func (c *chart) label(e *edge) []string {
 	if c.inside(e) {
 		first = strconv.Itoa(int(e.connector.GetCost()))
 	}
-	if s := e.state(); s != "up" {
-		first = strings.TrimSpace(first + " " + strings.ToUpper(s))
+	if s := e.stateWords(); s != "" {
+		first = strings.TrimSpace(first + " " + s)
 	}
 	var lines []string
 	if first != "" {
@@ -88,6 +90,18 @@ func (c *chart) label(e *edge) []string {
 		lines = append(lines, strconv.FormatInt(n, 10)+" queued")
 	}
 	return lines
+}
+
+// stateWords are empty for an edge that is simply up.
+func (e *edge) stateWords() string {
+	switch s := e.state(); {
+	case s == "up":
+		return ""
+	case e.connector.GetDrain() != "" && s != "disabled":
+		return strings.TrimSpace(strings.ToUpper(strings.TrimSuffix(s, "drained")) + " DRAINED " + e.connector.GetDrain())
+	default:
+		return strings.ToUpper(s)
+	}
 }
 
 // spacesListed bounds the address spaces that a place outside shows.
@@ -130,8 +144,32 @@ func serverText(s *topologyv1.Server) string {
 	return text
 }
 
+// load is what a connector carried; empty for nothing.
+func load(k *topologyv1.Connector) string {
+	if k.GetMessages() == 0 {
+		return ""
+	}
+	return plural(int(k.GetMessages()), "message") + ", " + size(k.GetBytes())
+}
+
+// size writes octets in the unit that leaves one to four digits.
+func size(octets int64) string {
+	f, unit := float64(octets), 0
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	for ; f >= 1024 && unit < len(units)-1; unit++ {
+		f /= 1024
+	}
+	if unit == 0 {
+		return strconv.FormatInt(octets, 10) + " B"
+	}
+	return strconv.FormatFloat(f, 'f', 1, 64) + " " + units[unit]
+}
+
 // story is all that is known of a connector, for whoever points at it.
 func story(k *topologyv1.Connector) string {
 	lines := []string{k.GetKind() + " " + k.GetName(), carriers(k)}
+	if l := load(k); l != "" {
+		lines = append(lines, "last 24 hours: "+l)
+	}
 	return strings.Join(lines, "\n")
 }

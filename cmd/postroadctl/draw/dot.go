@@ -41,6 +41,8 @@ func dotStyle(state string) string {
 		return ", color=red, fontcolor=red, style=dashed"
 	case "disabled":
 		return ", color=gray, fontcolor=gray, style=dotted"
+	case "drained":
+		return ", color=orange, fontcolor=darkorange, style=dashed"
 	}
 	return ""
 }

@@ -37,6 +37,8 @@ func Mermaid(w io.Writer, m *topologyv1.ShowResponse) error {
 		case "disabled":
 			arrow = "-.->"
 			fmt.Fprintf(&styles, "  linkStyle %d stroke:gray,color:gray\n", i)
+		case "drained":
+			fmt.Fprintf(&styles, "  linkStyle %d stroke:orange,color:orange\n", i)
 		}
 		fmt.Fprintf(&b, "  n%d %s|%s| n%d\n", e.from, arrow, mermaidQuote(label), e.to)
 	}

@@ -26,6 +26,13 @@ const (
 	footer    = 34 // for the legend
 )
 
+// A label stands up to labelReach from the middle of its arrow, as a part of the
+// length, at one of labelSteps places on each side.
+const (
+	labelReach = 0.4
+	labelSteps = 16
+)
+
 // serversListed bounds the servers that a group's box shows.
 const serversListed = 6
 
@@ -162,20 +169,36 @@ func (p *picture) caption() {
 		order = append(order, i)
 	}
 	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(sizes[b].w*sizes[b].h, sizes[a].w*sizes[a].h) })
-	for _, i := range order {
-		r, least := sizes[i], math.Inf(1)
-		if p.crowded() {
-			r.mid = p.arrows[i].at(0.5)
-			p.labels[i] = r
-			continue
+	// Twice: in the second round a label makes way for those that came later.
+	for range 2 {
+		for _, i := range order {
+			p.labels[i] = rect{}
+			p.labels[i] = p.spot(sizes[i], i)
 		}
-		for _, t := range [...]float64{0.5, 0.42, 0.58, 0.34, 0.66, 0.26, 0.74, 0.18, 0.82} {
-			r.mid = p.arrows[i].at(t)
-			if c := p.cover(r, i); c < least {
-				p.labels[i], least = r, c
+	}
+}
+
+// spot is where a label hides the least: from the middle of its arrow outwards, to
+// both sides in turn, and a little beside the line before it hides anything.
+func (p *picture) spot(r rect, of int) rect {
+	k := p.arrows[of]
+	if p.crowded() {
+		r.mid = k.at(0.5)
+		return r
+	}
+	best, least := r, math.Inf(1)
+	for step := range 2*labelSteps + 1 {
+		t := 0.5 + float64((step+1)/2)*(1-2*float64(step%2))*labelReach/labelSteps
+		ahead := k.at(t + 0.01).minus(k.at(t - 0.01))
+		aside := point{-ahead.y, ahead.x}.times(1 / max(ahead.length(), 1e-9))
+		for _, off := range [...]float64{0, 0.5, -0.5, 1, -1} {
+			r.mid = k.at(t).plus(aside.times(off * min(r.h, r.w)))
+			if c := p.cover(r, of) + math.Abs(off); c < least {
+				best, least = r, c
 			}
 		}
 	}
+	return best
 }
 
 // cover says how much a label would hide: other labels and boxes count by their

@@ -27,7 +27,7 @@ func SVG(w io.Writer, m *topologyv1.ShowResponse) error {
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%[1]v" height="%[2]v" viewBox="0 0 %[1]v %[2]v" font-family="DejaVu Sans, Verdana, sans-serif" font-size="%[3]d">`+"\n",
 		p.width, p.height, fontSize)
 	b.WriteString(`<rect width="100%" height="100%" fill="#ffffff"/>` + "\n<defs>\n")
-	for _, s := range []string{"up", "down", "disabled"} {
+	for _, s := range []string{"up", "down", "disabled", "drained"} {
 		fmt.Fprintf(&b, `<marker id="%s" viewBox="0 0 10 10" refX="9" refY="5" markerWidth="8" markerHeight="8" orient="auto"><path d="M0,1 L10,5 L0,9 z" fill="%s"/></marker>`+"\n", s, colourOf(s))
 	}
 	b.WriteString("</defs>\n")
@@ -56,6 +56,8 @@ func colourOf(state string) string {
 		return colourDown
 	case "disabled":
 		return colourDisabled
+	case "drained":
+		return colourSuspect
 	}
 	return colourUp
 }
@@ -66,6 +68,8 @@ func dashes(state string) string {
 		return ` stroke-dasharray="7 4"`
 	case "disabled":
 		return ` stroke-dasharray="2 4"`
+	case "drained":
+		return ` stroke-dasharray="12 3"`
 	}
 	return ""
 }
@@ -136,7 +140,7 @@ func (p *picture) labelled(b *strings.Builder, i int) {
 func (p *picture) legend(b *strings.Builder) {
 	y := p.height - footer/2
 	x := float64(border)
-	for _, s := range []struct{ state, words string }{{"up", "up, with its cost"}, {"down", "down"}, {"disabled", "disabled"}} {
+	for _, s := range []struct{ state, words string }{{"up", "up, with its cost"}, {"down", "down"}, {"disabled", "disabled"}, {"drained", "drained"}} {
 		fmt.Fprintf(b, `<path d="M%s H%s" stroke="%s" stroke-width="1.6"%s marker-end="url(#%s)"/>`+"\n", point{x, y}, pixels(x+44), colourOf(s.state), dashes(s.state), s.state)
 		text(b, x+52, y+4, `fill="#616161"`, s.words)
 		x += 52 + float64(len(s.words))*charWidth + 24

@@ -21,13 +21,24 @@ func Text(w io.Writer, m *topologyv1.ShowResponse) error {
 			to = strings.Join(k.GetAddressSpaces(), " ")
 		}
 		e := edge{connector: k}
-		state := strings.ToUpper(e.state())
+		state := e.stateWords()
+		if state == "" {
+			state = "UP"
+		}
 		if n := k.GetQueued(); n > 0 {
 			state += fmt.Sprintf(" %d queued", n)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\n", k.GetSourceGroup(), arrow(k), to, state, k.GetName(), carriers(k))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.GetSourceGroup(), arrow(k), to, state, carried(k), k.GetName(), carriers(k))
 	}
 	return t.Flush()
+}
+
+// carried is the load of the last 24 hours.
+func carried(k *topologyv1.Connector) string {
+	if l := load(k); l != "" {
+		return l + "/24h"
+	}
+	return "-"
 }
 
 // arrow carries the cost, unless each address space has its own.
