@@ -45,57 +45,42 @@ spec:
   addressSpaces: ["SMTP:*;1"]
 `
 
-// BenchmarkRelay alternates between the two relays, so that a slow moment of the
-// machine does not hit only one of them, and reports the ratio of the medians.
-func BenchmarkRelay(b *testing.B) {
-	sink, err := NewSink(messages)
-	if err != nil {
-		b.Fatal(err)
+// relay is one of the two that are measured.
+type relay struct {
+	name, address string
+	pids          func() []int
+	rest          func() // ends the work that a round left behind
+}
+
+func both(c *harness.Cluster, p *harness.Postfix) []relay {
+	return []relay{
+		{"postroad", c.Node("relay").SMTP, func() []int { return []int{c.Node("relay").PID} }, func() {}},
+		{"postfix", p.Address(), p.Processes, p.Empty},
 	}
-	defer sink.Close()
-	_, port, _ := strings.Cut(sink.Address(), ":")
-	cluster := harness.Up(b, fmt.Sprintf(single, port))
-	postfix := harness.StartPostfix(b, "unused.test", map[string]string{"sink.test": sink.Address()})
-	relays := []struct {
-		name, address string
-		pids          func() []int
-	}{
-		{"postroad", cluster.Node("relay").SMTP, func() []int { return []int{cluster.Node("relay").PID} }},
-		{"postfix", postfix.Address(), postfix.Processes},
-	}
-	rate := make(map[string][]float64)
-	for b.Loop() {
-		for range rounds {
-			for _, r := range relays {
-				sink.Reset(messages)
-				cpu := cpuSeconds(r.pids())
-				start := time.Now()
-				took, err := Load{r.address, messages, 10 << 10, 32, 50, "someone@sink.test"}.Send()
-				if err != nil {
-					b.Fatalf("%s: %v", r.name, err)
-				}
-				accepted := time.Since(start)
-				last, dups, missing := sink.Wait(5 * time.Minute)
-				if missing > 0 {
-					b.Fatalf("%s lost %d messages", r.name, missing)
-				}
-				relayed := messages / last.Sub(start).Seconds()
-				rate[r.name] = append(rate[r.name], relayed)
-				slices.Sort(took)
-				fmt.Printf("%-9s accepted %6.0f/s  relayed %6.0f/s  p50 %5.1f ms  p99 %6.1f ms  CPU %5.0f µs/msg  memory %4d MiB  duplicates %d\n",
-					r.name, messages/accepted.Seconds(), relayed, ms(took[len(took)/2]), ms(took[len(took)*99/100]),
-					(cpuSeconds(r.pids())-cpu)*1e6/messages, residentMiB(r.pids()), dups)
-			}
-		}
-	}
+}
+
+// compare reports the medians of both and their ratio.
+func compare(b *testing.B, verb, what string, rate map[string][]float64) {
 	ours, theirs := median(rate["postroad"]), median(rate["postfix"])
-	fmt.Printf("ratio: Postroad relays %.1f times as many messages per second as Postfix (%.0f to %.0f)\n", ours/theirs, ours, theirs)
-	b.ReportMetric(ours, "postroad-msg/s")
-	b.ReportMetric(theirs, "postfix-msg/s")
+	fmt.Printf("ratio: Postroad %s %.1f times as many %s per second as Postfix (%.0f to %.0f)\n", verb, ours/theirs, what, ours, theirs)
+	b.ReportMetric(ours, "postroad-"+what+"/s")
+	b.ReportMetric(theirs, "postfix-"+what+"/s")
 	b.ReportMetric(ours/theirs, "ratio")
 }
 
-func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+// compareCPU does so for what a message costs, in microseconds of CPU.
+func compareCPU(b *testing.B, cost map[string][]float64) {
+	ours, theirs := median(cost["postroad"]), median(cost["postfix"])
+	fmt.Printf("ratio: a message costs Postfix %.1f times as much CPU as Postroad (%.0f µs to %.0f µs)\n", theirs/ours, theirs, ours)
+	b.ReportMetric(theirs/ours, "cpu-ratio")
+}
+
+// percentiles of the time from MAIL to the last reply.
+func percentiles(took []time.Duration) string {
+	slices.Sort(took)
+	ms := func(i int) float64 { return float64(took[i]) / float64(time.Millisecond) }
+	return fmt.Sprintf("p50 %5.1f ms  p99 %6.1f ms", ms(len(took)/2), ms(len(took)*99/100))
+}
 
 func median(v []float64) float64 {
 	v = slices.SortedFunc(slices.Values(v), cmp.Compare[float64])
@@ -138,13 +123,32 @@ func stats(pids []int) [][]string {
 	return all
 }
 
+func TestDialoguesAreCounted(t *testing.T) {
+	sink, err := NewSink(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer sink.Close()
+	if err := (Dialogues{sink.Address(), 5, 2, 3}).Run(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestMain is the process of a [Null] instead if nullEnv says where its next hop is.
+func TestMain(m *testing.M) {
+	if next := os.Getenv(nullEnv); next != "" {
+		runNull(next)
+	}
+	os.Exit(m.Run())
+}
+
 func TestSinkCountsWhatItGets(t *testing.T) {
 	sink, err := NewSink(20)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer sink.Close()
-	took, err := Load{sink.Address(), 20, 1000, 4, 3, "x@sink.test"}.Send()
+	took, err := Load{sink.Address(), 20, 1000, 4, 3, "x@sink.test", 0}.Send()
 	if err != nil || len(took) != 20 {
 		t.Fatalf("%d sent: %v", len(took), err)
 	}

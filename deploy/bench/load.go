@@ -18,15 +18,18 @@ type Load struct {
 	Sessions int // client connections at a time
 	PerConn  int // messages for each connection
 	To       string
+	Rate     float64 // messages per second, in even steps; 0: as fast as they are taken
 }
 
 // idHeader carries the message's number to the sink.
 const idHeader = "X-Bench-Number: "
 
-// Send hands all messages in and returns each one's time from MAIL to the reply
-// to its end. The relay must take every one of them.
+// Send hands all messages in and returns each one's time from MAIL, or with a
+// Rate from when MAIL was due, to the reply to its end. The relay must take every
+// one of them.
 func (l Load) Send() ([]time.Duration, error) {
 	body := content(l.Size)
+	began := time.Now()
 	var next atomic.Int64
 	var mu sync.Mutex
 	var took []time.Duration
@@ -35,7 +38,7 @@ func (l Load) Send() ([]time.Duration, error) {
 	for range l.Sessions {
 		wg.Go(func() {
 			for next.Load() < int64(l.Messages) {
-				mine, err := l.session(body, &next)
+				mine, err := l.session(body, began, &next)
 				mu.Lock()
 				took = append(took, mine...)
 				if firstErr == nil {
@@ -52,7 +55,7 @@ func (l Load) Send() ([]time.Duration, error) {
 	return took, firstErr
 }
 
-func (l Load) session(body string, next *atomic.Int64) ([]time.Duration, error) {
+func (l Load) session(body string, began time.Time, next *atomic.Int64) ([]time.Duration, error) {
 	conn, err := net.Dial("tcp", l.Target)
 	if err != nil {
 		return nil, err
@@ -74,6 +77,10 @@ func (l Load) session(body string, next *atomic.Int64) ([]time.Duration, error) 
 			break
 		}
 		start := time.Now()
+		if l.Rate > 0 {
+			start = began.Add(time.Duration(float64(n) / l.Rate * float64(time.Second)))
+			time.Sleep(time.Until(start))
+		}
 		fmt.Fprintf(w, "MAIL FROM:<sender@bench.test>\r\nRCPT TO:<%s>\r\nDATA\r\n", l.To)
 		w.Flush()
 		for _, code := range []string{"250", "250", "354"} {
@@ -81,7 +88,9 @@ func (l Load) session(body string, next *atomic.Int64) ([]time.Duration, error) 
 				return took, err
 			}
 		}
-		fmt.Fprintf(w, "%s%d\r\n%s.\r\n", idHeader, n, body)
+		fmt.Fprintf(w, "%s%d\r\n", idHeader, n)
+		w.WriteString(body)
+		w.WriteString(".\r\n")
 		w.Flush()
 		if err := expect(r, "250"); err != nil {
 			return took, err

@@ -3,7 +3,6 @@ package bench
 import (
 	"bufio"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -16,11 +15,12 @@ type Sink struct {
 	l    net.Listener
 	want int
 
-	mu   sync.Mutex
-	seen map[int]time.Time
-	dups int
-	done chan struct{}
-	wg   sync.WaitGroup
+	mu    sync.Mutex
+	seen  map[int]time.Time
+	dups  int
+	tally Tally
+	done  chan struct{}
+	wg    sync.WaitGroup
 }
 
 // NewSink listens for want messages; Done is closed when all have come.
@@ -50,6 +50,7 @@ func (s *Sink) Reset(want int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.want, s.seen, s.dups, s.done = want, make(map[int]time.Time, want), 0, make(chan struct{})
+	s.tally = Tally{}
 }
 
 // Wait returns the time of the last arrival, and how many messages came twice
@@ -72,12 +73,28 @@ func (s *Sink) Wait(limit time.Duration) (last time.Time, duplicates, missing in
 	return last, s.dups, s.want - len(s.seen)
 }
 
+// Tally is what came since Reset, in whatever transactions.
+type Tally struct {
+	Transactions int // with content
+	Recipients   int // of these
+	Last         time.Time
+}
+
+// Tally is what came until now.
+func (s *Sink) Tally() Tally {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tally
+}
+
 // Close stops listening.
 func (s *Sink) Close() { s.l.Close(); s.wg.Wait() }
 
-func (s *Sink) note(n int) {
+func (s *Sink) note(n, recipients int) {
+	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.tally = Tally{s.tally.Transactions + 1, s.tally.Recipients + recipients, now}
 	if n < 0 {
 		return // a report, or mail of somebody else
 	}
@@ -85,7 +102,7 @@ func (s *Sink) note(n int) {
 		s.dups++
 		return
 	}
-	s.seen[n] = time.Now()
+	s.seen[n] = now
 	if len(s.seen) == s.want {
 		close(s.done)
 	}
@@ -96,7 +113,7 @@ func (s *Sink) serve(c net.Conn) {
 	r, w := bufio.NewReaderSize(c, 64<<10), bufio.NewWriter(c)
 	fmt.Fprint(w, "220 sink.test ESMTP\r\n")
 	w.Flush()
-	number := -1
+	number, recipients := -1, 0
 	for {
 		line, err := r.ReadString('\n')
 		if err != nil {
@@ -107,15 +124,18 @@ func (s *Sink) serve(c net.Conn) {
 		case "EHLO":
 			fmt.Fprint(w, "250-sink.test\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-SIZE 104857600\r\n250-CHUNKING\r\n250 DSN\r\n")
 		case "MAIL":
-			number = -1
+			number, recipients = -1, 0
 			fmt.Fprint(w, "250 2.1.0 ok\r\n")
+		case "RCPT":
+			recipients++
+			fmt.Fprint(w, "250 2.1.5 ok\r\n")
 		case "DATA":
 			fmt.Fprint(w, "354 go on\r\n")
 			w.Flush()
 			if number, err = readDots(r); err != nil {
 				return
 			}
-			s.note(number)
+			s.note(number, recipients)
 			fmt.Fprint(w, "250 2.0.0 ok\r\n")
 		case "BDAT":
 			size, last, _ := strings.Cut(arg, " ")
@@ -123,11 +143,11 @@ func (s *Sink) serve(c net.Conn) {
 			if err != nil {
 				return
 			}
-			if k := readChunk(r, n); k >= 0 {
-				number = k
+			if number, err = readChunk(r, n, number); err != nil {
+				return
 			}
 			if last != "" {
-				s.note(number)
+				s.note(number, recipients)
 			}
 			fmt.Fprint(w, "250 2.0.0 ok\r\n")
 		case "QUIT":
@@ -159,18 +179,21 @@ func readDots(r *bufio.Reader) (number int, err error) {
 	}
 }
 
-func readChunk(r *bufio.Reader, n int64) int {
-	number := -1
-	lines := bufio.NewReader(io.LimitReader(r, n))
-	for {
-		line, err := lines.ReadSlice('\n')
-		if number < 0 {
-			number = numberIn(line)
+// readChunk looks for the number in the first lines, unless an earlier chunk had
+// it, and throws the rest away.
+func readChunk(r *bufio.Reader, n int64, known int) (number int, err error) {
+	const lines = 20
+	number = known
+	for i := 0; i < lines && n > 0 && number < 0; i++ {
+		line, err := r.ReadSlice('\n')
+		if err != nil && err != bufio.ErrBufferFull || int64(len(line)) > n {
+			return number, fmt.Errorf("reading a chunk: %w", err)
 		}
-		if err != nil && err != bufio.ErrBufferFull {
-			return number
-		}
+		n -= int64(len(line))
+		number = numberIn(line)
 	}
+	_, err = r.Discard(int(n))
+	return number, err
 }
 
 func numberIn(line []byte) int {

@@ -201,6 +201,33 @@ func TestGarbageAndGiants(t *testing.T) {
 		c.WaitMail(30*time.Second, "oslo-1", "olav@example.test", id)
 	})
 
+	// What overflowed the original, MS05-021: pieces of a table from anybody.
+	t.Run("link state from a stranger", func(t *testing.T) {
+		conn, err := net.Dial("tcp", c.Node("paris-1").SMTP)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		r := bufio.NewReader(conn)
+		reply, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprint(conn, "EHLO client.test\r\n")
+		for ; err == nil && !strings.HasPrefix(reply, "250 "); reply, err = r.ReadString('\n') {
+			if strings.Contains(reply, "LINK2STATE") {
+				t.Errorf("a stranger is offered %q", reply)
+			}
+		}
+		for _, line := range []string{"X-LINK2STATE", "X-LINK2STATE FIRST CHUNK=" + strings.Repeat("A", 1000), "X-LINK2STATE CHUNK=" + strings.Repeat("B", 50_000), "X-LINK2STATE LAST CHUNK=C"} {
+			fmt.Fprintf(conn, "%s\r\n", line)
+			if reply, err = r.ReadString('\n'); err != nil || !strings.HasPrefix(reply, "530 5.7.0") && !strings.HasPrefix(reply, "500 5.5.2") {
+				t.Errorf("%.40s was answered %q (%v)", line, reply, err)
+			}
+		}
+	})
+
 	t.Run("pipelined STARTTLS injection", func(t *testing.T) {
 		conn, err := net.Dial("tcp", c.Node("paris-1").SMTP)
 		if err != nil {

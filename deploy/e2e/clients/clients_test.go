@@ -89,7 +89,7 @@ func TestClients(t *testing.T) {
 			{[]string{"route", "explain", "olav@example.test", "--from", "paris-1"}, []string{"mailbox", "cost 20", "paris-oslo", "bridgehead", "berlin-1", "berlin-2"}},
 			{[]string{"route", "explain", "x@elsewhere.example", "--from", "oslo-1"}, []string{"internet", "SMTP:*"}},
 			{[]string{"route", "explain", "nobody@example.test"}, []string{"5.1.1"}},
-			{[]string{"queue", "list"}, []string{"Pre-submission", "Local delivery", "Final destination currently unreachable", "oslo-1", "paris-2"}},
+			{[]string{"queue", "list", "--empty"}, []string{"Pre-submission", "Local delivery", "Final destination currently unreachable", "oslo-1", "paris-2"}},
 			{[]string{"linkstate", "list"}, []string{"alive", "same", "DIGEST"}},
 			{[]string{"node", "list"}, []string{"paris-1", "connected", "normal"}},
 			{[]string{"get", "Recipient", "alice", "-o", "yaml"}, []string{"kind: Recipient", "homeServer: paris-1", "alice.martin@example.test"}},

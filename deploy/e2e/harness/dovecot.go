@@ -1,12 +1,14 @@
 package harness
 
 import (
+	"encoding/hex"
 	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -107,6 +109,98 @@ service stats {
 	return d
 }
 
+// StartDovecotAuth runs Dovecot's authentication service alone, for users with
+// their passwords.
+func StartDovecotAuth(t testing.TB, users map[string]string) *DovecotAuth {
+	t.Helper()
+	bin := Program(t, "/usr/sbin/dovecot")
+	dir, err := os.MkdirTemp("", "postroad-dovecot-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	d := &Dovecot{t: t, dir: dir}
+	if err := os.Chmod(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	passwd := ""
+	for u, password := range users {
+		passwd += u + ":{PLAIN.HEX}" + hex.EncodeToString([]byte(password)) + "\n"
+	}
+	d.file("passwd", passwd)
+	d.file("dovecot.conf", fmt.Sprintf(`protocols =
+base_dir = %[1]s/run
+state_dir = %[1]s/state
+instance_name = postroad-auth-%[2]d
+log_path = %[1]s/log
+ssl = no
+auth_mechanisms = plain login
+auth_username_format = %%Lu
+auth_failure_delay = 0
+auth_verbose = yes
+default_internal_user = dovecot
+default_login_user = dovenull
+passdb {
+  driver = passwd-file
+  args = scheme=PLAIN username_format=%%u %[1]s/passwd
+}
+userdb {
+  driver = static
+  args = uid=nobody gid=nogroup home=/nonexistent
+}
+service anvil {
+  unix_listener anvil-auth-penalty {
+    mode = 0 # no growing delays: tests guess
+  }
+}
+service auth {
+  unix_listener auth-postroad {
+    mode = 0666
+  }
+}
+service stats {
+  unix_listener stats-writer {
+    mode = 0666
+  }
+}
+`, dir, os.Getpid()))
+	cmd := exec.Command(bin, "-F", "-c", filepath.Join(dir, "dovecot.conf"))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	a := &DovecotAuth{d: d, stop: sync.OnceFunc(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	})}
+	t.Cleanup(func() {
+		a.Stop()
+		if t.Failed() {
+			b, _ := os.ReadFile(filepath.Join(dir, "log"))
+			t.Logf("dovecot log:\n%s", b)
+		}
+	})
+	Eventually(t, 20*time.Second, func() error {
+		c, err := net.Dial("unix", a.AuthSocket())
+		if err == nil {
+			c.Close()
+		}
+		return err
+	})
+	return a
+}
+
+// DovecotAuth is an authentication service.
+type DovecotAuth struct {
+	d    *Dovecot
+	stop func()
+}
+
+// AuthSocket is the path of its auth-client socket.
+func (a *DovecotAuth) AuthSocket() string { return filepath.Join(a.d.dir, "run", "auth-postroad") }
+
+// Stop ends it.
+func (a *DovecotAuth) Stop() { a.stop() }
+
 func (d *Dovecot) file(name, text string) {
 	d.t.Helper()
 	if err := os.WriteFile(filepath.Join(d.dir, name), []byte(text), 0o644); err != nil {
@@ -120,17 +214,5 @@ func (d *Dovecot) Address() string { return net.JoinHostPort("127.0.0.1", strcon
 // Mailbox lists the messages of a user.
 func (d *Dovecot) Mailbox(user string) []string {
 	d.t.Helper()
-	files, err := filepath.Glob(filepath.Join(d.dir, "mail", user, "new", "*"))
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	var all []string
-	for _, f := range files {
-		b, err := os.ReadFile(f)
-		if err != nil {
-			d.t.Fatal(err)
-		}
-		all = append(all, string(b))
-	}
-	return all
+	return maildir(d.t, filepath.Join(d.dir, "mail", user))
 }

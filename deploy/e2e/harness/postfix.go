@@ -20,10 +20,10 @@ type Postfix struct {
 	dir  string
 }
 
-// StartPostfix runs a Postfix that delivers mail for domain to mbox files in
-// one folder and hands everything for the domains of routes ("domain" to
-// "host:port") over to those hosts.
-func StartPostfix(t testing.TB, domain string, routes map[string]string) *Postfix {
+// StartPostfix runs a Postfix that delivers mail for domain and for "clear."
+// before it to maildirs in one folder, with STARTTLS for who wants it, and hands everything for the domains of routes ("domain" to
+// "host:port") over to those hosts. Lines for main.cf may be added.
+func StartPostfix(t testing.TB, domain string, routes map[string]string, settings ...string) *Postfix {
 	t.Helper()
 	Program(t, "/usr/sbin/postfix")
 	// Postfix wants its folders owned by its own users and reachable by them, so
@@ -37,7 +37,7 @@ func StartPostfix(t testing.TB, domain string, routes map[string]string) *Postfi
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p.write(domain, routes)
+	p.write(domain, routes, settings)
 	Command(t, "", "/usr/sbin/postfix", "-c", p.path("etc"), "start").OK(t)
 	t.Cleanup(func() {
 		if t.Failed() {
@@ -62,7 +62,7 @@ func (p *Postfix) path(parts ...string) string {
 // Address is "127.0.0.1:port".
 func (p *Postfix) Address() string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(p.Port)) }
 
-func (p *Postfix) write(domain string, routes map[string]string) {
+func (p *Postfix) write(domain string, routes map[string]string, settings []string) {
 	p.t.Helper()
 	for _, d := range []string{"etc", "queue", "data", "mail"} {
 		if err := os.MkdirAll(p.path(d), 0o755); err != nil {
@@ -85,6 +85,7 @@ func (p *Postfix) write(domain string, routes map[string]string) {
 		fmt.Fprintf(&transport, "/@%s$/ smtp:[%s]:%s\n", strings.ReplaceAll(d, ".", "\\."), host, port)
 		relayed = append(relayed, d)
 	}
+	Certificate(p.t, "mx."+domain, p.path("etc", "cert.pem"), p.path("etc", "key.pem"))
 	p.file("transport", transport.String())
 	p.file("vmailbox", "/^known@/ known/\n")
 	p.file("main.cf", fmt.Sprintf(`compatibility_level = 3.6
@@ -101,7 +102,15 @@ inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
 maillog_file = %[1]s/log
 maillog_file_prefixes = %[1]s
-virtual_mailbox_domains = %[2]s
+virtual_mailbox_domains = %[2]s, clear.%[2]s
+smtpd_tls_cert_file = %[1]s/etc/cert.pem
+smtpd_tls_key_file = %[1]s/etc/key.pem
+smtpd_tls_security_level = may
+smtpd_tls_received_header = yes
+smtp_tls_security_level = may
+message_size_limit = 200000000
+mailbox_size_limit = 0
+virtual_mailbox_limit = 0
 virtual_mailbox_base = %[1]s/mail
 virtual_mailbox_maps = regexp:%[1]s/etc/vmailbox
 virtual_uid_maps = static:%[3]s
@@ -116,7 +125,8 @@ notify_classes =
 minimal_backoff_time = 1s
 maximal_backoff_time = 5s
 queue_run_delay = 1s
-`, p.dir, domain, uid, gid, strings.Join(relayed, ",")))
+%[6]s
+`, p.dir, domain, uid, gid, strings.Join(relayed, ","), strings.Join(settings, "\n")))
 	p.file("master.cf", fmt.Sprintf(`127.0.0.1:%d inet n - n - - smtpd
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
@@ -160,19 +170,13 @@ func (p *Postfix) Log() string {
 // "known" exists.
 func (p *Postfix) Mailbox(local string) []string {
 	p.t.Helper()
-	files, err := filepath.Glob(p.path("mail", local, "new", "*"))
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	var all []string
-	for _, f := range files {
-		b, err := os.ReadFile(f)
-		if err != nil {
-			p.t.Fatal(err)
-		}
-		all = append(all, string(b))
-	}
-	return all
+	return maildir(p.t, p.path("mail", local))
+}
+
+// Empty deletes all messages that wait.
+func (p *Postfix) Empty() {
+	p.t.Helper()
+	Command(p.t, "", "/usr/sbin/postsuper", "-c", p.path("etc"), "-d", "ALL").OK(p.t)
 }
 
 // Processes are the master's id and those of all processes that it started.

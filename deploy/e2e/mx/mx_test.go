@@ -48,6 +48,15 @@ func TestDeliveryByDNS(t *testing.T) {
 		return nil
 	})
 
+	// What was just used is in the cache of the node that sent it.
+	if out := c.Ctl("route", "resolve", "outside.test", "--from", "paris-1").OK(t).Stdout; !strings.Contains(out, "MX 10    dead.outside.test  127.0.0.9") ||
+		!strings.Contains(out, "MX 20    mx.outside.test  127.0.0.1") || !strings.Contains(out, "from the cache") || !strings.Contains(out, server) {
+		t.Errorf("route resolve says:\n%s", out)
+	}
+	if r := c.Ctl("route", "resolve", "null.test", "--from", "oslo-1"); r.Code != 1 || !strings.Contains(r.Stderr, "5.1.10") {
+		t.Errorf("route resolve of a null MX: exit code %d\n%s%s", r.Code, r.Stdout, r.Stderr)
+	}
+
 	for _, f := range []struct{ id, to, status string }{
 		{"mx-2@example.test", "x@null.test", "5.1.10"},
 		{"mx-3@example.test", "x@no-such-name.test", "5.1.2"},
