@@ -12,7 +12,7 @@ export CGO_ENABLED = 0
 # The end-to-end folders start real processes; the race run covers the rest.
 UNIT = $(shell $(GO) list ./... | grep -v -e /deploy/e2e -e /deploy/bench)
 
-.PHONY: all build run test unit race lint vuln proto proto-check proto-release bench cover fuzz clean
+.PHONY: all build run test unit race lint vuln proto proto-check proto-release bench cover fuzz nightly clean
 
 all: build
 
@@ -56,13 +56,19 @@ proto-release: $(TOOLS)/buf ## freeze the schemas of a release, the base of the 
 $(TOOLS)/%: proto/tools/go.mod proto/tools/go.sum
 	cd proto/tools && $(GO) build -o $(CURDIR)/$(TOOLS)/ $$($(GO) list tool | grep '/$*$$')
 
-bench: build ## one node as a relay beside Postfix, in one run, with the ratio
+bench: build ## one node beside Postfix, in one run, with ratios; some ten minutes, see docs/benchmarks.md
 	deploy/e2e/peers.sh
-	$(GO) test -run '^$$' -bench Relay -benchtime 1x -timeout 20m ./deploy/bench
+	$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 40m ./deploy/bench
 
 cover: ## statement coverage of the unit tests
 	$(GO) test -coverprofile $(BIN)/cover.out $(UNIT)
 	$(GO) tool cover -func $(BIN)/cover.out | tail -1
+
+SEEDS ?= 50000
+KILLS ?= 5000
+nightly: ## random worlds, and processes that are killed, many more than in test; a failing seed is in the text
+	$(GO) test ./linkstate/sim ./node/topo/mailsim -timeout 0 -seeds $(SEEDS)
+	$(GO) test ./store/spool -run TestKilledAgainAndAgain -timeout 0 -v -args -kills $(KILLS)
 
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME each
