@@ -40,6 +40,7 @@ A process that dies is started again; one that was asked to stop (SIGTERM) is no
 	f.BoolVar(&o.NoRestart, "no-restart", false, "leave a dead process dead")
 	f.DurationVar(&o.RestartDelay, "restart-delay", 3*time.Second, "how long a dead process stays dead")
 	f.BoolVar(&o.Once, "once", false, "send mail between all groups, print a JSON report, stop; exit 0 if nothing is missing")
+	f.BoolVar(&o.Pprof, "pprof", false, "let the nodes serve /debug/pprof beside their metrics")
 	f.BoolVar(&o.Quiet, "quiet", false, "send no first message")
 	return cmd
 }

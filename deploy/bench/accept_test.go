@@ -19,17 +19,19 @@ func BenchmarkAccept(b *testing.B) {
 	relays := idle(b)
 	hold := harness.StartPostfix(b, "held.test", map[string]string{"sink.test": "127.0.0.1:9"}, flood,
 		"smtpd_recipient_restrictions = check_recipient_access static:HOLD, permit_mynetworks, reject")
-	relays = append(relays, relay{"held", hold.Address(), hold.Processes, hold.Empty})
+	relays = append(relays, relay{"held", hold.Address(), hold.Processes, hold.Empty, ""})
 	rate := make(map[string][]float64)
 	for b.Loop() {
 		for range rounds {
 			for _, r := range relays {
+				ready := r.profile(b)
 				cpu, start := cpuSeconds(r.pids()), time.Now()
 				took, err := Load{r.address, messages, 10 << 10, 32, 50, "someone@sink.test", 0}.Send()
 				if err != nil {
 					b.Fatalf("%s: %v", r.name, err)
 				}
 				accepted := messages / time.Since(start).Seconds()
+				ready()
 				r.rest()
 				rate[r.name] = append(rate[r.name], accepted)
 				fmt.Printf("%-9s accepted %6.0f/s  %s  CPU %5.0f µs/msg  memory %4d MiB\n",
@@ -90,6 +92,6 @@ func idle(b *testing.B) []relay {
 	}
 	_, port, _ := strings.Cut(l.Addr().String(), ":")
 	l.Close() // nobody listens there any more
-	cluster := harness.Up(b, fmt.Sprintf(single, port))
+	cluster := harness.Up(b, fmt.Sprintf(single, port), upFlags()...)
 	return both(cluster, harness.StartPostfix(b, "unused.test", map[string]string{"sink.test": "127.0.0.1:" + port}, flood))
 }

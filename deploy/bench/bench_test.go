@@ -50,12 +50,13 @@ type relay struct {
 	name, address string
 	pids          func() []int
 	rest          func() // ends the work that a round left behind
+	metrics       string // where profiles are asked for, if anywhere
 }
 
 func both(c *harness.Cluster, p *harness.Postfix) []relay {
 	return []relay{
-		{"postroad", c.Node("relay").SMTP, func() []int { return []int{c.Node("relay").PID} }, func() {}},
-		{"postfix", p.Address(), p.Processes, p.Empty},
+		{"postroad", c.Node("relay").SMTP, func() []int { return []int{c.Node("relay").PID} }, func() {}, c.Node("relay").Metrics},
+		{"postfix", p.Address(), p.Processes, p.Empty, ""},
 	}
 }
 

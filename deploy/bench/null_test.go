@@ -63,7 +63,7 @@ func startNull(tb testing.TB, next string) relay {
 	if err != nil {
 		tb.Fatalf("the null relay did not start: %v", err)
 	}
-	return relay{"null", strings.TrimSpace(address), func() []int { return []int{cmd.Process.Pid} }, func() {}}
+	return relay{"null", strings.TrimSpace(address), func() []int { return []int{cmd.Process.Pid} }, func() {}, ""}
 }
 
 func TestNullRelays(t *testing.T) {

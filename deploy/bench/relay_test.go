@@ -76,7 +76,7 @@ func BenchmarkFar(b *testing.B) {
 	}
 	defer far.Close()
 	_, port, _ := strings.Cut(far.Address(), ":")
-	cluster := harness.Up(b, fmt.Sprintf(strings.Replace(single, "  relay: {", "  outbound: {maxConnectionsPerLink: 1}\n  relay: {", 1), port))
+	cluster := harness.Up(b, fmt.Sprintf(strings.Replace(single, "  relay: {", "  outbound: {maxConnectionsPerLink: 1}\n  relay: {", 1), port), upFlags()...)
 	relays := both(cluster, harness.StartPostfix(b, "unused.test", map[string]string{"sink.test": far.Address()},
 		"initial_destination_concurrency = 1", "default_destination_concurrency_limit = 1"))
 	count := map[string]int{"postroad": 1000, "postfix": 30}
@@ -103,7 +103,7 @@ func BenchmarkFanOut(b *testing.B) {
 	for i := range domains {
 		routes[fmt.Sprintf("d%d.sink.test", i)] = sink.Address()
 	}
-	cluster := harness.Up(b, strings.Replace(fmt.Sprintf(single, port), "name: bench\n", "name: bench\nspec: {maxRecipients: 20000}\n", 1))
+	cluster := harness.Up(b, strings.Replace(fmt.Sprintf(single, port), "name: bench\n", "name: bench\nspec: {maxRecipients: 20000}\n", 1), upFlags()...)
 	relays := both(cluster, harness.StartPostfix(b, "unused.test", routes, fmt.Sprintf("smtpd_recipient_limit = %d", recipients)))
 	to := addresses(recipients, domains)
 	rate := make(map[string][]float64)
@@ -148,7 +148,7 @@ func newSink(b *testing.B) *Sink {
 // relaying starts both with a next hop on loopback.
 func relaying(b *testing.B, next string, settings ...string) []relay {
 	_, port, _ := strings.Cut(next, ":")
-	cluster := harness.Up(b, fmt.Sprintf(single, port))
+	cluster := harness.Up(b, fmt.Sprintf(single, port), upFlags()...)
 	return both(cluster, harness.StartPostfix(b, "unused.test", map[string]string{"sink.test": next}, settings...))
 }
 
@@ -162,6 +162,7 @@ type figures struct {
 func (r relay) round(b *testing.B, sink *Sink, l Load) figures {
 	l.Target = r.address
 	sink.Reset(l.Messages)
+	defer r.profile(b)()
 	cpu, start := cpuSeconds(r.pids()), time.Now()
 	took, err := l.Send()
 	if err != nil {

@@ -28,7 +28,7 @@ func (c *cluster) adopt(ctx context.Context, d *directory.Directory) error {
 	if err := now.checkNodePorts(); err != nil {
 		return err
 	}
-	return prepare(c.at, now, time.Now())
+	return prepare(c.at, now, c.opt.Pprof, time.Now())
 }
 
 // recounted has the servers that there are now: some may have come into the

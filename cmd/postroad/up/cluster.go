@@ -102,7 +102,7 @@ func (c *cluster) begin(ctx, stopping context.Context) error {
 	if err := c.org.checkPorts(); err != nil {
 		return err
 	}
-	if err := prepare(c.at, c.org, time.Now()); err != nil {
+	if err := prepare(c.at, c.org, c.opt.Pprof, time.Now()); err != nil {
 		return err
 	}
 	if err := c.startEtcd(stopping); err != nil {

@@ -22,6 +22,8 @@ type Options struct {
 	RestartDelay time.Duration
 	// Once sends mail between all groups, prints a JSON report and ends.
 	Once bool
+	// Pprof lets the nodes serve /debug/pprof beside their metrics.
+	Pprof bool
 	// Quiet sends no first message.
 	Quiet bool
 

@@ -21,7 +21,7 @@ const (
 
 // prepare makes what a host needs before its node can start: identities and
 // configuration files. Certificates that are there and valid are kept.
-func prepare(l layout, o *organization, now time.Time) error {
+func prepare(l layout, o *organization, pprof bool, now time.Time) error {
 	ca, err := trust.OpenAuthority(l.authority(), o.name, now)
 	if err != nil {
 		return err
@@ -37,7 +37,7 @@ func prepare(l layout, o *organization, now time.Time) error {
 		if err := identify(ca, l, trust.Name{Organization: o.name, Role: trust.RoleServer, Name: s.name}, hosts, now); err != nil {
 			return err
 		}
-		if err := configure(l, o, s); err != nil {
+		if err := configure(l, o, s, pprof); err != nil {
 			return fmt.Errorf("configuration of %s: %w", s.name, err)
 		}
 	}
@@ -57,7 +57,7 @@ func identify(ca *trust.Authority, l layout, n trust.Name, hosts []string, now t
 
 // configure writes the node.yaml of one server. All paths in it are absolute,
 // so that `postroad node --config` works from anywhere.
-func configure(l layout, o *organization, s server) error {
+func configure(l layout, o *organization, s server, pprof bool) error {
 	c := node.Config{
 		Name:         s.name,
 		Organization: o.name,
@@ -68,6 +68,7 @@ func configure(l layout, o *organization, s server) error {
 		Admin:        s.admin,
 		AdminSocket:  l.socket(s.name),
 		Metrics:      s.metrics,
+		Pprof:        pprof,
 	}
 	for _, dir := range []string{c.Data, filepath.Dir(c.AdminSocket)} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
