@@ -43,6 +43,8 @@ type Machine struct {
 	nextAntiEntropy time.Time
 	postponed       int       // times in a row
 	moved           time.Time // last change of the table
+	ticked          time.Time // last Tick
+	woke            time.Time // last Tick that came much too late
 
 	// Of the current step, emptied by flush.
 	out              []Effect
@@ -119,6 +121,7 @@ func (m *Machine) SetDrain(d Drain, now time.Time) []Effect {
 
 // Tick lets time pass.
 func (m *Machine) Tick(now time.Time) []Effect {
+	m.wake(now)
 	for _, p := range m.peers {
 		m.tickPeer(p, now)
 	}

@@ -135,7 +135,7 @@ func (m *Machine) judge(p *peer, silence time.Duration, now time.Time) {
 		m.accuse(&Record{Server: p.server}, Suspect, now)
 	case r.Status == Alive:
 		m.accuse(r, Suspect, now)
-	case r.Status == Suspect && now.Sub(p.suspectSince) >= m.timings.RefuteWithin:
+	case r.Status == Suspect && now.Sub(later(p.suspectSince, m.woke)) >= m.timings.RefuteWithin:
 		m.accuse(r, Down, now)
 	}
 }

@@ -88,7 +88,7 @@ func (m *Machine) judgeMember(server GUID, now time.Time) {
 		m.accuse(&Record{Server: server}, Suspect, now)
 	case r.Status == Alive:
 		m.accuse(r, Suspect, now)
-	case r.Status == Suspect && now.Sub(m.table.Changed(server)) >= m.timings.RefuteWithin:
+	case r.Status == Suspect && now.Sub(later(m.table.Changed(server), m.woke)) >= m.timings.RefuteWithin:
 		m.accuse(r, Down, now)
 	}
 }

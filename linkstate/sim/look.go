@@ -14,10 +14,10 @@ import (
 func (w *World) Directory() linkstate.Members { return w.directory }
 
 // Knows gives what a server knows now, of the directory and of all servers; false
-// while it does not run.
+// while it does not run, or stands still.
 func (w *World) Knows(server linkstate.GUID) (linkstate.Members, *linkstate.Table, bool) {
 	n := w.node(server)
-	if n == nil || n.machine == nil {
+	if n == nil || n.machine == nil || n.frozen {
 		return linkstate.Members{}, nil, false
 	}
 	return n.members, n.machine.Table(), true
@@ -47,9 +47,12 @@ func (w *World) Waits(connector linkstate.GUID) bool {
 
 // Tell reports to a server what became of a message over one of its connectors.
 func (w *World) Tell(server, connector linkstate.GUID, ok bool) {
-	if n := w.node(server); n.machine != nil {
-		n.result(connector, ok)
-	}
+	n := w.node(server)
+	n.soon(func() {
+		if n.machine != nil {
+			n.result(connector, ok)
+		}
+	})
 }
 
 // After has something done when a time has passed, among all other events.

@@ -13,21 +13,23 @@ func (n *node) dial(peer linkstate.GUID, run int) {
 	if n.server.Compare(peer) > 0 {
 		return
 	}
-	n.w.after(n.w.delay(), func() {
-		if n.run != run || n.machine == nil || !n.wants[peer] || n.stream[peer] != 0 {
-			return
-		}
-		other := n.w.node(peer)
-		if !n.w.reach(n, other) || !other.wants[n.server] {
-			n.w.after(n.w.upTo(time.Second), func() { n.dial(peer, run) })
-			return
-		}
-		n.w.serial++
-		epoch := n.w.serial
-		n.w.detail("%s and %s are connected", label(n.server), label(peer))
-		other.open(n.server, epoch)
-		n.open(peer, epoch)
-	})
+	n.w.after(n.w.delay(), func() { n.soon(func() { n.call(peer, run) }) })
+}
+
+func (n *node) call(peer linkstate.GUID, run int) {
+	if n.run != run || n.machine == nil || !n.wants[peer] || n.stream[peer] != 0 {
+		return
+	}
+	other := n.w.node(peer)
+	if !n.w.reach(n, other) || !other.wants[n.server] {
+		n.w.after(n.w.upTo(time.Second), func() { n.dial(peer, run) })
+		return
+	}
+	n.w.serial++
+	epoch := n.w.serial
+	n.w.detail("%s and %s are connected", label(n.server), label(peer))
+	other.open(n.server, epoch)
+	n.open(peer, epoch)
 }
 
 func (n *node) open(peer linkstate.GUID, epoch int) {
@@ -42,13 +44,18 @@ func (n *node) open(peer linkstate.GUID, epoch int) {
 func (n *node) hangUp(peer linkstate.GUID) {
 	epoch := n.stream[peer]
 	delete(n.stream, peer)
-	if other := n.w.node(peer); epoch != 0 && n.w.reach(n, other) {
+	if other := n.w.node(peer); epoch != 0 && n.w.passes(n, other) {
 		n.w.after(n.w.delay(), func() { other.closed(n.server, epoch) })
 	}
 }
 
 // closed: the peer, or its kernel, has closed the stream.
 func (n *node) closed(peer linkstate.GUID, epoch int) {
+	n.soon(func() { n.hear(peer, epoch) })
+}
+
+// hear that the stream is closed.
+func (n *node) hear(peer linkstate.GUID, epoch int) {
 	if n.machine == nil || n.stream[peer] != epoch {
 		return
 	}
@@ -60,8 +67,14 @@ func (n *node) closed(peer linkstate.GUID, epoch int) {
 	}
 }
 
-// reach: both run, and packets pass both ways.
+// reach: both run and answer, and packets pass both ways.
 func (w *World) reach(a, b *node) bool {
+	return w.passes(a, b) && !a.frozen && !b.frozen
+}
+
+// passes: packets pass both ways between two that run; a kernel answers for a
+// process that stands still.
+func (w *World) passes(a, b *node) bool {
 	return a.machine != nil && b != nil && b.machine != nil &&
 		!w.cut[[2]linkstate.GUID{a.server, b.server}] && !w.cut[[2]linkstate.GUID{b.server, a.server}]
 }
@@ -94,10 +107,14 @@ func (w *World) send(from *node, to linkstate.GUID, f linkstate.Frame) {
 	}
 	for range copies {
 		w.after(w.delay(), func() {
-			if epoch == 0 || other.machine == nil || other.stream[from.server] != epoch || w.cut[[2]linkstate.GUID{from.server, to}] {
+			if w.cut[[2]linkstate.GUID{from.server, to}] {
 				return
 			}
-			other.perform(other.machine.Receive(from.server, f, other.clock()))
+			other.soon(func() {
+				if epoch != 0 && other.machine != nil && other.stream[from.server] == epoch {
+					other.perform(other.machine.Receive(from.server, f, other.clock()))
+				}
+			})
 		})
 	}
 }

@@ -18,7 +18,10 @@ type node struct {
 
 	machine *linkstate.Machine // nil: not running
 	run     int                // counts starts, so that late events miss
-	members linkstate.Members  // its own view of the directory
+	frozen  bool               // it stands still
+	held    []func()           // what would have happened to it meanwhile
+	thawed  time.Time
+	members linkstate.Members // its own view of the directory
 	wants   map[linkstate.GUID]bool
 	stream  map[linkstate.GUID]int // epoch of the open stream to a peer, as this side sees it
 
@@ -71,6 +74,24 @@ func (w *World) start(n *node) {
 	}
 }
 
+// soon has something done as soon as the node does anything at all: at once, or
+// when it thaws.
+func (n *node) soon(do func()) {
+	if n.frozen {
+		n.held = append(n.held, do)
+		return
+	}
+	do()
+}
+
+func (n *node) thaw() {
+	held := n.held
+	n.frozen, n.held, n.thawed = false, nil, n.w.now
+	for _, do := range held {
+		do()
+	}
+}
+
 func (n *node) configure() {
 	if n.machine == nil {
 		return
@@ -82,22 +103,26 @@ func (n *node) configure() {
 
 func (n *node) ticking(run int) {
 	n.w.after(n.machine.TickInterval(), func() {
-		if n.run == run && n.machine != nil {
-			n.perform(n.machine.Tick(n.clock()))
-			n.ticking(run)
-		}
+		n.soon(func() {
+			if n.run == run && n.machine != nil {
+				n.perform(n.machine.Tick(n.clock()))
+				n.ticking(run)
+			}
+		})
 	})
 }
 
 // mailing sends a message over a connector now and then.
 func (n *node) mailing(connector linkstate.GUID, run int) {
 	n.w.after(n.w.upTo(4*time.Second), func() {
-		if n.run == run && n.machine != nil {
-			if _, waits := n.w.waiting[connector]; !waits {
-				n.result(connector, n.w.usable(n, connector))
+		n.soon(func() {
+			if n.run == run && n.machine != nil {
+				if _, waits := n.w.waiting[connector]; !waits {
+					n.result(connector, n.w.usable(n, connector))
+				}
+				n.mailing(connector, run)
 			}
-			n.mailing(connector, run)
-		}
+		})
 	})
 }
 
@@ -129,9 +154,11 @@ func (n *node) perform(effects []linkstate.Effect) {
 			run := n.run
 			n.w.detail("%s probes %s", label(n.server), label(e.Connector))
 			n.w.after(2*n.w.delay(), func() {
-				if n.run == run && n.machine != nil {
-					n.result(e.Connector, n.w.usable(n, e.Connector))
-				}
+				n.soon(func() {
+					if n.run == run && n.machine != nil {
+						n.result(e.Connector, n.w.usable(n, e.Connector))
+					}
+				})
 			})
 		case linkstate.Persist:
 			n.disk, n.savedAt = n.machine.Table().All(), n.w.now
@@ -184,6 +211,9 @@ func (n *node) checkRecord(before, r *linkstate.Record) {
 func (n *node) checkWaiting(before, now *linkstate.Record) {
 	for _, c := range now.Connectors {
 		since, waits := n.w.waiting[c.Connector]
+		if n.thawed.After(since) {
+			since = n.thawed // the results of its probes came with that
+		}
 		was, known := before.Connector(c.Connector)
 		if waits && known && c.Down && !was.Down && n.w.now.Sub(since) > probeTime && n.w.conf.Detection.IdleProbe == 0 {
 			n.broken("%s says that %s is down, which nobody used: it waits", label(n.server), label(c.Connector))

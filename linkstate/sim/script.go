@@ -22,6 +22,7 @@ import (
 //	mail CONNECTOR                    each living bridgehead sends a message over it
 //	break CONNECTOR, mend CONNECTOR   mail over it fails, whatever gossip does
 //	crash SERVER..., die SERVER...    the process; the host with it, so that streams hang
+//	freeze SERVER..., thaw SERVER...  its process stands still, what is sent to it waits; it goes on
 //	cut NAME NAME, heal               servers or groups no longer reach each other; all do again
 //	deafen NAME NAME                  what the first sends to the second is lost, not the other way
 //	remove SERVER, add SERVER GROUP   from the directory, and to it
@@ -80,7 +81,7 @@ func (p *player) do(words []string) error {
 		return p.configure(verb, args)
 	case "add", "drain", "clock":
 		return p.change(verb, args)
-	case "start", "crash", "die", "remove", "lose", "table":
+	case "start", "crash", "die", "freeze", "thaw", "remove", "lose", "table":
 		return p.servers(verb, args)
 	case "mail", "break", "mend", "close", "open":
 		return p.connectors(verb, args)
@@ -210,6 +211,10 @@ func (p *player) servers(verb string, args []string) error {
 			p.w.start(n)
 		case verb == "crash", verb == "die":
 			p.w.Crash(s, verb == "die")
+		case verb == "freeze":
+			p.w.Freeze(s, time.Hour)
+		case verb == "thaw":
+			p.w.Thaw(s)
 		case verb == "remove":
 			p.w.Remove(s)
 		case verb == "lose":

@@ -17,12 +17,13 @@ func (w *World) Crash(server linkstate.GUID, hostToo bool) {
 	}
 	w.note("%s crashes, host too: %v", label(server), hostToo)
 	for _, other := range w.nodes {
-		if epoch := n.stream[other.server]; epoch != 0 && !hostToo && w.reach(n, other) {
+		if epoch := n.stream[other.server]; epoch != 0 && !hostToo && w.passes(n, other) {
 			w.after(w.delay(), func() { other.closed(server, epoch) })
 		}
 	}
 	n.machine = nil
 	n.run++
+	n.thaw()
 }
 
 // CrashGroup ends all servers of a group in one moment, as a site without power does.
@@ -31,6 +32,31 @@ func (w *World) CrashGroup(group linkstate.GUID) {
 		if m.Group == group {
 			w.Crash(m.Server, true)
 		}
+	}
+}
+
+// Freeze has a server stand still for a time: its process is stopped, or its host
+// suspended. What is sent to it waits until it goes on.
+func (w *World) Freeze(server linkstate.GUID, d time.Duration) {
+	n := w.node(server)
+	if n.machine == nil || n.frozen {
+		return
+	}
+	w.note("%s stands still", label(server))
+	n.frozen = true
+	run := n.run
+	w.after(d, func() {
+		if n.run == run {
+			w.Thaw(server)
+		}
+	})
+}
+
+// Thaw has a server go on that stands still.
+func (w *World) Thaw(server linkstate.GUID) {
+	if n := w.node(server); n.frozen {
+		w.note("%s goes on", label(server))
+		n.thaw()
 	}
 }
 
@@ -63,7 +89,11 @@ func (w *World) Wait(connector linkstate.GUID, waits bool) {
 	}
 	for _, n := range w.nodes {
 		if n.machine != nil {
-			n.perform(n.machine.SetWaiting(w.waits(), n.clock()))
+			n.soon(func() {
+				if n.machine != nil {
+					n.perform(n.machine.SetWaiting(w.waits(), n.clock()))
+				}
+			})
 		}
 	}
 }
@@ -99,9 +129,13 @@ func (w *World) Heal() {
 	clear(w.cut)
 }
 
-// Calm ends loss and duplication of frames, and waiting; delay and overtaking stay.
+// Calm ends loss and duplication of frames, waiting and standing still; delay and
+// overtaking stay.
 func (w *World) Calm() {
 	w.lossy = false
+	for _, n := range w.nodes {
+		w.Thaw(n.server)
+	}
 	for _, c := range w.waits() {
 		w.Wait(c, false)
 	}
@@ -134,8 +168,10 @@ func (w *World) publish(d linkstate.Members) {
 	w.directory = d
 	for _, n := range w.nodes {
 		w.after(w.upTo(5*time.Second), func() {
-			n.members = w.directory
-			n.configure()
+			n.soon(func() {
+				n.members = w.directory
+				n.configure()
+			})
 		})
 	}
 }
@@ -143,7 +179,7 @@ func (w *World) publish(d linkstate.Members) {
 // Trouble makes one random bad thing happen.
 func (w *World) Trouble() {
 	pick := func() linkstate.GUID { return w.nodes[w.random.IntN(len(w.nodes))].server }
-	switch w.random.IntN(17) {
+	switch w.random.IntN(19) {
 	case 0, 1, 2:
 		server := pick()
 		w.Crash(server, w.random.IntN(3) == 0)
@@ -174,6 +210,8 @@ func (w *World) Trouble() {
 		w.Crash(server, false)
 		w.SetClock(server, w.upTo(4*time.Hour)-2*time.Hour)
 		w.after(w.upTo(5*time.Second), func() { w.Return(server, empty) })
+	case 17, 18:
+		w.Freeze(pick(), w.upTo(20*time.Second))
 	case 12, 13:
 		c := w.directory.Connectors[w.random.IntN(len(w.directory.Connectors))].GUID
 		_, waits := w.waiting[c]

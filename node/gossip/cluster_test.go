@@ -357,7 +357,8 @@ func TestWrongCertificateIsRefused(t *testing.T) {
 	pki := newPKI(t)
 	c := newCluster(t, func(self mail.GUID, conf *Config) {
 		pki.secure(self, conf)
-		if self == serverB { // b dials d, and shows the certificate of c
+		if self == serverB { // b dials d, and shows the certificate of c; d, who stands by, finds it as well
+			conf.ServerTLS.Certificates = []tls.Certificate{pki.certs[serverC]}
 			conf.ClientTLS = func(peer mail.GUID) (*tls.Config, error) { return pki.client(serverC, peer), nil }
 		}
 	})

@@ -20,9 +20,9 @@ import (
 	linkstatev1 "github.com/postroad/postroad/proto/postroad/linkstate/v1"
 )
 
-// startDialer keeps a stream to n if it is this side that dials; mu is held.
+// startDialer keeps a stream to n; mu is held.
 func (r *Runner) startDialer(n *neighbour) {
-	if r.running == nil || n.hangUp != nil || linkstate.GUID(r.conf.Self).Compare(n.guid) > 0 {
+	if r.running == nil || n.hangUp != nil {
 		return
 	}
 	ctx, cancel := context.WithCancel(r.running)
@@ -32,7 +32,7 @@ func (r *Runner) startDialer(n *neighbour) {
 
 func (r *Runner) dialLoop(ctx context.Context, n *neighbour) {
 	unreached := 0
-	for failures := 0; ; failures++ {
+	for failures := 0; r.turn(ctx, n); failures++ {
 		began := time.Now()
 		err := r.dial(ctx, n, &unreached)
 		if ctx.Err() != nil {
@@ -50,10 +50,34 @@ func (r *Runner) dialLoop(ctx context.Context, n *neighbour) {
 		case <-n.wake:
 		}
 		timer.Stop()
-		if ctx.Err() != nil {
-			return
-		}
 	}
+}
+
+// turn waits until this side has to dial: there is no stream, and for the higher
+// of the two GUIDs there has been none for longer than the other side needs to open
+// one. False: ctx has ended.
+func (r *Runner) turn(ctx context.Context, n *neighbour) bool {
+	standsBy := linkstate.GUID(r.conf.Self).Compare(n.guid) > 0
+	for ctx.Err() == nil {
+		_, most := r.patience()
+		r.mu.Lock()
+		connected, wait := n.session != nil, n.since.Add(2*most).Sub(r.conf.Now())
+		r.mu.Unlock()
+		if !connected && (!standsBy || wait <= 0) {
+			return true
+		}
+		if connected {
+			wait = time.Hour // or until it is lost
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-n.lost:
+		}
+		timer.Stop()
+	}
+	return false
 }
 
 // patience bounds the wait between two dials. It follows the keep-alive, so

@@ -4,7 +4,9 @@
 // # Who dials
 //
 // Of two neighbours the one with the lower GUID dials, so each pair has one
-// stream; it carries frames both ways. A newer stream between the same two
+// stream; it carries frames both ways. The other one stands by: where there has
+// been no stream for six keep-alives it dials as well, for a firewall may let
+// connections through in one direction only. A newer stream between the same two
 // replaces the older one, which may be a corpse that TCP has not noticed yet.
 //
 // # Who is there

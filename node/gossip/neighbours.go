@@ -40,6 +40,7 @@ type neighbour struct {
 
 	hangUp context.CancelFunc // ends the dialer; nil: none runs
 	wake   chan struct{}      // the dialer need not wait any longer
+	lost   chan struct{}      // the stream has ended
 }
 
 // drop ends the stream, if any.
@@ -49,6 +50,7 @@ func (n *neighbour) drop(cause error, now time.Time) {
 	}
 	n.session.end(cause)
 	n.session, n.since, n.lastErr = nil, now, cause.Error()
+	signal(n.lost)
 }
 
 // stop ends the stream and the dialer.
@@ -77,6 +79,7 @@ func (r *Runner) addNeighbour(peer linkstate.GUID) {
 		address: r.addresses[mail.GUID(peer)],
 		since:   r.conf.Now(),
 		wake:    make(chan struct{}, 1),
+		lost:    make(chan struct{}, 1),
 	}
 	r.neighbours[peer] = n
 	r.startDialer(n)

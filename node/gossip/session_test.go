@@ -80,7 +80,7 @@ func TestRedial(t *testing.T) {
 			t.Fatal(err)
 		}
 		r.keepalive = 200 * time.Millisecond
-		n := &neighbour{guid: linkstate.GUID(serverD), address: "192.0.2.1:691", wake: make(chan struct{}, 1)}
+		n := &neighbour{guid: linkstate.GUID(serverE), address: "192.0.2.1:691", wake: make(chan struct{}, 1), lost: make(chan struct{}, 1)}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan struct{})
 		go func() { r.dialLoop(ctx, n); close(ended) }()

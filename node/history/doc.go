@@ -17,4 +17,10 @@
 // appended and not synced. A record that a crash cut short ends the file: what
 // came before holds. When what was appended outgrows what is kept, the file is
 // written anew beside the old one and takes its place.
+//
+// # Numbers
+//
+// A version's number is never given twice, though most versions change nothing and
+// are not kept, and though a process may be killed: numbers are reserved ahead, by a
+// record of their own, and what is left of them is given back at a clean end.
 package history

@@ -37,15 +37,30 @@ func Open(path string) (*Log, error) {
 	return l, damage
 }
 
-// Close ends the log.
+// Close ends the log. What was reserved and not given out is given back.
 func (l *Log) Close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.file.Close()
+	var err error
+	if l.reserved > l.taken {
+		err = l.reserve(l.taken)
+	}
+	return errors.Join(err, l.file.Close())
+}
+
+// reserve is called with mu held.
+func (l *Log) reserve(upTo uint64) error {
+	l.reserved = upTo
+	line, err := frame(&topologyv1.HistoryStep{Reserved: upTo})
+	if err != nil {
+		return err
+	}
+	return l.append(line)
 }
 
 // read takes over the records of a file.
 func (l *Log) read(b []byte) error {
+	defer func() { l.taken = max(l.taken, l.reserved) }() // they may have been given out
 	for first := true; len(b) > 0; first = false {
 		payload, rest, ok := cut(b)
 		if !ok {
@@ -65,6 +80,9 @@ func (l *Log) read(b []byte) error {
 			l.last.apply(t)
 		} else if p.GetChange() != nil {
 			l.push(t)
+		}
+		if r := p.GetReserved(); r > 0 {
+			l.reserved = r // the last word counts: a clean end gives back
 		}
 		b = rest
 	}
@@ -145,7 +163,7 @@ func (l *Log) rewrite() error {
 	if err := l.base.decode(&v); err != nil {
 		return err
 	}
-	all, err := frame(&topologyv1.HistoryStep{Objects: v.Objects, Records: v.Records})
+	all, err := frame(&topologyv1.HistoryStep{Objects: v.Objects, Records: v.Records, Reserved: l.reserved})
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,9 @@ type Log struct {
 	last     state   // base with all steps
 	size     int     // of all steps, in octets
 	file     *os.File
-	appended int64 // octets in the file
+	appended int64  // octets in the file
+	taken    uint64 // the newest number that was given out
+	reserved uint64 // the newest that may be, as the file says
 }
 
 // state is encoded objects and records by key. Values are never changed: base,
@@ -117,6 +119,7 @@ func (l *Log) Note(change *topologyv1.TableChange, made Made) error {
 
 // push takes a step in and lets the oldest go.
 func (l *Log) push(t *step) {
+	l.taken = max(l.taken, t.change.GetTableVersion())
 	l.steps, l.size = append(l.steps, t), l.size+t.size
 	l.last.apply(t)
 	for len(l.steps) > MaxVersions || l.size > MaxBytes && len(l.steps) > 1 {
@@ -143,14 +146,29 @@ func (l *Log) List(limit int) []*topologyv1.TableChange {
 	return out
 }
 
-// Last is the version of the last change; 0 without any.
+// ahead is how many numbers are reserved at once: what a killed process may leave out.
+const ahead = 64
+
+// Next gives the number of the next version: above all that were ever given out,
+// those of versions that changed nothing and were not kept among them, since logs and
+// tracking events name them. After a kill up to 64 are left out. An error says that
+// the file could not be written; the number is good until the process ends.
+func (l *Log) Next() (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.taken++
+	if l.taken <= l.reserved {
+		return l.taken, nil
+	}
+	return l.taken, l.reserve(l.taken + ahead)
+}
+
+// Last is the number that was given out last, by an earlier process perhaps; 0 if
+// none was.
 func (l *Log) Last() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.steps) == 0 {
-		return 0
-	}
-	return l.steps[len(l.steps)-1].change.GetTableVersion()
+	return l.taken
 }
 
 // At gives the version with the number. One that changed nothing was not kept: the

@@ -258,6 +258,59 @@ func TestCutAnywhere(t *testing.T) {
 	}
 }
 
+// No number is given twice: not after a clean end, which leaves none out, and not
+// after a kill at any point, which may leave out those that were reserved; whether or
+// not the versions changed anything.
+func TestNumbersAreNeverGivenTwice(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "history")
+	next := func(l *Log) uint64 {
+		t.Helper()
+		v, err := l.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	l, last := open(t, path), uint64(0)
+	for i := range 2*ahead + 10 {
+		if last = next(l); last != uint64(i)+1 {
+			t.Fatalf("number %d after %d", last, i)
+		}
+		if i%50 == 0 {
+			if err := l.Note(change(last), all(nil)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// The process is killed: another one finds the file as it is.
+		b, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		killed := filepath.Join(dir, "killed")
+		if err := os.WriteFile(killed, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		again := open(t, killed)
+		if got := next(again); got <= last || got > last+ahead+1 {
+			t.Fatalf("after a kill %d follows %d", got, last)
+		}
+		again.Close()
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 { // nothing is left out, and reading it again does not change that
+		if l = open(t, path); l.Last() != last {
+			t.Fatalf("after a clean end the last is %d, want %d", l.Last(), last)
+		}
+		l.Close()
+	}
+	if l = open(t, path); next(l) != last+1 {
+		t.Errorf("after a clean end %d follows %d", l.Last(), last)
+	}
+}
+
 // A damaged record is told, and what came before it is kept.
 func TestDamage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history")

@@ -19,7 +19,12 @@ func (p *Pipeline) Rebuild() {
 	conf := p.cfg.Catalog.Config()
 	start := time.Now()
 	links := p.links.Table()
-	t := p.follower.Next(conf, links, p.self, p.version.Add(1))
+	version, err := p.past.Next()
+	if err != nil {
+		p.past.log.Warn("history_not_saved", zap.Uint64("table", version), zap.Error(err))
+	}
+	t := p.follower.Next(conf, links, p.self, version)
+	p.version.Store(version)
 	p.routes.Update(t, conf)
 	took := time.Since(start)
 	select {

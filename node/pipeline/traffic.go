@@ -15,7 +15,7 @@ import (
 )
 
 // loadSaved is how often the counts of load go to disk: what a killed node loses.
-const loadSaved = time.Minute
+const loadSaved = 10 * time.Second
 
 // traffic counts what leaves this node, and keeps the counts on disk.
 type traffic struct {

@@ -66,6 +66,10 @@ func serverChange(a, b *routing.Server) string {
 		return "drained (" + drainWord(b.Drain) + ")"
 	case a.Group != b.Group:
 		return "in another group"
+	case a.Unheard && !b.Unheard:
+		return "heard of for the first time"
+	case !a.Unheard && b.Unheard:
+		return "no longer heard of"
 	}
 	return ""
 }
@@ -107,6 +111,9 @@ func (v *view) bridgeheadChanges(a, b *routing.Connector) []string {
 			out = append(out, "down at "+v.serverName(h.Server)+": "+orWord(h.Reason, "no reason given"))
 		case !was.Up && h.Up:
 			out = append(out, "up at "+v.serverName(h.Server))
+		case !was.Damped && h.Damped, was.Damped && !h.Damped:
+			// Both are down, but a link that flaps is still tried as a last resort.
+			out = append(out, "down at "+v.serverName(h.Server)+" otherwise: "+orWord(h.Reason, "no reason given"))
 		}
 	}
 	for i := range a.Bridgeheads {

@@ -2783,8 +2783,11 @@ type HistoryStep struct {
 	Objects     []*v1.Object `protobuf:"bytes,2,rep,name=objects,proto3" json:"objects,omitempty"`
 	ObjectsGone []string     `protobuf:"bytes,3,rep,name=objects_gone,json=objectsGone,proto3" json:"objects_gone,omitempty"`
 	// Link state records that are new or changed, and servers whose record is gone.
-	Records       []*v11.Record `protobuf:"bytes,4,rep,name=records,proto3" json:"records,omitempty"`
-	RecordsGone   [][]byte      `protobuf:"bytes,5,rep,name=records_gone,json=recordsGone,proto3" json:"records_gone,omitempty"`
+	Records     []*v11.Record `protobuf:"bytes,4,rep,name=records,proto3" json:"records,omitempty"`
+	RecordsGone [][]byte      `protobuf:"bytes,5,rep,name=records_gone,json=recordsGone,proto3" json:"records_gone,omitempty"`
+	// Versions up to this one may have been given out; 0: nothing is said of it. The
+	// last record that says something counts.
+	Reserved      uint64 `protobuf:"varint,6,opt,name=reserved,proto3" json:"reserved,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2852,6 +2855,13 @@ func (x *HistoryStep) GetRecordsGone() [][]byte {
 		return x.RecordsGone
 	}
 	return nil
+}
+
+func (x *HistoryStep) GetReserved() uint64 {
+	if x != nil {
+		return x.Reserved
+	}
+	return 0
 }
 
 type ResolveRequest struct {
@@ -3425,13 +3435,14 @@ const file_postroad_topology_v1_topology_proto_rawDesc = "" +
 	"\bmessages\x18\x02 \x01(\x03R\bmessages\x12\x14\n" +
 	"\x05bytes\x18\x03 \x01(\x03R\x05bytes\x12)\n" +
 	"\x10entered_messages\x18\x04 \x01(\x03R\x0fenteredMessages\x12#\n" +
-	"\rentered_bytes\x18\x05 \x01(\x03R\fenteredBytes\"\x80\x02\n" +
+	"\rentered_bytes\x18\x05 \x01(\x03R\fenteredBytes\"\x9c\x02\n" +
 	"\vHistoryStep\x129\n" +
 	"\x06change\x18\x01 \x01(\v2!.postroad.topology.v1.TableChangeR\x06change\x127\n" +
 	"\aobjects\x18\x02 \x03(\v2\x1d.postroad.directory.v1.ObjectR\aobjects\x12!\n" +
 	"\fobjects_gone\x18\x03 \x03(\tR\vobjectsGone\x127\n" +
 	"\arecords\x18\x04 \x03(\v2\x1d.postroad.linkstate.v1.RecordR\arecords\x12!\n" +
-	"\frecords_gone\x18\x05 \x03(\fR\vrecordsGone\"<\n" +
+	"\frecords_gone\x18\x05 \x03(\fR\vrecordsGone\x12\x1a\n" +
+	"\breserved\x18\x06 \x01(\x04R\breserved\"<\n" +
 	"\x0eResolveRequest\x12\x16\n" +
 	"\x06domain\x18\x01 \x01(\tR\x06domain\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\"\xe6\x01\n" +
