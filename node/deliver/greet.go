@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ var (
 	statusSecurity    = mail.Status{Class: 4, Subject: 7}
 	statusCredentials = mail.Status{Class: 4, Subject: 7, Detail: 8}
 	statusNeedTLS     = mail.Status{Class: 4, Subject: 7, Detail: 10}
+	statusNoMailHere  = mail.Status{Class: 5, Subject: 3, Detail: 2} // RFC 7504 section 5
 )
 
 // greet runs the opening dialog: greeting, EHLO, STARTTLS, EHLO, AUTH, as the
@@ -27,9 +29,7 @@ func (a *Agent) greet(ctx context.Context, p *peer) error {
 		return err
 	}
 	if r.class() != 2 {
-		// 554 says "no SMTP service here" (RFC 5321 section 3.1): true of the
-		// host now, no verdict on any message.
-		return refusedBy(mail.Deferred, mail.StatusNoAnswer, "the host greets with a refusal", r)
+		return turnedAway(p, r)
 	}
 	if err := a.hello(p, limit); err != nil {
 		return err
@@ -44,6 +44,18 @@ func (a *Agent) greet(ctx context.Context, p *peer) error {
 		return refuse(mail.Fail(statusRequireTLS, "the host does not offer REQUIRETLS, which the sender asked for"))
 	}
 	return a.authenticate(p, limit)
+}
+
+// turnedAway sorts a greeting that is a refusal. 521 says that the host never takes
+// mail, whoever asks (RFC 7504 section 3): where all hosts of a domain say so, there is
+// nothing to wait for. 554 may mean this client, or this hour (section 1 there), and so
+// says no more about a message than a host that does not answer. What an administrator
+// chose as the next hop he can change while the mail waits.
+func turnedAway(p *peer, r *reply) *ConnectError {
+	if r.code == 521 && p.hop.Kind == mail.HopMX && !p.at.smart {
+		return refusedBy(mail.Failed, statusNoMailHere, "the host takes no mail at all", r)
+	}
+	return refusedBy(mail.Deferred, mail.StatusNoAnswer, "the host greets with a refusal", r)
 }
 
 // hello sends LHLO, EHLO, or HELO where the connector says so or the host does
@@ -168,7 +180,14 @@ func (a *Agent) handshake(ctx context.Context, p *peer, conf *tls.Config, must b
 	p.wire.Conn = conn
 	p.tls, p.verified = true, !conf.InsecureSkipVerify || p.hop.Kind == mail.HopNode
 	p.wrap()
-	return a.hello(p, limit)
+	err := a.hello(p, limit)
+	var refusal *ConnectError
+	if err != nil && !must && !errors.As(err, &refusal) && !errors.Is(err, os.ErrDeadlineExceeded) {
+		// With TLS 1.3 a server that does not like the handshake says so after it
+		// (RFC 8446 section 4.4.4): this is a handshake that failed.
+		return fmt.Errorf("%w: %w", errPlainNext, err)
+	}
+	return err
 }
 
 // tlsFor gives the settings of the channel, nil for none, and whether mail may

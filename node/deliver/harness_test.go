@@ -222,6 +222,7 @@ func (f *fake) serve(_ int, c net.Conn) {
 	f.r, f.w = bufio.NewReader(c), bufio.NewWriter(c)
 	f.forget()
 	if !f.answer("CONNECT", "", "220 fake.example ESMTP") {
+		_ = f.w.Flush()
 		return
 	}
 	for {

@@ -72,7 +72,7 @@ func (a *Agent) connectOnce(ctx context.Context, hop mail.Hop, at endpoint) (*pe
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	if err := a.greet(ctx, p); err != nil {
-		_ = conn.Close()
+		p.dismiss(err)
 		return nil, a.asConnectError(p, err)
 	}
 	return p, nil

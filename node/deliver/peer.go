@@ -2,6 +2,7 @@ package deliver
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -73,5 +74,17 @@ func (p *peer) ask(timeout time.Duration, format string, args ...any) (*reply, e
 // section 4.1.1.10).
 func (p *peer) quit(timeout time.Duration) {
 	_, _ = p.ask(timeout, "QUIT")
+	_ = p.wire.Close()
+}
+
+// dismiss ends a dialog that came to nothing. Where the stream is whole it ends with
+// QUIT, even after a refusal (RFC 5321 section 4.1.1.10); a peer that is gone or out of
+// step is only left.
+func (p *peer) dismiss(err error) {
+	var c *ConnectError
+	if errors.As(err, &c) && c.Err == nil && (c.Outcome.Reply == nil || c.Outcome.Reply.Code != 421) {
+		p.quit(p.limits.Quit)
+		return
+	}
 	_ = p.wire.Close()
 }

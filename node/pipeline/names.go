@@ -97,8 +97,7 @@ func (r *resolver) now() (*resolve.Resolver, error) {
 		return nil, err
 	}
 	if r.current != nil {
-		s := r.current.Stats()
-		r.before = resolve.Stats{Hits: r.before.Hits + s.Hits, Answered: r.before.Answered + s.Answered, Failed: r.before.Failed + s.Failed}
+		r.before = sum(r.before, r.current.Stats())
 	}
 	r.known, r.current = want, next
 	return next, nil

@@ -52,11 +52,17 @@ func (r *resolver) Collect(ch chan<- prometheus.Metric) {
 	r.mu.Unlock()
 	if now != nil {
 		s := now.Stats()
-		before.Hits, before.Answered, before.Failed, before.Kept = before.Hits+s.Hits, before.Answered+s.Answered, before.Failed+s.Failed, s.Kept
+		before = sum(before, s)
+		before.Kept = s.Kept
 	}
-	lookups := prometheus.NewDesc("postroad_dns_lookups_total", "Lookups in DNS: answered from the cache, by a server, or by none.", []string{"result"}, nil)
-	for result, n := range map[string]int64{"cached": before.Hits, "answered": before.Answered, "failed": before.Failed} {
+	lookups := prometheus.NewDesc("postroad_dns_lookups_total", "Lookups in DNS: answered from the cache, by what another one had asked already, by a server, or by none.", []string{"result"}, nil)
+	for result, n := range map[string]int64{"cached": before.Hits, "shared": before.Shared, "answered": before.Answered, "failed": before.Failed} {
 		ch <- prometheus.MustNewConstMetric(lookups, prometheus.CounterValue, float64(n), result)
 	}
 	ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("postroad_dns_cache_entries", "Answers of DNS that are kept.", nil, nil), prometheus.GaugeValue, float64(before.Kept))
+}
+
+// sum adds what was counted; what is kept is another's.
+func sum(a, b resolve.Stats) resolve.Stats {
+	return resolve.Stats{Hits: a.Hits + b.Hits, Shared: a.Shared + b.Shared, Answered: a.Answered + b.Answered, Failed: a.Failed + b.Failed}
 }

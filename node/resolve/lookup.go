@@ -18,22 +18,26 @@ const (
 	maxAliases  = 8
 	udpSize     = 1232 // what passes everywhere without fragments
 	noAnswerYet = "no DNS server answered"
+	// maxKept is how many records an answer may have to be kept: no honest one has
+	// more, and the cache counts answers, not octets.
+	maxKept = 100
 )
 
 // answer is what DNS says about a name and a type.
 type answer struct {
 	records []dns.RR
-	found   bool // the name exists
+	found   bool   // the name exists
+	name    string // at the end of the aliases; without the dot, lower case
 	until   time.Time
 	server  string // that gave it
 	at      time.Time
 }
 
 // family gives the addresses of one kind.
-func (r *Resolver) family(ctx context.Context, name string, kind uint16) ([]netip.Addr, bool, *Error) {
+func (r *Resolver) family(ctx context.Context, name string, kind uint16) ([]netip.Addr, answer, *Error) {
 	a, err := r.lookup(ctx, name, kind)
 	if err != nil {
-		return nil, false, err
+		return nil, answer{}, err
 	}
 	var list []netip.Addr
 	for _, rr := range a.records {
@@ -48,32 +52,36 @@ func (r *Resolver) family(ctx context.Context, name string, kind uint16) ([]neti
 			list = append(list, ip)
 		}
 	}
-	return list, a.found, nil
+	return list, a, nil
 }
 
 // lookup answers from the cache, or asks, and follows aliases that a server
-// left for us.
+// left for us. Who asks what is being asked already waits for that answer.
 func (r *Resolver) lookup(ctx context.Context, name string, kind uint16) (answer, *Error) {
 	if _, ok := dns.IsDomainName(name); !ok || name == "" {
 		return answer{}, nil // cannot exist
 	}
+	key := question{dns.CanonicalName(name), kind}
 	now := r.opts.Clock()
-	key := question{dns.Fqdn(name), kind}
-	if a, ok := r.cache.get(key, now); ok {
-		r.hits.Add(1)
+	a, f := r.join(key, now)
+	if f == nil {
 		traceOf(ctx).question(key, &a, true, now, nil)
 		return a, nil
 	}
-	a, err := r.askFor(ctx, key, now)
-	if err != nil {
-		r.failed.Add(1)
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		r.leave(key, f)
+		err := temporary(strings.TrimSuffix(key.name, "."), "DNS: %v", context.Cause(ctx))
 		traceOf(ctx).question(key, nil, false, now, err)
 		return answer{}, err
 	}
-	r.answered.Add(1)
-	traceOf(ctx).question(key, &a, false, now, nil)
-	r.cache.put(key, a, now)
-	return a, nil
+	if f.err != nil {
+		traceOf(ctx).question(key, nil, false, now, f.err)
+		return answer{}, f.err
+	}
+	traceOf(ctx).question(key, &f.answer, false, now, nil)
+	return f.answer, nil
 }
 
 func (r *Resolver) askFor(ctx context.Context, key question, now time.Time) (answer, *Error) {
@@ -108,8 +116,9 @@ func (a *answer) add(m *dns.Msg, q question, now time.Time) (next string) {
 		}
 		name = target
 	}
+	a.name = strings.TrimSuffix(dns.CanonicalName(name), ".")
 	for _, rr := range m.Answer {
-		if rr.Header().Rrtype == q.kind && dns.CanonicalName(rr.Header().Name) == dns.CanonicalName(name) {
+		if rr.Header().Rrtype == q.kind && rr.Header().Class == dns.ClassINET && dns.CanonicalName(rr.Header().Name) == dns.CanonicalName(name) {
 			a.records = append(a.records, rr)
 			a.limit(now, time.Duration(rr.Header().Ttl)*time.Second)
 		}

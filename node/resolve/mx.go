@@ -3,7 +3,6 @@ package resolve
 import (
 	"cmp"
 	"context"
-	"errors"
 	"net/netip"
 	"slices"
 	"strings"
@@ -13,8 +12,11 @@ import (
 	"github.com/postroad/postroad/node/mail"
 )
 
-// maxHosts bounds the MX hosts looked at; a domain with more gets its best ones.
-const maxHosts = 10
+// Bounds on the work that a domain can make, however many MX it has.
+const (
+	maxHosts = 10 // a domain with more gets its best ones
+	maxLooks = 30 // hosts whose addresses are looked for
+)
 
 type exchange struct {
 	preference uint16
@@ -33,11 +35,11 @@ func (r *Resolver) MX(ctx context.Context, domain string) ([]mail.Host, error) {
 	if isLocalhost(name) {
 		return r.implicit(ctx, name)
 	}
-	list, found, err := r.exchanges(ctx, name)
+	list, exists, err := r.exchanges(ctx, name)
 	switch {
 	case err != nil:
 		return nil, err
-	case !found:
+	case !exists:
 		return nil, permanent(name, mail.StatusBadDomain, "the domain does not exist")
 	case len(list) == 0:
 		return r.implicit(ctx, name)
@@ -46,99 +48,111 @@ func (r *Resolver) MX(ctx context.Context, domain string) ([]mail.Host, error) {
 	}
 	list = slices.DeleteFunc(list, func(x exchange) bool { return x.name == "" })
 	r.arrange(list)
-	hosts, at, failed := r.locate(ctx, name, list)
-	if failed != nil {
+	hosts, failed := r.findAll(ctx, list)
+	better, self := r.cutSelf(ctx, hosts)
+	switch {
+	case len(better) > 0:
+		return better, nil
+	case failed != nil: // one that is better than this host may be found later
 		return nil, failed
+	case self:
+		return nil, loops(name)
 	}
-	return r.cutSelf(ctx, name, list, hosts, at)
+	return nil, permanent(name, mail.StatusNoRoute, "no mail host of the domain has an address")
 }
 
 // implicit is the domain as its own mail host. If that host is this one, the
 // domain is not one it knows, so mail would only come back.
 func (r *Resolver) implicit(ctx context.Context, name string) ([]mail.Host, error) {
-	addrs, err := r.Addrs(ctx, name)
+	addrs, canonical, err := r.locate(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	h := mail.Host{Name: name, Addrs: addrs}
 	t := traceOf(ctx)
 	t.host(TracedHost{Preference: -1, Name: name, Addrs: addrs})
-	if r.isSelf(h) {
+	if r.isName(name) || r.isName(canonical) || r.isOwn(addrs) {
 		t.cut(-1, name)
 		return nil, loops(name)
 	}
-	return []mail.Host{h}, nil
+	return []mail.Host{{Name: name, Addrs: addrs}}, nil
 }
 
-// nullMX is RFC 7505 section 3: one record, for the root.
-func nullMX(list []exchange) bool { return len(list) == 1 && list[0].name == "" }
+// nullMX is RFC 7505 section 3: the root is the only host.
+func nullMX(list []exchange) bool {
+	return !slices.ContainsFunc(list, func(x exchange) bool { return x.name != "" })
+}
 
+// arrange brings hosts into the order to try them, this host's own names before their
+// equals: what stands behind them need not be looked for.
 func (r *Resolver) arrange(list []exchange) {
 	slices.SortFunc(list, func(a, b exchange) int { return strings.Compare(a.name, b.name) })
 	if r.opts.Shuffle != nil {
 		r.opts.Shuffle(len(list), func(i, j int) { list[i], list[j] = list[j], list[i] })
 	}
-	slices.SortStableFunc(list, func(a, b exchange) int { return cmp.Compare(a.preference, b.preference) })
+	rank := func(x exchange) int {
+		if r.isName(x.name) {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(list, func(a, b exchange) int {
+		return cmp.Or(cmp.Compare(a.preference, b.preference), rank(a)-rank(b))
+	})
 }
 
-// locate finds the addresses of hosts; at[i] is the index in list of hosts[i].
-func (r *Resolver) locate(ctx context.Context, name string, list []exchange) ([]mail.Host, []int, *Error) {
-	var hosts []mail.Host
-	var at []int
-	var failed *Error
-	t := traceOf(ctx)
+// found is a mail host with its addresses.
+type found struct {
+	mail.Host
+	preference uint16
+	self       bool
+}
+
+// findAll finds the addresses of hosts, up to the ten best and their equals: one of
+// those may be this host under another name. failed is why one may be missing for now.
+func (r *Resolver) findAll(ctx context.Context, list []exchange) (hosts []found, failed *Error) {
+	t, met := traceOf(ctx), false
 	for i, x := range list {
-		if len(hosts) == maxHosts {
+		if i == maxLooks || len(hosts) >= maxHosts && x.preference > hosts[len(hosts)-1].preference {
 			t.beyond(list[i:])
 			break
 		}
+		h := found{Host: mail.Host{Name: x.name}, preference: x.preference, self: r.isName(x.name)}
 		traced := TracedHost{Preference: int(x.preference), Name: x.name}
-		if r.isName(x.name) {
-			hosts, at = append(hosts, mail.Host{Name: x.name}), append(at, i)
-			t.host(traced)
-			continue
-		}
-		addrs, err := r.Addrs(ctx, x.name)
-		var e *Error
-		switch {
-		case err == nil:
-			hosts, at = append(hosts, mail.Host{Name: x.name, Addrs: addrs}), append(at, i)
-			traced.Addrs = addrs
-		case errors.As(err, &e):
-			traced.LeftOut = e.Reason
-			if e.Transient {
-				failed = e
+		if !h.self {
+			addrs, canonical, err := r.locate(ctx, x.name)
+			if err != nil {
+				traced.LeftOut = err.Reason
+				t.host(traced)
+				if err.Transient && !met { // what stands behind this host would be cut
+					failed = err
+				}
+				continue
 			}
+			// RFC 5321 section 5.1 forbids an alias here; those who use one mean its target.
+			h.Addrs, traced.Addrs, h.self = addrs, addrs, r.isName(canonical) || r.isOwn(addrs)
 		}
+		met = met || h.self
+		hosts = append(hosts, h)
 		t.host(traced)
 	}
-	switch {
-	case len(hosts) > 0:
-		return hosts, at, nil
-	case failed != nil:
-		return nil, nil, failed
-	}
-	return nil, nil, permanent(name, mail.StatusNoRoute, "no mail host of the domain has an address")
+	return hosts, failed
 }
 
 // cutSelf drops this host and all that are not better than it (RFC 5321
 // section 5.1): they would hand the mail to us again.
-func (r *Resolver) cutSelf(ctx context.Context, name string, list []exchange, hosts []mail.Host, at []int) ([]mail.Host, error) {
-	for i, h := range hosts {
-		if !r.isSelf(h) {
-			continue
-		}
-		traceOf(ctx).cut(int(list[at[i]].preference), h.Name)
-		first := i
-		for first > 0 && list[at[first-1]].preference == list[at[i]].preference {
-			first--
-		}
-		if first == 0 {
-			return nil, loops(name)
-		}
-		return hosts[:first], nil
+func (r *Resolver) cutSelf(ctx context.Context, hosts []found) (better []mail.Host, self bool) {
+	if i := slices.IndexFunc(hosts, func(h found) bool { return h.self }); i >= 0 {
+		self = true
+		own := hosts[i]
+		traceOf(ctx).cut(int(own.preference), own.Name)
+		hosts = slices.DeleteFunc(hosts, func(h found) bool { return h.preference >= own.preference })
 	}
-	return hosts, nil
+	traceOf(ctx).best(maxHosts)
+	hosts = hosts[:min(len(hosts), maxHosts)]
+	for _, h := range hosts {
+		better = append(better, h.Host)
+	}
+	return better, self
 }
 
 func loops(name string) *Error {
@@ -149,17 +163,16 @@ func (r *Resolver) isName(name string) bool {
 	return slices.ContainsFunc(r.opts.Names, func(own string) bool { return mail.DomainKey(own) == name })
 }
 
-func (r *Resolver) isSelf(h mail.Host) bool {
-	return r.isName(h.Name) || r.opts.IsSelf != nil && slices.ContainsFunc(h.Addrs, r.opts.IsSelf)
+func (r *Resolver) isOwn(addrs []netip.Addr) bool {
+	return r.opts.IsSelf != nil && slices.ContainsFunc(addrs, r.opts.IsSelf)
 }
 
-// exchanges asks for MX records; found is false if the domain does not exist.
-func (r *Resolver) exchanges(ctx context.Context, name string) ([]exchange, bool, *Error) {
+// exchanges asks for MX records; exists is false if the domain does not exist.
+func (r *Resolver) exchanges(ctx context.Context, name string) (list []exchange, exists bool, failed *Error) {
 	a, err := r.lookup(ctx, name, dns.TypeMX)
 	if err != nil {
 		return nil, false, err
 	}
-	var list []exchange
 	for _, rr := range a.records {
 		if mx, ok := rr.(*dns.MX); ok {
 			list = append(list, exchange{mx.Preference, mail.DomainKey(mx.Mx)})

@@ -27,10 +27,12 @@ type zone struct {
 	addr string
 	mu   sync.Mutex
 	rr   map[string][]dns.RR // "name. TYPE"
-	code map[string]int      // by name: answer with this RCODE
+	code map[string]int      // by name, or name and type: answer with this RCODE
 	mute map[string]bool     // by name: no answer
 	cut  bool                // UDP answers are truncated
 	old  bool                // knows no EDNS
+	lame string              // an answer that is none: "no recursion", "referral", "other type", "other class", "cut over TCP"
+	hold chan struct{}       // by whom UDP answers wait; nil: nobody
 	asks map[string]int      // "udp name. TYPE"
 }
 
@@ -72,20 +74,29 @@ func (z *zone) change(f func()) {
 }
 
 func (z *zone) ServeDNS(w dns.ResponseWriter, q *dns.Msg) {
-	z.mu.Lock()
-	defer z.mu.Unlock()
 	name, kind := dns.CanonicalName(q.Question[0].Name), dns.TypeToString[q.Question[0].Qtype]
 	network := w.RemoteAddr().Network()
+	z.mu.Lock()
 	z.asks[network+" "+name+" "+kind]++
+	hold := z.hold
+	z.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
+	z.mu.Lock()
+	defer z.mu.Unlock()
 	m := new(dns.Msg)
 	m.SetReply(q)
+	m.RecursionAvailable = true
 	switch {
 	case z.mute[name]:
 		return
+	case z.lame != "":
+		z.lie(m, name, network)
 	case z.old && q.IsEdns0() != nil:
 		m.Rcode = dns.RcodeFormatError
-	case z.code[name] != 0:
-		m.Rcode = z.code[name]
+	case z.code[name]+z.code[name+" "+kind] != 0:
+		m.Rcode = z.code[name] + z.code[name+" "+kind]
 	case z.cut && network == "udp":
 		m.Truncated = true
 	default:
@@ -117,6 +128,32 @@ func (z *zone) fill(m *dns.Msg, name, kind string) {
 	m.Rcode = dns.RcodeNameError
 }
 
+// lie gives an answer that says nothing of the question.
+func (z *zone) lie(m *dns.Msg, name, network string) {
+	record := func(s string) dns.RR { rr, _ := dns.NewRR(s); return rr }
+	switch z.lame {
+	case "no recursion":
+		m.RecursionAvailable = false
+	case "no recursion, NXDOMAIN":
+		m.RecursionAvailable, m.Rcode = false, dns.RcodeNameError
+	case "referral":
+		m.Ns = append(m.Ns, record("example. 60 NS ns.example."))
+	case "other type":
+		m.Question[0].Qtype = dns.TypeTXT
+	case "other name":
+		m.Question[0].Name = "other.example."
+	case "other class":
+		m.Question[0].Qclass = dns.ClassCHAOS
+	case "cut over TCP":
+		m.Truncated = true
+	case "silent over TCP":
+		m.Truncated = network == "udp"
+		if !m.Truncated {
+			m.Question[0].Name = "other.example."
+		}
+	}
+}
+
 func (z *zone) asked(what string) int {
 	z.mu.Lock()
 	defer z.mu.Unlock()
@@ -125,7 +162,7 @@ func (z *zone) asked(what string) int {
 
 func (z *zone) resolver(t *testing.T, change ...func(*Options)) *Resolver {
 	t.Helper()
-	o := Options{Servers: []string{z.addr}, Timeout: time.Second, Attempts: 1, PreferIPv4: true, Names: []string{"me.example"}}
+	o := Options{Servers: []string{z.addr}, Timeout: 20 * time.Second, Attempts: 1, PreferIPv4: true, Names: []string{"me.example"}}
 	for _, c := range change {
 		c(&o)
 	}
@@ -134,6 +171,16 @@ func (z *zone) resolver(t *testing.T, change ...func(*Options)) *Resolver {
 		t.Fatal(err)
 	}
 	return r
+}
+
+// waits is a short patience where silence is expected, and a long one elsewhere: a
+// loaded machine must not look like silence.
+func waits(silence bool) func(*Options) {
+	return func(o *Options) {
+		if silence {
+			o.Timeout = 50 * time.Millisecond
+		}
+	}
 }
 
 func names(hosts []mail.Host) string {
@@ -161,38 +208,58 @@ func TestMX(t *testing.T) {
 		"halfsick.example. 300 MX 10 flaky.example.", "halfsick.example. 300 MX 20 b.example.",
 		"loop1.example. 300 CNAME loop2.example.", "loop2.example. 300 CNAME loop1.example.",
 		"xn--bcher-kva.example. 300 MX 10 b.example.",
+		"tohost.example. 300 CNAME b.example.", "tonothing.example. 300 CNAME gone.example.", "totext.example. 300 CNAME text.example.",
+		"mxalias.example. 300 MX 10 c1.example.", "c1.example. 300 CNAME c2.example.", "c2.example. 300 CNAME b.example.",
+		"mxloop.example. 300 MX 10 loop1.example.", "mxhalfloop.example. 300 MX 10 loop1.example.", "mxhalfloop.example. 300 MX 20 b.example.",
+		"selfalias.example. 300 MX 10 c3.example.", "c3.example. 300 CNAME me.example.", "me.example. 300 A 192.0.2.99",
+		"implicitself.example. 300 CNAME me.example.",
+		"twonulls.example. 300 MX 0 .", "twonulls.example. 300 MX 5 .",
+		"sickbetter.example. 300 MX 10 flaky.example.", "sickbetter.example. 300 MX 20 me.example.",
+		"sickworse.example. 300 MX 10 me.example.", "sickworse.example. 300 MX 20 flaky.example.",
+		"deadbetter.example. 300 MX 10 gone.example.", "deadbetter.example. 300 MX 20 me.example.",
 	)
 	z.change(func() {
 		z.code["servfail.example."], z.code["refused.example."], z.code["flaky.example."] = dns.RcodeServerFailure, dns.RcodeRefused, dns.RcodeServerFailure
 		z.mute["silent.example."] = true
 	})
 	for domain, want := range map[string]string{
-		"two.example":         "a.example[192.0.2.1 2001:db8::1] b.example[192.0.2.2]",
-		"TWO.example.":        "a.example[192.0.2.1 2001:db8::1] b.example[192.0.2.2]",
-		"alias.example":       "a.example[192.0.2.1 2001:db8::1] b.example[192.0.2.2]",
-		"bare.example":        "bare.example[192.0.2.3]",
-		"bücher.example":      "b.example[192.0.2.2]",
-		"nullandmore.example": "b.example[192.0.2.2]",
-		"deadhost.example":    "b.example[192.0.2.2]",
-		"halfsick.example":    "b.example[192.0.2.2]",
-		"backup.example":      "a.example[192.0.2.1 2001:db8::1]",
-		"[192.0.2.9]":         "[192.0.2.9][192.0.2.9]",
-		"[IPv6:2001:db8::9]":  "[IPv6:2001:db8::9][2001:db8::9]",
-		"null.example":        "permanent 5.1.10",
-		"gone.example":        "permanent 5.1.2",
-		"text.example":        "permanent 5.4.4",
-		"alldead.example":     "permanent 5.4.4",
-		"mine.example":        "permanent 5.3.5",
-		"":                    "permanent 5.1.2",
-		"sick.example":        "temporary 4.4.3",
-		"servfail.example":    "temporary 4.4.3",
-		"refused.example":     "temporary 4.4.3",
-		"silent.example":      "temporary 4.4.3",
-		"loop1.example":       "temporary 4.4.3",
+		"two.example":          "a.example[192.0.2.1 2001:db8::1] b.example[192.0.2.2]",
+		"TWO.example.":         "a.example[192.0.2.1 2001:db8::1] b.example[192.0.2.2]",
+		"alias.example":        "a.example[192.0.2.1 2001:db8::1] b.example[192.0.2.2]",
+		"bare.example":         "bare.example[192.0.2.3]",
+		"bücher.example":       "b.example[192.0.2.2]",
+		"nullandmore.example":  "b.example[192.0.2.2]",
+		"deadhost.example":     "b.example[192.0.2.2]",
+		"halfsick.example":     "b.example[192.0.2.2]",
+		"backup.example":       "a.example[192.0.2.1 2001:db8::1]",
+		"[192.0.2.9]":          "[192.0.2.9][192.0.2.9]",
+		"tohost.example":       "tohost.example[192.0.2.2]",
+		"tonothing.example":    "permanent 5.1.2",
+		"totext.example":       "permanent 5.4.4",
+		"mxalias.example":      "c1.example[192.0.2.2]",
+		"mxloop.example":       "temporary 4.4.3",
+		"mxhalfloop.example":   "b.example[192.0.2.2]",
+		"selfalias.example":    "permanent 5.3.5",
+		"implicitself.example": "permanent 5.3.5",
+		"twonulls.example":     "permanent 5.1.10",
+		"sickbetter.example":   "temporary 4.4.3",
+		"sickworse.example":    "permanent 5.3.5",
+		"deadbetter.example":   "permanent 5.3.5",
+		"[IPv6:2001:db8::9]":   "[IPv6:2001:db8::9][2001:db8::9]",
+		"null.example":         "permanent 5.1.10",
+		"gone.example":         "permanent 5.1.2",
+		"text.example":         "permanent 5.4.4",
+		"alldead.example":      "permanent 5.4.4",
+		"mine.example":         "permanent 5.3.5",
+		"":                     "permanent 5.1.2",
+		"sick.example":         "temporary 4.4.3",
+		"servfail.example":     "temporary 4.4.3",
+		"refused.example":      "temporary 4.4.3",
+		"silent.example":       "temporary 4.4.3",
+		"loop1.example":        "temporary 4.4.3",
 	} {
 		t.Run(domain, func(t *testing.T) {
-			r := z.resolver(t, func(o *Options) { o.Timeout = 200 * time.Millisecond })
-			hosts, err := r.MX(t.Context(), domain)
+			hosts, err := z.resolver(t, waits(domain == "silent.example")).MX(t.Context(), domain)
 			got := names(hosts)
 			if err != nil {
 				got = class(t, err)
@@ -394,12 +461,11 @@ func TestNames(t *testing.T) {
 	z := newZone(t, "1.2.0.192.in-addr.arpa. 60 PTR Mail.example.", "1.2.0.192.in-addr.arpa. 60 PTR mx.example.",
 		"1.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa. 60 PTR six.example.")
 	z.change(func() { z.mute["9.2.0.192.in-addr.arpa."] = true })
-	r := z.resolver(t, func(o *Options) { o.Timeout = 50 * time.Millisecond })
 	for ip, want := range map[string]string{
 		"192.0.2.1": "Mail.example mx.example", "::ffff:192.0.2.1": "Mail.example mx.example", "2001:db8::1": "six.example",
 		"192.0.2.2": "permanent", "192.0.2.9": "temporary",
 	} {
-		names, err := r.Names(t.Context(), netip.MustParseAddr(ip))
+		names, err := z.resolver(t, waits(ip == "192.0.2.9")).Names(t.Context(), netip.MustParseAddr(ip))
 		got := strings.Join(names, " ")
 		var e *Error
 		if errors.As(err, &e) {
@@ -417,7 +483,7 @@ func TestNames(t *testing.T) {
 func TestListed(t *testing.T) {
 	z := newZone(t, "2.0.0.127.bl.example. 60 A 127.0.0.2", "2.0.0.127.bl.example. 60 A 127.0.0.4", "txt.bl.example. 60 TXT x")
 	z.change(func() { z.mute["mute.bl.example."] = true })
-	r := z.resolver(t, func(o *Options) { o.Timeout = 50 * time.Millisecond })
+	r := z.resolver(t)
 	for range 2 {
 		if list, err := r.Listed(t.Context(), "2.0.0.127.bl.example"); err != nil || len(list) != 2 {
 			t.Errorf("%v %v", list, err)
@@ -431,7 +497,7 @@ func TestListed(t *testing.T) {
 	if n := z.asked("udp 2.0.0.127.bl.example. A"); n != 1 {
 		t.Errorf("asked %d times for one answer", n)
 	}
-	if _, err := r.Listed(t.Context(), "mute.bl.example"); err == nil {
+	if _, err := z.resolver(t, waits(true)).Listed(t.Context(), "mute.bl.example"); err == nil {
 		t.Error("silence is no error")
 	}
 }
@@ -459,8 +525,8 @@ func TestTrace(t *testing.T) {
 	}
 	const cut = "is not better than this server, which is one of the hosts; "
 	for domain, want := range map[string]string{
-		"x.example": "5 gone.example [] the name does not exist; 10 a.example [192.0.2.1] ; 20 b.example [192.0.2.2] " + cut +
-			"20 me.example [] is this server; 30 c.example [192.0.2.3] " + cut + "= a.example[192.0.2.1]",
+		"x.example": "5 gone.example [] the name does not exist; 10 a.example [192.0.2.1] ; 20 me.example [] is this server; 20 b.example [192.0.2.2] " + cut +
+			"30 c.example [192.0.2.3] " + cut + "= a.example[192.0.2.1]",
 		"bare.example": "-1 bare.example [192.0.2.4] ; = bare.example[192.0.2.4]",
 		"mine.example": "10 me.example [] is this server; = permanent 5.3.5",
 		"sick.example": "= temporary 4.4.3",
@@ -503,7 +569,7 @@ func TestSilentServerComesLast(t *testing.T) {
 	now := time.Unix(1000, 0)
 	var mu sync.Mutex
 	r := well.resolver(t, func(o *Options) {
-		o.Servers, o.Timeout = []string{dead.addr, well.addr}, 100*time.Millisecond
+		o.Servers, o.Timeout = []string{dead.addr, well.addr}, 500*time.Millisecond
 		o.Clock = func() time.Time { mu.Lock(); defer mu.Unlock(); return now }
 	})
 	for _, c := range []struct {

@@ -1,6 +1,7 @@
 package resolve
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,7 +33,7 @@ type Options struct {
 	// IsSelf, if set, knows this host by its addresses too.
 	IsSelf func(netip.Addr) bool
 
-	PreferIPv4 bool // A before AAAA; else AAAA first
+	PreferIPv4 bool // of a host with both, an A first; else an AAAA
 
 	// Shuffle spreads hosts of equal preference; rand.Shuffle fits. nil keeps
 	// the order of the names.
@@ -48,7 +49,10 @@ type Resolver struct {
 	servers []string
 	cache   *cache
 
-	hits, answered, failed atomic.Int64
+	hits, shared, answered, failed atomic.Int64
+
+	flying  sync.Mutex
+	flights map[question]*flight
 
 	mu     sync.Mutex
 	silent map[string]time.Time // servers to ask last, until then
@@ -106,7 +110,7 @@ func New(o Options) (*Resolver, error) {
 		}
 		servers = conf.Servers
 	}
-	r := &Resolver{opts: o, cache: newCache(o.CacheSize), silent: map[string]time.Time{}}
+	r := &Resolver{opts: o, cache: newCache(o.CacheSize), silent: map[string]time.Time{}, flights: map[question]*flight{}}
 	for _, s := range servers {
 		r.servers = append(r.servers, withPort(s))
 	}
@@ -123,40 +127,51 @@ func withPort(server string) string {
 	return net.JoinHostPort(strings.Trim(server, "[]"), "53")
 }
 
-// Addrs gives the addresses of a host, of the preferred family first. The name
-// may be an address or an address literal. The error is an [*Error].
+// Addrs gives the addresses of a host: one of the preferred family first, then the
+// families in turn, so that a family that does not work costs one attempt before the
+// other is tried. The name may be an address or an address literal. The error is an
+// [*Error].
 func (r *Resolver) Addrs(ctx context.Context, name string) ([]netip.Addr, error) {
+	addrs, _, err := r.locate(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return addrs, nil
+}
+
+// locate is Addrs, with the name that stands at the end of the host's aliases.
+func (r *Resolver) locate(ctx context.Context, name string) (addrs []netip.Addr, canonical string, failed *Error) {
 	if ip, ok := literal(name); ok {
-		return []netip.Addr{ip}, nil
+		return []netip.Addr{ip}, name, nil
 	}
 	name = mail.DomainKey(name)
 	if isLocalhost(name) {
-		return r.sorted([]netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, []netip.Addr{netip.IPv6Loopback()}), nil
+		return r.sorted([]netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1})}, []netip.Addr{netip.IPv6Loopback()}), name, nil
 	}
 	type result struct {
-		addrs []netip.Addr
-		found bool
-		err   *Error
+		addrs  []netip.Addr
+		answer answer
+		err    *Error
 	}
 	six := make(chan result, 1)
 	go func() {
-		a, found, err := r.family(ctx, name, dns.TypeAAAA)
-		six <- result{a, found, err}
+		list, a, err := r.family(ctx, name, dns.TypeAAAA)
+		six <- result{list, a, err}
 	}()
-	four, found, err := r.family(ctx, name, dns.TypeA)
+	list, four, err := r.family(ctx, name, dns.TypeA)
 	other := <-six
-	addrs := r.sorted(four, other.addrs)
+	addrs, canonical = r.sorted(list, other.addrs), cmp.Or(four.name, other.answer.name)
 	switch {
 	case len(addrs) > 0:
-		return addrs, nil
+		return addrs, canonical, nil
 	case err != nil:
-		return nil, err
+		return nil, "", err
 	case other.err != nil:
-		return nil, other.err
-	case !found && !other.found:
-		return nil, permanent(name, mail.StatusBadDomain, "the name does not exist")
+		return nil, "", other.err
+	case !four.found && !other.answer.found:
+		return nil, "", permanent(name, mail.StatusBadDomain, "the name does not exist")
 	}
-	return nil, permanent(name, mail.StatusNoRoute, "the name has no address")
+	return nil, "", permanent(name, mail.StatusNoRoute, "the name has no address")
 }
 
 // isLocalhost names what is never asked of DNS (RFC 6761 section 6.3).
@@ -164,11 +179,23 @@ func isLocalhost(name string) bool {
 	return name == "localhost" || strings.HasSuffix(name, ".localhost")
 }
 
+// sorted takes the families in turn, the preferred one first; each keeps the order in
+// which DNS gave it (RFC 5321 section 5.1).
 func (r *Resolver) sorted(four, six []netip.Addr) []netip.Addr {
+	first, second := six, four
 	if r.opts.PreferIPv4 {
-		return append(four[:len(four):len(four)], six...)
+		first, second = four, six
 	}
-	return append(six[:len(six):len(six)], four...)
+	list := make([]netip.Addr, 0, len(four)+len(six))
+	for i := range max(len(first), len(second)) {
+		if i < len(first) {
+			list = append(list, first[i])
+		}
+		if i < len(second) {
+			list = append(list, second[i])
+		}
+	}
+	return list
 }
 
 // literal reads "[1.2.3.4]", "[IPv6:::1]" (RFC 5321 section 4.1.3) and plain addresses.

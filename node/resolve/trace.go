@@ -95,16 +95,33 @@ func (t *Trace) question(q question, a *answer, cached bool, now time.Time, err 
 	t.Questions = append(t.Questions, n)
 }
 
-// beyond notes the hosts that are too many.
+const beyondBest = "comes after the ten best"
+
+// beyond notes the hosts that were not looked for.
 func (t *Trace) beyond(list []exchange) {
 	for _, x := range list {
-		t.host(TracedHost{Preference: int(x.preference), Name: x.name, LeftOut: "comes after the ten best"})
+		t.host(TracedHost{Preference: int(x.preference), Name: x.name, LeftOut: beyondBest})
+	}
+}
+
+// best notes that only the first n of the hosts that were found get mail.
+func (t *Trace) best(n int) {
+	if t == nil {
+		return
+	}
+	for i := range t.Hosts {
+		if h := &t.Hosts[i]; h.LeftOut == "" {
+			if n--; n < 0 {
+				h.LeftOut = beyondBest
+			}
+		}
 	}
 }
 
 // Stats of a resolver, since its beginning.
 type Stats struct {
 	Hits     int64 // answers from the cache
+	Shared   int64 // questions that were on their way already
 	Answered int64 // by DNS, absence included
 	Failed   int64 // no server answered for good
 	Kept     int   // answers in the cache
@@ -114,7 +131,7 @@ type Stats struct {
 func (r *Resolver) Stats() Stats {
 	r.cache.mu.Lock()
 	defer r.cache.mu.Unlock()
-	return Stats{Hits: r.hits.Load(), Answered: r.answered.Load(), Failed: r.failed.Load(), Kept: len(r.cache.kept)}
+	return Stats{Hits: r.hits.Load(), Shared: r.shared.Load(), Answered: r.answered.Load(), Failed: r.failed.Load(), Kept: len(r.cache.kept)}
 }
 
 // silentFor is how long a name server that did not answer is asked last.
