@@ -104,6 +104,7 @@ type Agent struct {
 	shaky  *shakyHosts
 	boxes  *mailboxes
 	dialer Dialer
+	disk   disk
 }
 
 // New builds an Agent; it opens nothing.
@@ -131,7 +132,7 @@ func New(o Options) *Agent {
 	}
 	o.Timeouts.fill(outsideTimeouts)
 	o.NodeTimeouts.fill(nodeTimeouts)
-	return &Agent{opts: o, log: o.Logger, shaky: newShakyHosts(), boxes: newMailboxes(), dialer: o.Dialer}
+	return &Agent{opts: o, log: o.Logger, shaky: newShakyHosts(), boxes: newMailboxes(), dialer: o.Dialer, disk: realDisk{}}
 }
 
 var (

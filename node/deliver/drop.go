@@ -62,7 +62,7 @@ func (a *Agent) drop(dir string, t *mail.Transaction) error {
 	if dir == "" {
 		return fmt.Errorf("the connector names no drop directory")
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := a.makeDrop(dir); err != nil {
 		return err
 	}
 	name := dropName(t)
@@ -70,13 +70,29 @@ func (a *Agent) drop(dir string, t *mail.Transaction) error {
 	if err != nil {
 		return err
 	}
-	if err := dropFile(filepath.Join(dir, name+".eml"), t.Content); err != nil {
+	if err := a.dropFile(filepath.Join(dir, name+".eml"), t.Content); err != nil {
 		return err
 	}
-	if err := dropFile(filepath.Join(dir, name+".json"), inMemory(append(env, '\n'))); err != nil {
+	// The content's name must not be younger on the disk than the envelope's.
+	if err := a.disk.SyncFolder(dir); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	if err := a.dropFile(filepath.Join(dir, name+".json"), inMemory(append(env, '\n'))); err != nil {
+		return err
+	}
+	return a.disk.SyncFolder(dir)
+}
+
+// makeDrop makes the directory where it is missing, so that its name survives a crash
+// like what is in it.
+func (a *Agent) makeDrop(dir string) error {
+	if _, err := os.Stat(dir); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	return a.disk.SyncFolder(filepath.Dir(dir))
 }
 
 // dropName is the same for a repeated delivery and differs for other recipients
@@ -110,7 +126,7 @@ func describe(t *mail.Transaction, content string) dropEnvelope {
 }
 
 // dropFile writes a file whole or not at all.
-func dropFile(path string, c mail.Content) (err error) {
+func (a *Agent) dropFile(path string, c mail.Content) (err error) {
 	rc, err := c.Open()
 	if err != nil {
 		return err
@@ -122,13 +138,13 @@ func dropFile(path string, c mail.Content) (err error) {
 		return err
 	}
 	if _, err = io.Copy(f, rc); err == nil {
-		err = f.Sync()
+		err = a.disk.Sync(f)
 	}
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
 	if err == nil {
-		err = os.Rename(tmp, path)
+		err = a.disk.Rename(tmp, path)
 	}
 	if err != nil {
 		_ = os.Remove(tmp)

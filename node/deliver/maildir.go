@@ -82,7 +82,7 @@ func (a *Agent) store(t *mail.Transaction, target *mail.Target) error {
 		return err
 	}
 	for again := range 2 {
-		if err = a.boxes.make(folder); err != nil {
+		if err = a.boxes.make(a.disk, folder); err != nil {
 			return err
 		}
 		err = a.storeIn(folder, t, target)
@@ -98,13 +98,13 @@ func (a *Agent) storeIn(folder string, t *mail.Transaction, target *mail.Target)
 	name := a.fileName(t.Envelope)
 	tmp := filepath.Join(folder, "tmp", fmt.Sprintf("%s.P%dQ%d", name, os.Getpid(), a.boxes.counter.Add(1)))
 	header := fmt.Sprintf("Return-Path: <%s>\nDelivered-To: %s\n", t.Envelope.From, target.Address)
-	size, err := writeSynced(tmp, header, t.Content)
+	size, err := a.writeSynced(tmp, header, t.Content)
 	var quota Quota
 	if err == nil {
 		quota, err = a.room(folder, a.opts.Quota(*target), size)
 	}
 	if err == nil {
-		err = os.Rename(tmp, filepath.Join(folder, "new", name))
+		err = a.disk.Rename(tmp, filepath.Join(folder, "new", name))
 	}
 	if err != nil {
 		_ = os.Remove(tmp)
@@ -113,7 +113,7 @@ func (a *Agent) storeIn(folder string, t *mail.Transaction, target *mail.Target)
 	if !quota.none() {
 		used(folder, size)
 	}
-	return syncDir(filepath.Join(folder, "new"))
+	return a.disk.SyncFolder(filepath.Join(folder, "new"))
 }
 
 // folder is the target's maildir; a name that would leave the root is refused.
@@ -142,7 +142,7 @@ func (a *Agent) fileName(env *mail.Envelope) string {
 }
 
 // make creates a maildir, and syncs the folders that hold the new names.
-func (m *mailboxes) make(folder string) error {
+func (m *mailboxes) make(on disk, folder string) error {
 	if _, ok := m.known.Load(folder); ok {
 		return nil
 	}
@@ -151,10 +151,10 @@ func (m *mailboxes) make(folder string) error {
 			return err
 		}
 	}
-	if err := syncDir(folder); err != nil {
+	if err := on.SyncFolder(folder); err != nil {
 		return err
 	}
-	if err := syncDir(filepath.Dir(folder)); err != nil {
+	if err := on.SyncFolder(filepath.Dir(folder)); err != nil {
 		return err
 	}
 	m.known.Store(folder, struct{}{})
@@ -163,7 +163,7 @@ func (m *mailboxes) make(folder string) error {
 
 // writeSynced writes the header and the content, with the line ends of this
 // system as maildir readers expect them, and syncs the file. It gives its size.
-func writeSynced(path, header string, c mail.Content) (size int64, err error) {
+func (a *Agent) writeSynced(path, header string, c mail.Content) (size int64, err error) {
 	rc, err := c.Open()
 	if err != nil {
 		return 0, err
@@ -196,17 +196,5 @@ func writeSynced(path, header string, c mail.Content) (size int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	return info.Size(), f.Sync()
-}
-
-func syncDir(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	err = d.Sync()
-	if cerr := d.Close(); err == nil {
-		err = cerr
-	}
-	return err
+	return info.Size(), a.disk.Sync(f)
 }

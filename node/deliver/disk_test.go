@@ -1,0 +1,195 @@
+package deliver
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/postroad/postroad/node/mail"
+)
+
+// ledgerDisk notes each step, and fails at one.
+type ledgerDisk struct {
+	realDisk
+	root  string
+	steps []string
+	fail  int // the number of the step that fails, from 1; 0: none
+	// atFailure sees what a crash at the step would leave.
+	atFailure func()
+}
+
+// Names are long and differ from one message to another; the folder counts.
+var (
+	maildirName  = regexp.MustCompile(`(tmp|new)/.+`)
+	dropFileName = regexp.MustCompile(`[^/]+\.(eml|json)`)
+)
+
+var errDisk = errors.New("input/output error")
+
+func (d *ledgerDisk) step(what string, paths ...string) error {
+	for _, p := range paths {
+		short, err := filepath.Rel(d.root, p)
+		if err != nil {
+			return err
+		}
+		short = dropFileName.ReplaceAllString(maildirName.ReplaceAllString(short, "$1/*"), "*.$1")
+		what += " " + short
+	}
+	d.steps = append(d.steps, what)
+	if len(d.steps) == d.fail {
+		if d.atFailure != nil {
+			d.atFailure()
+		}
+		return errDisk
+	}
+	return nil
+}
+
+func (d *ledgerDisk) Sync(f *os.File) error {
+	if err := d.step("sync", f.Name()); err != nil {
+		return err
+	}
+	return d.realDisk.Sync(f)
+}
+
+func (d *ledgerDisk) Rename(from, to string) error {
+	if err := d.step("rename", from, to); err != nil {
+		return err
+	}
+	return d.realDisk.Rename(from, to)
+}
+
+func (d *ledgerDisk) SyncFolder(path string) error {
+	if err := d.step("sync folder", path); err != nil {
+		return err
+	}
+	return d.realDisk.SyncFolder(path)
+}
+
+// stores are the deliveries to files, each with the order of its steps.
+var stores = map[string]struct {
+	hop   func(root string) mail.Hop
+	steps []string
+	// visible are the files that a reader would take.
+	visible func(t *testing.T, root string) []string
+}{
+	"maildir": {
+		func(string) mail.Hop { return local() },
+		[]string{"sync folder box/u@x.example", "sync folder box", "sync box/u@x.example/tmp/*",
+			"rename box/u@x.example/tmp/* box/u@x.example/new/*", "sync folder box/u@x.example/new"},
+		func(t *testing.T, root string) []string { return files(t, filepath.Join(root, "box/u@x.example/new")) },
+	},
+	"drop": {
+		func(root string) mail.Hop {
+			return mail.Hop{Kind: mail.HopDrop, ConnectorName: "fax", Options: mail.HopOptions{Directory: filepath.Join(root, "drop")}}
+		},
+		[]string{"sync folder .", "sync drop/*.eml.tmp", "rename drop/*.eml.tmp drop/*.eml", "sync folder drop",
+			"sync drop/*.json.tmp", "rename drop/*.json.tmp drop/*.json", "sync folder drop"},
+		func(t *testing.T, root string) []string {
+			return slices.DeleteFunc(files(t, filepath.Join(root, "drop")), func(n string) bool { return !strings.HasSuffix(n, ".json") })
+		},
+	},
+}
+
+// What is reported as delivered is on the disk: content first, then its name, then the
+// folder, and the envelope of a pair last. A disk that fails at any step leaves no half
+// message in the reader's sight, the mail waits, and the next attempt makes one of it.
+func TestStepsToTheDisk(t *testing.T) {
+	for name, c := range stores {
+		t.Run(name, func(t *testing.T) {
+			for fail := range len(c.steps) + 1 {
+				root := t.TempDir()
+				a := New(Options{Hostname: "me.example", MaildirRoot: filepath.Join(root, "box")})
+				d := &ledgerDisk{root: root, fail: fail}
+				a.disk = d
+				hop, m := c.hop(root), message(body, "u@x.example")
+				whole := func() {
+					t.Helper()
+					for _, n := range c.visible(t, root) {
+						if !wholeMessage(t, root, n) {
+							t.Errorf("step %d fails: a reader finds half of %s", fail, n)
+						}
+					}
+				}
+				d.atFailure = whole
+				feed := newFeed(t, m)
+				if err := a.Serve(t.Context(), hop, feed); err != nil {
+					t.Fatal(err)
+				}
+				got := feed.check()["u@x.example"]
+				switch {
+				case fail == 0 && !strings.HasPrefix(got, "delivered"), fail > 0 && got != "deferred 4.3.0":
+					t.Errorf("step %d fails: %s", fail, got)
+				case fail == 0 && !slices.Equal(d.steps, c.steps):
+					t.Errorf("steps\n%s\nwant\n%s", strings.Join(d.steps, "\n"), strings.Join(c.steps, "\n"))
+				}
+				whole()
+				feed = newFeed(t, m)
+				if err := a.Serve(t.Context(), hop, feed); err != nil {
+					t.Fatal(err)
+				}
+				if got := feed.check()["u@x.example"]; !strings.HasPrefix(got, "delivered") {
+					t.Errorf("after step %d had failed: %s", fail, got)
+				}
+				if v := c.visible(t, root); len(v) != 1 {
+					t.Errorf("after step %d had failed: a reader finds %q", fail, v)
+				}
+				whole()
+				if left := leftovers(t, root); len(left) != 0 {
+					t.Errorf("after step %d had failed: %q is left", fail, left)
+				}
+			}
+		})
+	}
+}
+
+// wholeMessage says whether a file that a reader takes has all of the message.
+func wholeMessage(t *testing.T, root, name string) bool {
+	t.Helper()
+	want, path := "end\n", filepath.Join(root, "box/u@x.example/new", name)
+	if base, ok := strings.CutSuffix(name, ".json"); ok {
+		want, path = body, filepath.Join(root, "drop", base+".eml")
+	}
+	b, err := os.ReadFile(path)
+	return err == nil && strings.HasSuffix(string(b), want)
+}
+
+// leftovers are files that nobody will ever look at.
+func leftovers(t *testing.T, root string) (list []string) {
+	t.Helper()
+	list = files(t, filepath.Join(root, "box/u@x.example/tmp"))
+	for _, n := range files(t, filepath.Join(root, "drop")) {
+		if strings.HasSuffix(n, ".tmp") {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// Names are unique where they have to be: among hosts that share a file system, among
+// messages, among attempts; and nothing in them means something to a maildir's reader.
+func TestMaildirNames(t *testing.T) {
+	one, two := message(body, "u@x.example").Envelope, message(body+"x", "u@x.example").Envelope
+	seen := map[string]string{}
+	for _, host := range []string{"me.example", "me/x:2.example"} {
+		a := New(Options{Hostname: host})
+		for i, env := range []*mail.Envelope{one, two} {
+			n := a.fileName(env)
+			if strings.ContainsAny(n, "/:") || strings.HasPrefix(n, ".") {
+				t.Errorf("%q", n)
+			}
+			if was := seen[n]; was != "" {
+				t.Errorf("%q is the name of two: %s", n, was)
+			}
+			seen[n] = fmt.Sprint(host, i)
+			if n != a.fileName(env) {
+				t.Error("a second attempt has another name")
+			}
+		}
+	}
+}
