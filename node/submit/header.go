@@ -12,9 +12,13 @@ import (
 // transport needs of it: memory does not grow with the header.
 type header struct {
 	received     int // Received fields
+	own          int // those with mark
 	hasDate      bool
 	hasMessageID bool
 	priority     mail.Priority
+
+	mark    []byte // of this node; nil: not looked for
+	inTrace bool   // the current field is a Received field without mark so far
 
 	inField   bool // a continuation line may follow
 	inID      bool // the current field is the first Message-ID
@@ -36,13 +40,16 @@ func (h *header) line(l []byte) bool {
 		if h.inField && h.inID {
 			h.keepID(l)
 		}
+		if h.inField && h.inTrace {
+			h.recognize(l)
+		}
 		return h.inField
 	}
 	name, value, ok := field(l)
 	if !ok {
 		return false
 	}
-	h.inField, h.inID = true, false
+	h.inField, h.inID, h.inTrace = true, false, false
 	h.note(name, value)
 	return true
 }
@@ -71,6 +78,10 @@ func (h *header) note(name, value []byte) {
 	case len("received"): // and "priority"
 		if is(name, "received") {
 			h.received++
+			h.inTrace = len(h.mark) > 0
+			if h.inTrace {
+				h.recognize(value)
+			}
 		} else if is(name, "priority") {
 			h.prioritize(value)
 		}
@@ -82,6 +93,14 @@ func (h *header) note(name, value []byte) {
 		case is(name, "importance"), is(name, "x-priority"):
 			h.prioritize(value)
 		}
+	}
+}
+
+// recognize counts a trace field as this node's own, once.
+func (h *header) recognize(l []byte) {
+	if bytes.Contains(l, h.mark) {
+		h.own++
+		h.inTrace = false
 	}
 }
 

@@ -46,6 +46,11 @@ func hopCount(hops, limit int) error {
 	return refuse(554, mail.StatusForwardingLoop, nil, "Hop count exceeded - possible mail loop: %d Received fields, the limit is %d", hops, limit)
 }
 
+// comesBack is a loop that is found long before the hop count is reached.
+func comesBack(times int) error {
+	return refuse(554, mail.StatusForwardingLoop, nil, "Mail loop: the message has been at this server %d times before", times)
+}
+
 // storage sorts a failure of the spool: the client is to try again whatever it
 // was, because the message may be good.
 func storage(err error) error {

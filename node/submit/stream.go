@@ -33,18 +33,21 @@ func newStream() any {
 }
 
 // run writes trace header and content to w and returns what it saw of the
-// header. Errors of content come back as they are, for its maker knows how to
+// header. mark is this node's, see [Config]. Errors of content come back as they are, for its maker knows how to
 // answer them.
-func (st *stream) run(w io.Writer, s *mail.Submission, content io.Reader) (*header, error) {
+func (st *stream) run(w io.Writer, s *mail.Submission, content io.Reader, mark []byte) (*header, error) {
 	st.limited = limited{r: content, left: s.MaxSize, limit: s.MaxSize}
 	st.content.Reset(&st.limited)
 	st.out = writer{w: w}
-	st.out.Write(appendReceived(st.scratch[:0], s))
+	st.out.Write(appendReceived(st.scratch[:0], s, mark))
 
-	h := &header{}
+	h := &header{mark: mark}
 	rest, lineStart, err := st.header(h)
 	if err != nil && err != io.EOF {
 		return nil, err
+	}
+	if s.HopLimit > 0 && h.own > maxReturns {
+		return nil, comesBack(h.own)
 	}
 	h.received++ // this node's
 	if s.HopLimit > 0 && h.received > s.HopLimit {

@@ -20,6 +20,9 @@ type Store interface {
 // Config of a Submitter.
 type Config struct {
 	Store Store
+	// Node is this node, which knows its own trace fields again by a mark made of it,
+	// whatever host name they give; zero: there is no mark, and none is looked for.
+	Node mail.GUID
 	// Group is the routing group this node is in now; zero while it is unknown.
 	Group func() mail.GUID
 	// Next is called once for each accepted message, after it is durable. It
@@ -34,6 +37,7 @@ type Config struct {
 // Submitter accepts messages. It is safe for many goroutines.
 type Submitter struct {
 	c       Config
+	mark    []byte
 	streams sync.Pool
 }
 
@@ -45,7 +49,7 @@ func New(c Config) *Submitter {
 	if c.Random == nil {
 		c.Random = rand.Reader
 	}
-	return &Submitter{c: c, streams: sync.Pool{New: newStream}}
+	return &Submitter{c: c, mark: markOf(c.Node), streams: sync.Pool{New: newStream}}
 }
 
 // Submit stores a message durably and sends it on its way. When it returns nil
@@ -73,7 +77,7 @@ func (t *Submitter) Prepare(s *mail.Submission, content io.Reader) (spool.Incomi
 	t.name(s.Envelope)
 	body := t.c.Store.NewBody()
 	st := t.streams.Get().(*stream)
-	h, err := st.run(body, s, content)
+	h, err := st.run(body, s, content, t.mark)
 	st.content.Reset(nil)
 	st.limited, st.out = limited{}, writer{}
 	t.streams.Put(st)

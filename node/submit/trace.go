@@ -1,6 +1,8 @@
 package submit
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"net/netip"
 	"strings"
 
@@ -10,15 +12,34 @@ import (
 // dateTime is the date-time of RFC 5322 section 3.3.
 const dateTime = "Mon, 02 Jan 2006 15:04:05 -0700"
 
+// maxReturns is how often a message may come back to a node: over a gateway that
+// looks into it, a forwarding outside, a list, and one of them once more. RFC 5321
+// section 6.3 wants trivial loops found by other means than a large count of hops.
+const maxReturns = 4
+
+// markOf is the comment by which a node knows its trace fields again: the same in
+// every run, of no other node, and it says nothing about the host. Several nodes may
+// give one host name, so the name would not do.
+func markOf(node mail.GUID) []byte {
+	if node.IsZero() {
+		return nil
+	}
+	sum := sha256.Sum256(node[:])
+	return fmt.Appendf(nil, "(node %x)", sum[:4])
+}
+
 // appendReceived appends the time stamp line of RFC 5321 section 4.4, folded so
 // that no line comes near the limit of 998 octets.
-func appendReceived(b []byte, s *mail.Submission) []byte {
+func appendReceived(b []byte, s *mail.Submission, mark []byte) []byte {
 	e := s.Envelope
 	b = append(b, "Received: "...)
 	if from := fromDomain(e.ClientName, e.ClientHost, s.HostName); from != "" {
 		b = append(append(append(b, "from "...), from...), "\r\n\t"...)
 	}
 	b = append(append(b, "by "...), s.By...)
+	if len(mark) > 0 {
+		b = append(append(b, ' '), mark...)
+	}
 	if s.With != "" {
 		b = append(append(b, " with "...), s.With...)
 	}

@@ -42,7 +42,7 @@ func TestReceived(t *testing.T) {
 		{"UTF-8", mail.Submission{By: "mx", Envelope: &mail.Envelope{UTF8: true, Recipients: []mail.Recipient{jörg}}}, "by mx id " + id + "\r\n\tfor <jörg@example.test>" + tail},
 	} {
 		c.s.Envelope.Received = at
-		if got := string(appendReceived(nil, &c.s)); got != "Received: "+c.want {
+		if got := string(appendReceived(nil, &c.s, nil)); got != "Received: "+c.want {
 			t.Errorf("%s:\n%q\nwant\n%q", c.name, got, "Received: "+c.want)
 		}
 	}
@@ -60,11 +60,11 @@ func TestStreamIsTransparent(t *testing.T) {
 		chunk := rapid.IntRange(1, 2*bufferSize).Draw(t, "chunk")
 		s := &mail.Submission{By: "mx", Envelope: &mail.Envelope{}, Complete: rapid.Bool().Draw(t, "complete")}
 		var out bytes.Buffer
-		h, err := newStream().(*stream).run(&out, s, &chunked{in, chunk})
+		h, err := newStream().(*stream).run(&out, s, &chunked{in, chunk}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, ok := strings.CutPrefix(out.String(), string(appendReceived(nil, s)))
+		got, ok := strings.CutPrefix(out.String(), string(appendReceived(nil, s, nil)))
 		if !ok {
 			t.Fatalf("no trace header in %.300q", out.String())
 		}
@@ -131,14 +131,14 @@ func FuzzHeader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in string) {
 		s := &mail.Submission{By: "mx", Envelope: &mail.Envelope{}}
 		var out bytes.Buffer
-		h, err := newStream().(*stream).run(&out, s, strings.NewReader(in))
+		h, err := newStream().(*stream).run(&out, s, strings.NewReader(in), []byte("(node 1)"))
 		if err != nil {
 			if len(in) < maxHeader {
 				t.Fatal(err)
 			}
 			return
 		}
-		if extra := out.Len() - len(appendReceived(nil, s)) - len(in); extra != 0 && extra != len(crlf) {
+		if extra := out.Len() - len(appendReceived(nil, s, []byte("(node 1)"))) - len(in); extra != 0 && extra != len(crlf) {
 			t.Fatalf("%d octets more than were sent", extra)
 		}
 		if len(h.messageID) > maxMessageID || strings.ContainsAny(h.id(), " \r\n\x00") {
@@ -160,7 +160,7 @@ func BenchmarkStream10KiB(b *testing.B) {
 	b.SetBytes(int64(len(in)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := st.run(io.Discard, s, strings.NewReader(in)); err != nil {
+		if _, err := st.run(io.Discard, s, strings.NewReader(in), []byte("(node 1)")); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -32,6 +32,7 @@ const (
 	reasonDirectory    = "directory"
 	reasonDNS          = "dns"
 	reasonContent      = "content"
+	reasonLoop         = "loop" // too many Received fields, or of this node
 	reasonHopeless     = "hopeless_recipient"
 	reasonNeighbour    = "no_neighbour"       // of X-LINK2STATE
 	reasonBlockListDry = "block_list_dry_run" // counted and logged only
@@ -188,7 +189,11 @@ func answered(err error) error {
 		return err
 	}
 	r := words.Reply()
-	d := deny(reasonContent, r.Code, r.Status, "%s", r.Text())
+	reason := reasonContent
+	if r.Status == mail.StatusForwardingLoop {
+		reason = reasonLoop
+	}
+	d := deny(reason, r.Code, r.Status, "%s", r.Text())
 	d.cause = err
 	return d
 }

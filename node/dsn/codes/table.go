@@ -160,7 +160,7 @@ var network = []Code{
 		"The message went round in a loop: the address is forwarded in a circle, or servers send the message back to each other.",
 		"Tell your administrator; the address may well be right.",
 		"`postroadctl route explain ADDRESS` shows each redirection. Take one forwarding or target address of the circle out. If it says nothing, the list of hops below shows which servers it is.",
-		"Forwarding and target addresses of the directory lead back to where they began. `554 5.4.6` at the end of the content: more Received fields than `hopCount`."},
+		"Forwarding and target addresses of the directory lead back to where they began. `554 5.4.6` at the end of the content: more Received fields than `hopCount`, or five of this server itself."},
 	{code(4, 4, 7), true,
 		"The message waited in a queue until its time was up; a server on the way did not take it.",
 		"Check the address and send the message again; if it fails again, the administrator has to check the receiving server.",
