@@ -21,6 +21,7 @@ type Bound struct {
 	mu      sync.Mutex
 	buckets map[bucketKey]bucket
 	swept   time.Time
+	dirty   bool // since File
 }
 
 type bucketKey struct{ kind, name string }
@@ -57,6 +58,7 @@ func (b *Bound) Take(now time.Time, l Limits, to, source string) (over string) {
 			return c.key.kind
 		}
 	}
+	b.dirty = true
 	for _, c := range counts {
 		if c.limit > 0 && (c.key.kind != BySource || source != "") {
 			b.buckets[c.key] = bucket{b.buckets[c.key].left(now, c.limit) + 1, now}
@@ -67,7 +69,7 @@ func (b *Bound) Take(now time.Time, l Limits, to, source string) (over string) {
 
 // left is the use that has not ebbed yet.
 func (k bucket) left(now time.Time, limit int) float64 {
-	return max(0, min(k.used, float64(limit))-now.Sub(k.at).Hours()*float64(limit))
+	return max(0, min(k.used, float64(limit))-max(0, now.Sub(k.at).Hours())*float64(limit))
 }
 
 // sweep forgets, once in an hour, what has ebbed: a use never lasts longer than

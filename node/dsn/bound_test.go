@@ -40,6 +40,74 @@ func TestBound(t *testing.T) {
 	}
 }
 
+// A restart changes nothing: whatever was counted before, one that was saved and
+// restored says what the one that went on says. Nothing new, nothing to save.
+func TestBoundIsKept(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		l := Limits{PerSender: rapid.IntRange(1, 4).Draw(t, "per sender"), PerSource: rapid.IntRange(0, 4).Draw(t, "per source"), Total: rapid.IntRange(1, 9).Draw(t, "total")}
+		now := accepted
+		name := rapid.SampledFrom([]string{"a@x", "b@x", "ü@x", ""})
+		var on Bound
+		off := &Bound{}
+		for i := range rapid.IntRange(1, 60).Draw(t, "reports") {
+			now = now.Add(time.Duration(rapid.IntRange(0, 1500).Draw(t, fmt.Sprint("wait", i))) * time.Second)
+			to, source := name.Draw(t, "to"), name.Draw(t, "source")
+			if a, b := on.Take(now, l, to, source), off.Take(now, l, to, source); a != b {
+				t.Fatalf("report %d: %q without a restart, %q with", i, a, b)
+			}
+			if rapid.Bool().Draw(t, "restart") {
+				file, err := off.File(now)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if more, err := off.File(now); more != nil || err != nil {
+					t.Fatalf("saved twice: %s %v", more, err)
+				}
+				next := &Bound{}
+				if file != nil { // else nothing has passed since the last restart
+					if err := next.Restore(file, now); err != nil {
+						t.Fatal(err)
+					}
+					off = next
+				}
+			}
+		}
+	})
+}
+
+func TestBoundAfterAWrongClock(t *testing.T) {
+	l := Limits{PerSender: 2, Total: 9}
+	var b Bound
+	ahead := accepted.Add(1000 * time.Hour)
+	for range 2 {
+		if over := b.Take(ahead, l, "a", ""); over != "" {
+			t.Fatal(over)
+		}
+	}
+	if over := b.Take(accepted, l, "a", ""); over != BySender {
+		t.Errorf("the clock was set back, and the bound is gone: %q", over)
+	}
+	file, err := b.File(accepted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var after Bound
+	if err := after.Restore(file, accepted); err != nil {
+		t.Fatal(err)
+	}
+	if over := after.Take(accepted, l, "a", ""); over != BySender {
+		t.Errorf("after the restart: %q", over)
+	}
+	if over := after.Take(accepted.Add(31*time.Minute), l, "a", ""); over != "" {
+		t.Errorf("who waits for the wrong clock: %q", over)
+	}
+	for _, bad := range []string{"", "{", `{"kind":1}`, `[{"used":"x"}]`} {
+		if err := new(Bound).Restore([]byte(bad), accepted); err == nil {
+			t.Errorf("%q was read", bad)
+		}
+	}
+}
+
 // In any hour no more than twice the limit pass (a full bucket, and what flows in),
 // and whoever keeps below the limit all the time is never stopped.
 func TestBoundAgainstCounting(t *testing.T) {

@@ -61,6 +61,7 @@ type Pipeline struct {
 	category *categorize.Categorizer
 	routes   *route.Route
 	queues   *queue.Runner
+	reports  *reporter
 	agent    *deliver.Agent
 	links    *gossip.Runner
 
@@ -93,6 +94,7 @@ func New(c Config) (*Pipeline, error) {
 	// A client's message: virtual server -> spool -> queue runner.
 	p.submit = submit.New(submit.Config{
 		Store: c.Spool,
+		Node:  p.self,
 		Group: p.group,
 		Next:  p.accepted,
 	})
@@ -148,24 +150,26 @@ func New(c Config) (*Pipeline, error) {
 		Logger:      c.Logger.Named("deliver"),
 	})
 	p.fetching = newFetching(p)
+	p.reports = &reporter{
+		submit: p.submit, config: c.Catalog.Config, hostname: c.Self.Spec.GetFqdn(),
+		server: c.Self.Name, badmail: filepath.Join(c.Data, "badmail"), counts: filepath.Join(c.Data, "reports"),
+		clock:   func() queue.Clock { return clockOf(c.Catalog.Config(), c.Self.Name) },
+		metrics: newReportMetrics(c.Metrics), log: c.Logger.Named("reports"),
+	}
+	p.reports.restore(time.Now())
 	p.queues = queue.New(queue.Config{
 		Store:       c.Spool,
 		Router:      router{p.routes},
 		Agent:       agent{p.agent, p.fetching.delivered},
 		Categorizer: categorizer{p.category},
-		Reporter: &reporter{
-			submit: p.submit, config: c.Catalog.Config, hostname: c.Self.Spec.GetFqdn(),
-			server: c.Self.Name, badmail: filepath.Join(c.Data, "badmail"),
-			clock:   func() queue.Clock { return clockOf(c.Catalog.Config(), c.Self.Name) },
-			metrics: newReportMetrics(c.Metrics), log: c.Logger.Named("reports"),
-		},
-		Rules:      p.rules(c.Catalog.Config()),
-		SizeLimits: p.routes.SizeLimits,
-		Events:     p.event,
-		Links:      p.linkResult,
-		Clock:      clockOf(c.Catalog.Config(), c.Self.Name),
-		Limits:     limitsOf(c.Catalog.Config(), c.Self.Name),
-		Logger:     c.Logger.Named("queue"),
+		Reporter:    p.reports,
+		Rules:       p.rules(c.Catalog.Config()),
+		SizeLimits:  p.routes.SizeLimits,
+		Events:      p.event,
+		Links:       p.linkResult,
+		Clock:       clockOf(c.Catalog.Config(), c.Self.Name),
+		Limits:      limitsOf(c.Catalog.Config(), c.Self.Name),
+		Logger:      c.Logger.Named("queue"),
 	})
 
 	// What the organisation knows of its links.
@@ -214,7 +218,11 @@ func (p *Pipeline) RunPickup(ctx context.Context) error {
 
 // RunQueues moves mail until ctx ends, then finishes what is in flight.
 func (p *Pipeline) RunQueues(ctx context.Context) error {
+	var saving sync.WaitGroup
+	saving.Go(func() { p.reports.run(ctx) })
 	err := p.queues.Run(ctx)
+	saving.Wait()
+	p.reports.save(time.Now())
 	p.cancel()
 	p.inquiries.wg.Wait()
 	return err

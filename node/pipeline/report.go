@@ -31,6 +31,7 @@ type reporter struct {
 	hostname string
 	server   string // name of this node's Server object
 	badmail  string // folder where the configuration names none
+	counts   string // file that keeps those of bound over a restart
 	bound    dsn.Bound
 	metrics  *reportMetrics
 	log      *zap.Logger

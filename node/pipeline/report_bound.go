@@ -58,13 +58,17 @@ func (r *reporter) suppressed(kind dsn.Kind, env *mail.Envelope, to mail.Address
 	if !env.FromNode.IsZero() {
 		source = env.Account
 	}
+	return r.over(kind.String(), env.ID, to, source)
+}
+
+func (r *reporter) over(kind string, id mail.ID, to mail.Address, source string) bool {
 	over := r.bound.Take(time.Now(), reportLimits(r.config()), to.Key(), source)
 	if over == "" {
-		r.metrics.made.WithLabelValues(kind.String()).Inc()
+		r.metrics.made.WithLabelValues(kind).Inc()
 		return false
 	}
-	r.metrics.suppressed.WithLabelValues(kind.String(), over).Inc()
-	r.log.Warn("report_suppressed", zap.Stringer("id", env.ID), zap.Stringer("kind", kind), zap.String("bound", over),
+	r.metrics.suppressed.WithLabelValues(kind, over).Inc()
+	r.log.Warn("report_suppressed", zap.Stringer("id", id), zap.String("kind", kind), zap.String("bound", over),
 		zap.Stringer("sender", to), zap.String("source", source))
 	return true
 }

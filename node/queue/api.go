@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/node/mail/codec"
 	"github.com/postroad/postroad/store/spool"
 )
 
@@ -25,6 +26,7 @@ type Store interface {
 	Release(id spool.ID) (entries []spool.Entry, submitted bool, err error)
 	Aside() []spool.ID
 	AsideNote(id spool.ID) ([]byte, error)
+	SetAsideNote(id spool.ID, note []byte) error
 	Entries(queue string, after spool.Position, limit int) ([]spool.QueueEntry, error)
 	Weigh(queue string) spool.Weight
 	Walk(from spool.ID, f func(id spool.ID, st *spool.Stored) (more bool, err error)) error
@@ -111,7 +113,19 @@ type Reporter interface {
 	// together with the outcomes. An error means: not now; the recipients stay
 	// queued and are tried again.
 	Report(kind ReportKind, env *mail.Envelope, targets []mail.Target, outcomes []mail.Outcome, content mail.Content) ([]spool.Incoming, error)
+	// SetAside has the postmaster hear of a message that was set aside, and returns
+	// the ID of the notice that it accepted. An error means: not now.
+	SetAside(Aside) (mail.ID, error)
 }
+
+// Aside is a message that was set aside, as its Reporter hears of it.
+type Aside struct {
+	ID mail.ID
+	codec.Damage
+}
+
+// Readable says whether its envelope could be read.
+func (a Aside) Readable() bool { return len(a.Recipients) > 0 }
 
 // Config of a Runner. Store, Router, Agent, Categorizer and Reporter are needed.
 type Config struct {

@@ -132,7 +132,10 @@ func (r *Runner) process(it item) {
 // unplanned deals with a message that could not be planned.
 func (r *Runner) unplanned(it item, err error) {
 	if damaged(err) {
-		if e := r.quarantine(it.id, it.env, err); e == nil {
+		r.asideMu.Lock()
+		e := r.quarantine(it.id, it.env, err)
+		r.asideMu.Unlock()
+		if e == nil {
 			r.processed(it.id)
 			return
 		}

@@ -236,6 +236,16 @@ func (s *fakeStore) Aside() []spool.ID {
 	return slices.Collect(maps.Keys(s.notes))
 }
 
+func (s *fakeStore) SetAsideNote(id spool.ID, note []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.notes[id]; !ok {
+		return spool.ErrNotFound
+	}
+	s.notes[id] = note
+	return nil
+}
+
 func (s *fakeStore) AsideNote(id spool.ID) ([]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -524,6 +534,7 @@ func (c *fakeCategorizer) Resolve(env *mail.Envelope) (Plan, error) {
 type fakeReporter struct {
 	mu   sync.Mutex
 	list []string // "kind sender status..."
+	told []Aside
 	err  error
 	n    byte
 }
@@ -547,6 +558,23 @@ func (r *fakeReporter) Report(kind ReportKind, env *mail.Envelope, targets []mai
 	dsn := &mail.Envelope{ID: id, Origin: id, Created: time.Now(), Received: time.Now(), System: true,
 		Recipients: []mail.Recipient{{Address: env.From}}}
 	return []spool.Incoming{{ID: spool.ID(id), Envelope: codec.EncodeEnvelope(dsn), Recipients: 1}}, nil
+}
+
+func (r *fakeReporter) SetAside(a Aside) (mail.ID, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err != nil {
+		return mail.ID{}, r.err
+	}
+	r.told = append(r.told, a)
+	return mail.NewID(a.At, [10]byte{0xee, byte(len(r.told))}), nil
+}
+
+// notices are the messages that were told of.
+func (r *fakeReporter) notices() []Aside {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.told)
 }
 
 func (r *fakeReporter) got() []string {

@@ -16,7 +16,7 @@ import (
 
 // A message of which a part cannot be read is set aside when that is found: it
 // leaves its queues, is not tried, does not expire, and nobody is told but the
-// administrator, who mends the disk and releases it, or deletes it. An error of
+// postmaster (notice.go), who has the disk mended and releases it, or deletes it. An error of
 // the disk that is no damage (ErrCorrupt) may pass, and is tried again.
 
 // damaged says whether an error tells of octets that are not what was written, or of
@@ -26,7 +26,7 @@ func damaged(err error) bool {
 }
 
 // quarantine sets the entries of a message aside, or, without entries, the message
-// that has no plan yet. env is nil if it cannot be read.
+// that has no plan yet. env is nil if it cannot be read. The caller holds asideMu.
 func (r *Runner) quarantine(id mail.ID, env *mail.Envelope, cause error, taken ...Taken) error {
 	d := codec.Damage{At: r.c.Now(), Reason: cause.Error(), Crashed: errors.Is(cause, errCrashed)}
 	if env == nil {
@@ -40,6 +40,7 @@ func (r *Runner) quarantine(id mail.ID, env *mail.Envelope, cause error, taken .
 			d.Recipients = append(d.Recipients, rcpt.Address.String())
 		}
 	}
+	d.Notice = r.noticeOf(id)
 	entries := make([]spool.Entry, len(taken))
 	for i, t := range taken {
 		entries[i] = spool.Entry{Queue: t.Queue, Due: t.Ref.Due, Tag: t.Ref.Tag}
@@ -54,6 +55,7 @@ func (r *Runner) quarantine(id mail.ID, env *mail.Envelope, cause error, taken .
 	}
 	r.log.Error("message_quarantined", zap.Stringer("id", id), zap.Stringer("origin", d.Origin), zap.String("sender", d.Sender),
 		zap.Strings("recipients", d.Recipients), zap.String("cure", cure), zap.Error(cause))
+	r.notify(id, d)
 	return nil
 }
 
@@ -167,6 +169,9 @@ func (r *Runner) putBack(id mail.ID) (submitted bool, err error) {
 	r.asideMu.Lock()
 	defer r.asideMu.Unlock()
 	if err := r.forgive(id); err != nil {
+		return false, err
+	}
+	if err := r.rememberNotice(id); err != nil {
 		return false, err
 	}
 	entries, submitted, err := r.c.Store.Release(spool.ID(id))

@@ -127,6 +127,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	supply.Go(func() { r.rerouteLoop(ctx) })
 	supply.Go(func() { r.watchLoop(ctx) })
 	supply.Go(func() { r.rulesLoop(ctx) })
+	supply.Go(func() { r.noticeLoop(ctx) })
 	for range r.c.Workers {
 		supply.Go(func() { r.worker(ctx) })
 	}

@@ -18,6 +18,9 @@ type stopOrders struct {
 	// Crashed is no order, but has to survive a restart as well: messages whose
 	// processing has crashed, by ID.
 	Crashed map[string]crash `json:"crashed,omitempty"`
+	// Noticed are messages that were set aside and released since, with the IDs of the
+	// notices about them.
+	Noticed map[string]string `json:"noticed,omitempty"`
 }
 
 // restore reads it back. One that cannot be read stops the node: to send what was

@@ -149,6 +149,18 @@ func (s *Spool) SetAside(id ID, note []byte, entries ...Entry) error {
 	})
 }
 
+// SetAsideNote replaces what SetAside was told of a message. Errors: ErrNotFound for
+// one that is not aside, as SetAside.
+func (s *Spool) SetAsideNote(id ID, note []byte) error {
+	return s.changeAside(id, func(rec *aside, _ *pebble.Batch, _ *tally, _ int64) (*aside, error) {
+		if rec == nil {
+			return nil, ErrNotFound
+		}
+		rec.note = note
+		return rec, nil
+	})
+}
+
 // Release puts a message that was set aside back where it was, durably, and says
 // where: into queues, or among the submitted. Errors: ErrNotFound, as SetAside.
 func (s *Spool) Release(id ID) (entries []Entry, submitted bool, err error) {

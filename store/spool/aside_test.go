@@ -9,6 +9,28 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
+// Of what is aside the note can be replaced, and of nothing else.
+func TestSetAsideNote(t *testing.T) {
+	s := opened(t, vfs.NewMem())
+	defer s.Close()
+	id := ID{1}
+	accept(t, s, id, []byte("x"))
+	plan(t, s, id, Entry{"q", 5, []byte("tag")})
+	if err := s.SetAsideNote(id, []byte("x")); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a note of what is not aside: %v", err)
+	}
+	entry := Entry{Queue: "q", Due: 5, Tag: []byte("tag")}
+	if err := errors.Join(s.SetAside(id, []byte("first"), entry), s.SetAsideNote(id, []byte("second"))); err != nil {
+		t.Fatal(err)
+	}
+	if note, err := s.AsideNote(id); string(note) != "second" || err != nil {
+		t.Errorf("%q %v", note, err)
+	}
+	if entries, submitted, err := s.Release(id); err != nil || submitted || len(entries) != 1 || entries[0].Queue != "q" {
+		t.Errorf("%v %v %v", entries, submitted, err)
+	}
+}
+
 // unreadable makes a message's envelope one that nobody wrote.
 func unreadable(t *testing.T, s *Spool, id ID) {
 	t.Helper()

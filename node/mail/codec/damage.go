@@ -19,13 +19,15 @@ type Damage struct {
 	Recipients []string
 	Size       int64 // octets
 	Crashed    bool  // it can be read, but crashed what processed it
+	// Notice is the message by which the postmaster was told; zero: he has not been.
+	Notice mail.ID
 }
 
 // EncodeDamage is the spool's form. At keeps microseconds.
 func EncodeDamage(d Damage) []byte {
 	p := &spoolv1.Damage{
 		AtUnixUs: micros(d.At), Reason: text(d.Reason), Origin: id16(d.Origin),
-		MessageId: text(d.MessageID), Sender: text(d.Sender), Size: d.Size, Crashed: d.Crashed,
+		MessageId: text(d.MessageID), Sender: text(d.Sender), Size: d.Size, Crashed: d.Crashed, Notice: id16(d.Notice),
 	}
 	for _, r := range d.Recipients {
 		p.Recipients = append(p.Recipients, text(r))
@@ -43,8 +45,12 @@ func DecodeDamage(b []byte) (Damage, error) {
 	if err != nil {
 		return Damage{}, fmt.Errorf("damage: %w", err)
 	}
+	notice, err := parse16[mail.ID]("notice", p.GetNotice())
+	if err != nil {
+		return Damage{}, fmt.Errorf("damage: %w", err)
+	}
 	return Damage{
 		At: fromMicros(p.GetAtUnixUs()), Reason: p.GetReason(), Origin: origin,
-		MessageID: p.GetMessageId(), Sender: p.GetSender(), Recipients: p.GetRecipients(), Size: p.GetSize(), Crashed: p.GetCrashed(),
+		MessageID: p.GetMessageId(), Sender: p.GetSender(), Recipients: p.GetRecipients(), Size: p.GetSize(), Crashed: p.GetCrashed(), Notice: notice,
 	}, nil
 }

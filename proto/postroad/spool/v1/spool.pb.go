@@ -674,7 +674,9 @@ type Damage struct {
 	Recipients []string               `protobuf:"bytes,6,rep,name=recipients,proto3" json:"recipients,omitempty"`
 	Size       int64                  `protobuf:"varint,7,opt,name=size,proto3" json:"size,omitempty"`
 	// It could be read, but crashed what processed it.
-	Crashed       bool `protobuf:"varint,8,opt,name=crashed,proto3" json:"crashed,omitempty"`
+	Crashed bool `protobuf:"varint,8,opt,name=crashed,proto3" json:"crashed,omitempty"`
+	// The message by which the postmaster was told; empty: he has not been.
+	Notice        []byte `protobuf:"bytes,9,opt,name=notice,proto3" json:"notice,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -765,6 +767,13 @@ func (x *Damage) GetCrashed() bool {
 	return false
 }
 
+func (x *Damage) GetNotice() []byte {
+	if x != nil {
+		return x.Notice
+	}
+	return nil
+}
+
 var File_postroad_spool_v1_spool_proto protoreflect.FileDescriptor
 
 const file_postroad_spool_v1_spool_proto_rawDesc = "" +
@@ -839,7 +848,7 @@ const file_postroad_spool_v1_spool_proto_rawDesc = "" +
 	"\x06status\x18\x03 \x01(\tR\x06status\x12\x12\n" +
 	"\x04text\x18\x04 \x01(\tR\x04text\x12\x16\n" +
 	"\x06remote\x18\x05 \x01(\tR\x06remote\x12%\n" +
-	"\x0edelay_reported\x18\x06 \x01(\bR\rdelayReported\"\xdb\x01\n" +
+	"\x0edelay_reported\x18\x06 \x01(\bR\rdelayReported\"\xf3\x01\n" +
 	"\x06Damage\x12\x1c\n" +
 	"\n" +
 	"at_unix_us\x18\x01 \x01(\x03R\batUnixUs\x12\x16\n" +
@@ -852,7 +861,8 @@ const file_postroad_spool_v1_spool_proto_rawDesc = "" +
 	"recipients\x18\x06 \x03(\tR\n" +
 	"recipients\x12\x12\n" +
 	"\x04size\x18\a \x01(\x03R\x04size\x12\x18\n" +
-	"\acrashed\x18\b \x01(\bR\acrashedB>Z<github.com/postroad/postroad/proto/postroad/spool/v1;spoolv1b\x06proto3"
+	"\acrashed\x18\b \x01(\bR\acrashed\x12\x16\n" +
+	"\x06notice\x18\t \x01(\fR\x06noticeB>Z<github.com/postroad/postroad/proto/postroad/spool/v1;spoolv1b\x06proto3"
 
 var (
 	file_postroad_spool_v1_spool_proto_rawDescOnce sync.Once
