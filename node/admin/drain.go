@@ -72,16 +72,6 @@ func drainMode(word string) (directoryv1.DrainMode, error) {
 	return 0, status.Errorf(codes.InvalidArgument, "mode: %q must be soft, hard or none", word)
 }
 
-func drainWord(m directoryv1.DrainMode) string {
-	switch m {
-	case directoryv1.DrainMode_DRAIN_MODE_SOFT:
-		return "soft"
-	case directoryv1.DrainMode_DRAIN_MODE_HARD:
-		return "hard"
-	}
-	return "none"
-}
-
 func (t *topologyService) drain(ctx context.Context, req *topologyv1.DrainRequest, mode directoryv1.DrainMode, by string) (*topologyv1.DrainResponse, error) {
 	o, err := t.toDrain(ctx, req.GetKind(), req.GetName())
 	if err != nil {
@@ -89,7 +79,7 @@ func (t *topologyService) drain(ctx context.Context, req *topologyv1.DrainReques
 	}
 	m := o.GetMetadata()
 	resp := &topologyv1.DrainResponse{
-		Kind: m.GetKind(), Name: m.GetName(), Before: drainWord(drainOf(o).GetDrain()), After: drainWord(mode), Revision: m.GetRevision(), By: by,
+		Kind: m.GetKind(), Name: m.GetName(), Before: directory.DrainWord(drainOf(o).GetDrain()), After: directory.DrainWord(mode), Revision: m.GetRevision(), By: by,
 		Nodes: t.holders(m),
 	}
 	note := &directoryv1.DrainNote{By: by, Reason: req.GetReason(), At: time.Now().UTC().Format(time.RFC3339)}

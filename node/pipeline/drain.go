@@ -56,27 +56,17 @@ func (p *Pipeline) drains(conf *directory.Configuration) {
 	log := p.cfg.Logger.Named("routing")
 	for d, s := range now {
 		if p.drained[d] != s {
-			log.Info("drain_changed", zap.String("kind", d.kind), zap.String("name", d.name), zap.String("drain", drainWord(s.mode)),
-				zap.String("was", drainWord(p.drained[d].mode)), zap.String("by", s.by), zap.String("reason", s.why))
+			log.Info("drain_changed", zap.String("kind", d.kind), zap.String("name", d.name), zap.String("drain", directory.DrainWord(s.mode)),
+				zap.String("was", directory.DrainWord(p.drained[d].mode)), zap.String("by", s.by), zap.String("reason", s.why))
 		}
 	}
 	for d, s := range p.drained {
 		if _, still := now[d]; !still {
-			log.Info("drain_changed", zap.String("kind", d.kind), zap.String("name", d.name), zap.String("drain", drainWord(0)), zap.String("was", drainWord(s.mode)))
+			log.Info("drain_changed", zap.String("kind", d.kind), zap.String("name", d.name), zap.String("drain", directory.DrainWord(0)), zap.String("was", directory.DrainWord(s.mode)))
 		}
 	}
 	p.drained = now
 	p.links.SetDrain(ownDrain(conf, p.self))
-}
-
-func drainWord(m directoryv1.DrainMode) string {
-	switch m {
-	case directoryv1.DrainMode_DRAIN_MODE_SOFT:
-		return "soft"
-	case directoryv1.DrainMode_DRAIN_MODE_HARD:
-		return "hard"
-	}
-	return "none"
 }
 
 func ownDrain(conf *directory.Configuration, self [16]byte) linkstate.Drain {

@@ -183,6 +183,6 @@ func unpressed() *pressure.Sampler {
 		Measure: func() pressure.Sample {
 			return pressure.Sample{pressure.Unknown, pressure.Unknown, pressure.Unknown, pressure.Unknown}
 		},
-		Limits: pressure.Defaults,
+		Limits: func() pressure.Limits { return pressure.Limits{} },
 	})
 }

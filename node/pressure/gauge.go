@@ -54,16 +54,6 @@ type Threshold struct{ Medium, High int64 }
 // Limits are the thresholds of all resources.
 type Limits [resources]Threshold
 
-// Defaults are those of a server that says nothing.
-func Defaults() Limits {
-	return Limits{
-		Disk:     {2 << 30, 512 << 20},
-		Inodes:   {5_00, 2_00},
-		Memory:   {75_00, 85_00},
-		Messages: {750_000, 1_000_000},
-	}
-}
-
 // Sample is one measurement of all resources.
 type Sample [resources]int64
 

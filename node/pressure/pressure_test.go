@@ -27,7 +27,7 @@ func TestLevelsHaveHysteresis(t *testing.T) {
 		for i, s := range steps {
 			sample := Sample{Unknown, Unknown, Unknown, Unknown}
 			sample[r] = s.value
-			g.Judge(Defaults(), sample)
+			g.Judge(usual(), sample)
 			if got := g.Of(r); got != s.want {
 				t.Errorf("%s, step %d, %d: %s, want %s", r, i, s.value, got, s.want)
 			}
@@ -44,7 +44,7 @@ func TestGaugeHoldsItsRules(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var g Gauge
 		var told [resources]Level
-		l := Defaults()
+		l := usual()
 		for range rapid.IntRange(1, 40).Draw(t, "steps") {
 			var s Sample
 			for r := range s {
@@ -73,7 +73,7 @@ func TestGaugeHoldsItsRules(t *testing.T) {
 
 func TestSamplerTakesLimitsAsTheyAre(t *testing.T) {
 	core, logs := observer.New(zap.InfoLevel)
-	limits, sample := Defaults(), Sample{1 << 40, 50_00, 10_00, 5}
+	limits, sample := usual(), Sample{1 << 40, 50_00, 10_00, 5}
 	s := New(Config{Measure: func() Sample { return sample }, Limits: func() Limits { return limits }, Logger: zap.New(core)})
 	if level, _ := s.Level(); level != Normal || logs.Len() != 0 {
 		t.Errorf("%s, %d lines", level, logs.Len())
@@ -124,5 +124,15 @@ func TestMemoryIsThatOfTheTightestLimit(t *testing.T) {
 	}
 	if MemoryUsed() == 0 || InodesFree("/nowhere") != Unknown {
 		t.Error("this process uses no memory, or a folder that is not there has inodes")
+	}
+}
+
+// usual are the thresholds of a server that says nothing.
+func usual() Limits {
+	return Limits{
+		Disk:     {2 << 30, 512 << 20},
+		Inodes:   {5_00, 2_00},
+		Memory:   {75_00, 85_00},
+		Messages: {750_000, 1_000_000},
 	}
 }

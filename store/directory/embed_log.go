@@ -2,6 +2,7 @@ package directory
 
 import (
 	"slices"
+	"strings"
 	"sync/atomic"
 
 	"go.uber.org/zap/zapcore"
@@ -16,8 +17,9 @@ var (
 		"Running http and grpc server on single port. This is not recommended for production.",
 		"simple token is not cryptographically signed",
 	}
-	// whenNew: a folder that was just made has no schema version yet.
-	whenNew = []string{"Failed to detect schema version", "failed to update storage version"}
+	// whenNew: a folder that was just made has no schema version yet, and a member that
+	// has not read of itself in its log is not elected until it has.
+	whenNew = []string{"Failed to detect schema version", "failed to update storage version", "since there are still pending configuration changes to apply"}
 	// whenStopping: its listeners are closed, because we close them, and what it
 	// still waits for is called off.
 	whenStopping = []string{
@@ -42,9 +44,10 @@ func (c calm) With(fields []zapcore.Field) zapcore.Core {
 }
 
 func (c calm) Check(e zapcore.Entry, checked *zapcore.CheckedEntry) *zapcore.CheckedEntry {
-	if slices.Contains(always, e.Message) ||
-		c.fresh && slices.Contains(whenNew, e.Message) ||
-		c.stopping.Load() && slices.Contains(whenStopping, e.Message) {
+	said := func(part string) bool { return strings.Contains(e.Message, part) }
+	if slices.ContainsFunc(always, said) ||
+		c.fresh && slices.ContainsFunc(whenNew, said) ||
+		c.stopping.Load() && slices.ContainsFunc(whenStopping, said) {
 		return checked
 	}
 	return c.Core.Check(e, checked)

@@ -2,6 +2,7 @@ package directory
 
 import (
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -20,6 +21,9 @@ func TestEmbeddedEtcdIsCalm(t *testing.T) {
 	}
 	e.Stop()
 	for _, l := range seen.All() {
+		if strings.Contains(l.Message, "took too long") || strings.Contains(l.Message, "slow fdatasync") || strings.Contains(l.Message, "overloaded") {
+			continue // of a slow machine it is right to warn
+		}
 		t.Errorf("%s: %s %v", l.Level, l.Message, l.ContextMap())
 	}
 }
