@@ -79,14 +79,22 @@ func (w *World) passes(a, b *node) bool {
 		!w.cut[[2]linkstate.GUID{a.server, b.server}] && !w.cut[[2]linkstate.GUID{b.server, a.server}]
 }
 
-// usable: mail over the connector would get through now.
+// usable: mail over the connector would get through now. Nobody sends to a server
+// that has left the directory, though it may still run.
 func (w *World) usable(n *node, connector linkstate.GUID) bool {
 	for _, c := range n.members.Connectors {
 		if c.GUID == connector {
-			return !w.broken[connector] && (len(c.Remote) == 0 || slices.ContainsFunc(c.Remote, func(r linkstate.GUID) bool { return w.reach(n, w.node(r)) }))
+			return !w.broken[connector] && (len(c.Remote) == 0 || slices.ContainsFunc(c.Remote, func(r linkstate.GUID) bool {
+				return n.knows(r) && w.reach(n, w.node(r))
+			}))
 		}
 	}
 	return false
+}
+
+// knows: the server is in this node's directory.
+func (n *node) knows(server linkstate.GUID) bool {
+	return slices.ContainsFunc(n.members.Servers, func(m linkstate.Member) bool { return m.Server == server })
 }
 
 func (w *World) send(from *node, to linkstate.GUID, f linkstate.Frame) {

@@ -227,7 +227,7 @@ const probeTime = time.Second
 // configured says whether a server is in this node's directory; before the
 // first Configure anything may be in the restored table.
 func (n *node) configured(server linkstate.GUID) bool {
-	return n.last.Len() == 0 || slices.ContainsFunc(n.members.Servers, func(m linkstate.Member) bool { return m.Server == server })
+	return n.last.Len() == 0 || n.knows(server)
 }
 
 func (n *node) broken(format string, args ...any) {
