@@ -10,10 +10,7 @@ import (
 // neighbour this server is, which connectors it has to speak for.
 func (m *Machine) Configure(members Members, timings Timings, now time.Time) []Effect {
 	m.timings = timings.withDefaults()
-	groups := make(map[GUID]GUID, len(members.Servers))
-	for _, s := range members.Servers {
-		groups[s.Server] = s.Group
-	}
+	groups := audible(members, m.conf.Self)
 	var fresh []GUID
 	for _, s := range slices.SortedFunc(maps.Keys(groups), GUID.Compare) {
 		if _, known := m.groups[s]; !known {
@@ -30,7 +27,50 @@ func (m *Machine) Configure(members Members, timings Timings, now time.Time) []E
 	return m.flush()
 }
 
-// forget drops records of servers that the directory does not have.
+// audible gives the servers of which news can come, by the directory, with their
+// groups: those that streams join to this one, over others perhaps. Of the rest
+// nobody here can say any more that they live, nor that they died. Everybody, for a
+// server that is not in the directory itself: it has no streams at all.
+func audible(members Members, self GUID) map[GUID]GUID {
+	groups := make(map[GUID]GUID, len(members.Servers))
+	for _, s := range members.Servers {
+		groups[s.Server] = s.Group
+	}
+	own, exists := groups[self]
+	if !exists {
+		return groups
+	}
+	of := func(servers []GUID) (list []GUID) {
+		for _, s := range servers {
+			if g, known := groups[s]; known && !slices.Contains(list, g) {
+				list = append(list, g)
+			}
+		}
+		return list
+	}
+	joined := make(map[GUID][]GUID)
+	for i := range members.Connectors {
+		for _, from := range of(members.Connectors[i].Local) {
+			for _, to := range of(members.Connectors[i].Remote) {
+				joined[from], joined[to] = append(joined[from], to), append(joined[to], from)
+			}
+		}
+	}
+	heard := map[GUID]bool{own: true}
+	for line := []GUID{own}; len(line) > 0; line = line[1:] {
+		for _, g := range joined[line[0]] {
+			if !heard[g] {
+				heard[g] = true
+				line = append(line, g)
+			}
+		}
+	}
+	maps.DeleteFunc(groups, func(_, group GUID) bool { return !heard[group] })
+	return groups
+}
+
+// forget drops records of servers that the directory does not have, or has where
+// nothing is heard of them.
 func (m *Machine) forget() {
 	kept := m.table.keep(func(server GUID) bool {
 		_, exists := m.groups[server]

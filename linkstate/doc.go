@@ -60,5 +60,7 @@
 //
 // The directory says which servers exist ([Members]). Records of other servers
 // are dropped when they arrive and when they leave the directory; a server that
-// is new in the directory is asked for with a Want.
+// is new in the directory is asked for with a Want. The directory says as well of
+// whom news can come at all: a server that no chain of streams leads to is unknown,
+// whatever was heard of it before.
 package linkstate

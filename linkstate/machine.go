@@ -29,7 +29,7 @@ type Machine struct {
 	timings Timings
 
 	table  *Table
-	groups map[GUID]GUID // server -> group, for every server the directory has
+	groups map[GUID]GUID // server -> group, for every server of which news can come
 	peers  []*peer       // neighbours wanted, sorted
 	wards  []*ward       // other groups of several servers with neighbours in them, sorted
 	links  []*link       // connectors of which self is a bridgehead, sorted

@@ -67,8 +67,11 @@ func (c *client) linkState(w io.Writer, m *linkstatev1.ListResponse, now time.Ti
 			continue
 		}
 		for _, k := range e.GetConnectors() {
-			add("\t\t", "  "+k.GetConnector(), "", upDown(k.GetUp()), when(k.GetSinceUnixMs(), now), dash(linkReason(k, now)))
+			add("\t\t", "  "+k.GetConnector(), "", linkWord(r, k), when(k.GetSinceUnixMs(), now), dash(linkReason(k, now)))
 		}
+	}
+	for _, name := range unheard(m) {
+		add("-\t-\t-", name, "-", "unknown", "-", "nothing is heard of it: it never ran, or no connector joins its group to this one")
 	}
 	header := "SERVER / CONNECTOR\tGROUP\tSTATE\tSINCE\tREASON"
 	if c.format == "wide" {
@@ -97,6 +100,30 @@ func (c *client) linkState(w io.Writer, m *linkstatev1.ListResponse, now time.Ti
 		return err
 	}
 	return c.neighbours(w, m, now)
+}
+
+// unheard are the servers of the directory without a record.
+func unheard(m *linkstatev1.ListResponse) []string {
+	known := make(map[string]bool)
+	for _, e := range m.GetEntries() {
+		known[e.GetServer()] = true
+	}
+	var names []string
+	for _, n := range m.GetNodes() {
+		if !known[n.GetNode()] {
+			names = append(names, n.GetNode())
+		}
+	}
+	return names
+}
+
+// linkWord is what a bridgehead says of a link, or said last, if it is down.
+func linkWord(r *linkstatev1.Record, k *linkstatev1.ConnectorEntry) string {
+	word := upDown(k.GetUp())
+	if r.GetStatus() == linkstatev1.Status_STATUS_DOWN {
+		return "was " + word
+	}
+	return word
 }
 
 // serverSince is when a server came into its state: an incarnation is the second

@@ -53,7 +53,7 @@ version -
 as known to oslo-1
 
 CONNECTOR STATE SINCE REASON
-internet DOWN 3m0s ago refused`
+internet was DOWN 3m0s ago refused`
 	if got := squeeze(b.String()); got != squeeze(want) {
 		t.Errorf("got\n%s\nwant\n%s", got, squeeze(want))
 	}

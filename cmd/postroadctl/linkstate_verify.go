@@ -52,7 +52,7 @@ func (c *client) linkStateEntry(w io.Writer, m *linkstatev1.GetResponse) error {
 	fmt.Fprintln(w)
 	var rows [][]string
 	for _, k := range e.GetConnectors() {
-		rows = append(rows, []string{k.GetConnector(), upDown(k.GetUp()), ago(k.GetSinceUnixMs(), now), dash(linkReason(k, now))})
+		rows = append(rows, []string{k.GetConnector(), linkWord(r, k), ago(k.GetSinceUnixMs(), now), dash(linkReason(k, now))})
 	}
 	return c.table(w, "CONNECTOR\tSTATE\tSINCE\tREASON", rows)
 }

@@ -36,6 +36,11 @@ func TestMemoryOfThreeThousandServers(t *testing.T) {
 			GUID: guid('c', c), Group: guid('g', 0), Local: []linkstate.GUID{m.Self}, Remote: []linkstate.GUID{guid('s', 3*c+3)},
 		})
 	}
+	for g := 50; g+1 < servers/3; g++ { // the others are heard of over one another
+		m.Connectors = append(m.Connectors, linkstate.ConnectorInfo{
+			GUID: guid('d', g), Group: guid('g', g), Local: []linkstate.GUID{guid('s', 3*g)}, Remote: []linkstate.GUID{guid('s', 3*g+3)},
+		})
+	}
 	b, err := proto.Marshal(wire)
 	if err != nil {
 		t.Fatal(err)

@@ -327,6 +327,23 @@ func TestMap(t *testing.T) {
 	}
 }
 
+// A bridgehead that is dead is none that works, whatever it said of the link last.
+func TestMapOfTheDead(t *testing.T) {
+	top := topology("paris-1")
+	top.Servers[1].Up, top.Servers[1].Reason = false, "server is down, says paris-1"
+	r := New()
+	r.Update(top, configuration(t))
+	for _, c := range r.Map().Connectors {
+		if c.Name != "paris-oslo" {
+			continue
+		}
+		want := []LocalBridgehead{{Server: "paris-1", Up: true, Reason: "refused"}, {Server: "paris-2", Reason: "server is down, says paris-1"}}
+		if !slices.Equal(c.Bridgeheads, want) || !c.Up {
+			t.Errorf("%+v, want %+v", c, want)
+		}
+	}
+}
+
 func BenchmarkHop(b *testing.B) {
 	r := New()
 	r.Update(topology("paris-1"), new(directory.Configuration))

@@ -102,6 +102,10 @@ func (v *view) connectors(c *routing.Connector) []Connector {
 		one.Up, one.Reason = false, "flapping: used only if nothing else is left"
 	}
 	for _, b := range c.Bridgeheads {
+		// What a dead server said of its link last is not worth much.
+		if why, gone := v.down[b.Server]; gone {
+			b = routing.Bridgehead{Server: b.Server, Reason: orWord(why, "server is down")}
+		}
 		one.Bridgeheads = append(one.Bridgeheads, LocalBridgehead{v.serverName(b.Server), b.Up, b.Reason, b.SinceMS})
 	}
 	for _, g := range c.Remote {

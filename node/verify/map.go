@@ -110,8 +110,11 @@ func (m *orgMap) distances(usable func(*routing.Connector) bool) [][]int {
 func (m *orgMap) dead() []string {
 	var lines []string
 	for _, s := range m.top.Servers {
-		if !s.Up {
+		switch {
+		case !s.Up:
 			lines = append(lines, s.Name+": "+s.Reason)
+		case s.Unheard:
+			lines = append(lines, s.Name+": nothing is heard of it: it never ran, or no connector joins its group to this one")
 		}
 	}
 	return lines

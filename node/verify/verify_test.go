@@ -74,6 +74,8 @@ func TestMap(t *testing.T) {
 		"server dead": {func(top *routing.Topology) {
 			top.Servers[2].Up, top.Servers[2].Reason = false, "server is down"
 		}, []string{lives + "oslo-1: server is down", island + "oslo does not reach paris, berlin", wayOut + "oslo reaches no connector for * that is up"}},
+		"server never heard of": {func(top *routing.Topology) { top.Servers[2].Unheard = true },
+			[]string{lives + "oslo-1: nothing is heard of it: it never ran, or no connector joins its group to this one"}},
 		"one bridgehead of two": {func(top *routing.Topology) {
 			top.Servers = append(top.Servers, routing.Server{GUID: guid("paris-2"), Name: "paris-2", Group: guid("paris"), Up: true})
 			connector(top, "internet").Bridgeheads = []routing.Bridgehead{{Server: guid("paris-1"), Reason: "refused"}, {Server: guid("paris-2"), Up: true}}

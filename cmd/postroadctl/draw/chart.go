@@ -11,6 +11,7 @@ import (
 type chart struct {
 	nodes []node
 	edges []edge
+	dead  dead
 }
 
 // node is a group, or a place outside that one connector leads to.
@@ -27,7 +28,7 @@ type edge struct {
 
 // newChart leaves out edges between groups that the map does not have.
 func newChart(m *topologyv1.ShowResponse) *chart {
-	c := &chart{}
+	c := &chart{dead: deadServers(m)}
 	at := make(map[string]int)
 	for _, g := range m.GetGroups() {
 		at[g.GetName()] = len(c.nodes)
@@ -166,8 +167,8 @@ func size(octets int64) string {
 }
 
 // story is all that is known of a connector, for whoever points at it.
-func story(k *topologyv1.Connector) string {
-	lines := []string{k.GetKind() + " " + k.GetName(), carriers(k)}
+func (c *chart) story(k *topologyv1.Connector) string {
+	lines := []string{k.GetKind() + " " + k.GetName(), c.dead.carriers(k)}
 	if l := load(k); l != "" {
 		lines = append(lines, "last 24 hours: "+l)
 	}

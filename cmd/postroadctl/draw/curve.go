@@ -87,6 +87,9 @@ func (k curve) hits(boxes []rect, from, to int, clear float64) int {
 // another's opposite: the arrow back must not lie on this one.
 var bends = [...]float64{0.07, 0.14, 0.28, -0.21, 0.42, -0.35, 0.56, -0.49}
 
+// straight are the bends of a line that stands for both directions.
+var straight = [...]float64{0, 0.07, -0.07, 0.14, -0.14, 0.28, -0.28, 0.42, -0.42, 0.56, -0.56}
+
 // route finds the first bend on which an arrow hits the fewest boxes. number
 // counts the edges of the same direction before it.
 func route(boxes []rect, from, to, number int, tries []float64) (curve, bool) {

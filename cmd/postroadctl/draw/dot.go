@@ -28,7 +28,7 @@ func Dot(w io.Writer, m *topologyv1.ShowResponse) error {
 	for i := range c.edges {
 		e := &c.edges[i]
 		label := strings.Join(append([]string{e.connector.GetName()}, c.label(e)...), "\n")
-		fmt.Fprintf(&b, "  n%d -> n%d [label=%s, tooltip=%s%s];\n", e.from, e.to, dotQuote(label), dotQuote(story(e.connector)), dotStyle(e.state()))
+		fmt.Fprintf(&b, "  n%d -> n%d [label=%s, tooltip=%s%s];\n", e.from, e.to, dotQuote(label), dotQuote(c.story(e.connector)), dotStyle(e.state()))
 	}
 	b.WriteString("}\n")
 	_, err := io.WriteString(w, b.String())

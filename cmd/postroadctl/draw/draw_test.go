@@ -220,6 +220,57 @@ func readableArrows(t *testing.T, p *picture) {
 	}
 }
 
+// TestBothWaysAreOneLine: two directions that say the same share a line and a label;
+// those of which one is down, dearer, fuller or doubled do not.
+func TestBothWaysAreOneLine(t *testing.T) {
+	pair := func(change func(a, b *topologyv1.Connector), more ...*topologyv1.Connector) *topologyv1.ShowResponse {
+		links := both("paris", "oslo", 10)
+		change(links[0], links[1])
+		return &topologyv1.ShowResponse{
+			Groups:     []*topologyv1.Group{group("paris", "paris-1"), group("oslo", "oslo-1")},
+			Connectors: append(links, more...),
+		}
+	}
+	none := func(_, _ *topologyv1.Connector) {}
+	second := link("paris", "oslo", 10)
+	second.Name = "second"
+	for name, k := range map[string]struct {
+		m      *topologyv1.ShowResponse
+		labels int
+	}{
+		"alike":     {pair(none), 1},
+		"both down": {pair(func(a, b *topologyv1.Connector) { a.Up, b.Up = false, false }), 1},
+		"one down":  {pair(func(a, _ *topologyv1.Connector) { a.Up = false }), 2},
+		"dearer":    {pair(func(a, _ *topologyv1.Connector) { a.Cost = 11 }), 2},
+		"fuller":    {pair(func(a, _ *topologyv1.Connector) { a.Queued = 1 }), 2},
+		"doubled":   {pair(none, second), 3},
+		"an exit":   {pair(none, exit("internet", "oslo", "SMTP:*")), 1},
+	} {
+		p := newPicture(newChart(k.m))
+		labels := 0
+		for i := range p.edges {
+			if !p.drawn[i] {
+				t.Errorf("%s: no arrow for %s", name, p.edges[i].connector.GetName())
+			}
+			if p.labels[i].w > 0 {
+				labels++
+			}
+		}
+		if labels != k.labels {
+			t.Errorf("%s: %d labels, want %d", name, labels, k.labels)
+		}
+		var b bytes.Buffer
+		if err := SVG(&b, k.m); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range k.m.GetConnectors() { // whoever points at it finds each of them
+			if !strings.Contains(b.String(), c.GetKind()+" "+c.GetName()) {
+				t.Errorf("%s: %s is not in the picture", name, c.GetName())
+			}
+		}
+	}
+}
+
 // TestLarge: a large organisation is drawn in seconds, not minutes; nobody expects
 // to read it at a glance.
 func TestLarge(t *testing.T) {

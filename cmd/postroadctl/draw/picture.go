@@ -42,6 +42,7 @@ type picture struct {
 	boxes         []rect
 	arrows        []curve
 	drawn         []bool // arrows for which there was room
+	pair          []int  // by edge; the one back if one line is enough for both, else -1
 	labels        []rect // by edge; zero width: none
 	width, height float64
 }
@@ -55,6 +56,7 @@ func newPicture(c *chart) *picture {
 	}
 	spread(p.boxes, p.space())
 	p.place()
+	p.join()
 	p.connect()
 	p.caption()
 	p.fit()
@@ -139,13 +141,46 @@ func (p *picture) connect() {
 		e := &p.edges[i]
 		pair := [2]int{e.from, e.to}
 		tries := bends[:]
+		if p.pair[i] >= 0 {
+			if p.second(i) {
+				back := p.arrows[p.pair[i]]
+				p.arrows[i], p.drawn[i] = curve{back.c, back.b, back.a}, p.drawn[p.pair[i]]
+				continue
+			}
+			tries = straight[:]
+		}
 		if p.crowded() {
-			tries = bends[:1]
+			tries = tries[:1]
 		}
 		p.arrows[i], p.drawn[i] = route(p.boxes, e.from, e.to, seen[pair], tries)
 		seen[pair]++
 	}
 }
+
+// join finds the links of which one line with two heads says as much as two: the
+// only two connectors between their groups, with the same cost and state.
+func (p *picture) join() {
+	p.pair = make([]int, len(p.edges))
+	between := make(map[[2]int][]int)
+	for i := range p.edges {
+		e := &p.edges[i]
+		p.pair[i] = -1
+		ends := [2]int{min(e.from, e.to), max(e.from, e.to)}
+		between[ends] = append(between[ends], i)
+	}
+	for _, list := range between {
+		if len(list) != 2 {
+			continue
+		}
+		a, b := &p.edges[list[0]], &p.edges[list[1]]
+		if a.from == b.to && a.state() == b.state() && slices.Equal(p.label(a), p.label(b)) {
+			p.pair[list[0]], p.pair[list[1]] = list[1], list[0]
+		}
+	}
+}
+
+// second says whether an edge shares the line, and the label, of the one before.
+func (p *picture) second(i int) bool { return p.pair[i] >= 0 && p.pair[i] < i }
 
 // crowded says that the map is too large to be read at a glance: then arrows and
 // labels do not look for places, which would take minutes.
@@ -159,7 +194,7 @@ func (p *picture) caption() {
 	var order []int
 	for i := range p.edges {
 		lines := p.label(&p.edges[i])
-		if len(lines) == 0 || !p.drawn[i] {
+		if len(lines) == 0 || !p.drawn[i] || p.second(i) {
 			continue
 		}
 		sizes[i].h = float64(len(lines))*labelSkip/2 + 1
@@ -213,7 +248,7 @@ func (p *picture) cover(r rect, of int) float64 {
 		}
 	}
 	for i, k := range p.arrows {
-		if i == of || !p.drawn[i] {
+		if i == of || !p.drawn[i] || p.second(i) {
 			continue
 		}
 		for s := range samples + 1 {
@@ -228,7 +263,7 @@ func (p *picture) cover(r rect, of int) float64 {
 // fit moves everything into a frame that begins at zero.
 func (p *picture) fit() {
 	if len(p.boxes) == 0 {
-		p.width, p.height = 480, header+footer+border
+		p.width, p.height = math.Ceil(legendWidth()+2*border), header+footer+border
 		return
 	}
 	low, high := point{math.Inf(1), math.Inf(1)}, point{math.Inf(-1), math.Inf(-1)}
@@ -260,6 +295,6 @@ func (p *picture) fit() {
 		p.arrows[i] = curve{k.a.plus(shift), k.b.plus(shift), k.c.plus(shift)}
 	}
 	// Title and legend need their room in any case.
-	p.width = math.Ceil(max(high.x-low.x+2*border, 720))
+	p.width = math.Ceil(max(high.x-low.x, legendWidth()) + 2*border)
 	p.height = math.Ceil(high.y - low.y + 2*border + header + footer)
 }

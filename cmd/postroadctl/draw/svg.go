@@ -79,9 +79,12 @@ func (p *picture) arrow(b *strings.Builder, i int) {
 		return
 	}
 	e, k := &p.edges[i], p.arrows[i]
+	if p.pair[i] >= 0 {
+		k = k.cut(0.5, 1) // the other half is the other direction's
+	}
 	s := e.state()
 	fmt.Fprintf(b, `<path d="M%s Q%s %s" fill="none" stroke="%s" stroke-width="1.6"%s marker-end="url(#%s)">`, k.a, k.b, k.c, colourOf(s), dashes(s), s)
-	fmt.Fprintf(b, "<title>%s</title></path>\n", escaped(story(e.connector)))
+	fmt.Fprintf(b, "<title>%s</title></path>\n", escaped(p.story(e.connector)))
 }
 
 // String is the place as SVG wants it, in whole pixels.
@@ -137,16 +140,40 @@ func (p *picture) labelled(b *strings.Builder, i int) {
 	}
 }
 
+// entry of the legend.
+type entry struct {
+	state, words string
+	both         bool
+}
+
+var legendWords = [...]entry{{"up", "up, with its cost", false}, {"up", "both ways", true}, {"down", "down", false}, {"disabled", "disabled", false}, {"drained", "drained", false}}
+
+const legendLast = "outside the organisation"
+
+func (e entry) width() float64 { return 52 + float64(len(e.words))*charWidth + 24 }
+
+// legendWidth is what the legend needs, without the border.
+func legendWidth() float64 {
+	x := 38 + float64(len(legendLast))*charWidth
+	for _, e := range legendWords {
+		x += e.width()
+	}
+	return x
+}
+
 func (p *picture) legend(b *strings.Builder) {
 	y := p.height - footer/2
 	x := float64(border)
-	for _, s := range []struct{ state, words string }{{"up", "up, with its cost"}, {"down", "down"}, {"disabled", "disabled"}, {"drained", "drained"}} {
+	for _, s := range legendWords {
 		fmt.Fprintf(b, `<path d="M%s H%s" stroke="%s" stroke-width="1.6"%s marker-end="url(#%s)"/>`+"\n", point{x, y}, pixels(x+44), colourOf(s.state), dashes(s.state), s.state)
+		if s.both {
+			fmt.Fprintf(b, `<path d="M%s H%s" stroke="%s" stroke-width="1.6" marker-end="url(#%s)"/>`+"\n", point{x + 22, y}, pixels(x), colourOf(s.state), s.state)
+		}
 		text(b, x+52, y+4, `fill="#616161"`, s.words)
-		x += 52 + float64(len(s.words))*charWidth + 24
+		x += s.width()
 	}
 	fmt.Fprintf(b, `<rect x="%s" y="%s" width="30" height="16" rx="8" fill="#fafafa" stroke="#9e9e9e" stroke-dasharray="4 3"/>`+"\n", pixels(x), pixels(y-8))
-	text(b, x+38, y+4, `fill="#616161"`, "outside the organisation")
+	text(b, x+38, y+4, `fill="#616161"`, legendLast)
 }
 
 func text(b *strings.Builder, x, y float64, attributes, s string) {

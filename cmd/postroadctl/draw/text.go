@@ -15,10 +15,11 @@ import (
 func Text(w io.Writer, m *topologyv1.ShowResponse) error {
 	boxes(w, m.GetGroups())
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	dead := deadServers(m)
 	for _, k := range m.GetConnectors() {
 		to := k.GetTargetGroup()
 		if to == "" {
-			to = strings.Join(k.GetAddressSpaces(), " ")
+			to = spacesText(k.GetAddressSpaces())
 		}
 		e := edge{connector: k}
 		state := e.stateWords()
@@ -28,9 +29,18 @@ func Text(w io.Writer, m *topologyv1.ShowResponse) error {
 		if n := k.GetQueued(); n > 0 {
 			state += fmt.Sprintf(" %d queued", n)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.GetSourceGroup(), arrow(k), to, state, carried(k), k.GetName(), carriers(k))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.GetSourceGroup(), arrow(k), to, state, carried(k), k.GetName(), dead.carriers(k))
 	}
 	return t.Flush()
+}
+
+// spacesText names few address spaces: a line is for a terminal.
+func spacesText(list []string) string {
+	const few = 2
+	if len(list) <= few+1 {
+		return strings.Join(list, " ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(list[:few], " "), len(list)-few)
 }
 
 // carried is the load of the last 24 hours.
@@ -53,8 +63,23 @@ func arrow(k *topologyv1.Connector) string {
 	return fmt.Sprintf("%s%4d %s▶", dash+dash, k.GetCost(), dash+dash)
 }
 
+// dead are the servers that are down.
+type dead map[string]bool
+
+func deadServers(m *topologyv1.ShowResponse) dead {
+	d := make(dead)
+	for _, g := range m.GetGroups() {
+		for _, s := range g.GetServers() {
+			if s.GetState() == "down" {
+				d[s.GetName()] = true
+			}
+		}
+	}
+	return d
+}
+
 // carriers tells which servers send and who receives.
-func carriers(k *topologyv1.Connector) string {
+func (d dead) carriers(k *topologyv1.Connector) string {
 	var from []string
 	for _, b := range k.GetBridgeheads() {
 		s := b.GetServer()
@@ -63,7 +88,13 @@ func carriers(k *topologyv1.Connector) string {
 		}
 		from = append(from, s)
 	}
-	to := k.GetRemoteBridgeheads()
+	var to []string
+	for _, s := range k.GetRemoteBridgeheads() {
+		if d[s] {
+			s += " DOWN"
+		}
+		to = append(to, s)
+	}
 	if len(to) == 0 {
 		to = k.GetSmartHosts()
 	}
