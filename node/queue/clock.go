@@ -54,7 +54,7 @@ func (c Clock) fill() Clock {
 // at is the clock for mail behind a hop: mailboxes of this server have times of
 // their own.
 func (c Clock) at(hop mail.Hop) Clock {
-	if kindOf(hop) != KindLocal {
+	if !local(hop) {
 		return c
 	}
 	if c.LocalDelayNotice > 0 {

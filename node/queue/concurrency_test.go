@@ -143,3 +143,67 @@ func TestProblemMessagesGoBehind(t *testing.T) {
 		}
 	})
 }
+
+// The same over all queues of a link: each message that failed before stands behind
+// the fresh ones of its priority wherever they lead, and keeps a quarter of the turns.
+func TestProblemsGoBehindOtherQueues(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := NewScheduler(Limits{}, testClock)
+		problems, fresh, n := 0, 0, 0
+		for d := range rapid.IntRange(2, 12).Draw(t, "queues") {
+			k := KeyOf(mail.Destination{Place: mail.PlaceForeign, Type: "SMTP", Domain: fmt.Sprint(d)}, mail.Class{}, nil)
+			s.AddQueue(k, mail.Hop{Kind: mail.HopSmartHost, Hosts: []string{"relay"}}, false, epoch)
+			ill := rapid.IntRange(0, 12).Draw(t, "failed before")
+			for i := range ill + rapid.IntRange(0, 12).Draw(t, "fresh") {
+				n++
+				ref := Ref{ID: mail.ID{byte(d), byte(n)}, Created: epoch, Due: epoch}
+				if i < ill {
+					ref.Attempts = 1
+					problems++
+				} else {
+					fresh++
+				}
+				s.Reserve(k.Name(), ref.ID)
+				s.Commit(k.Name(), ref, epoch)
+			}
+		}
+		served, taken := 0, 0
+		for next := s.Take(1, epoch); next != nil; next = s.Take(1, epoch) {
+			taken++
+			if next[0].Ref.Attempts > 0 {
+				served++
+			}
+			// One of four at most while there are fresh ones; all of the turns after that.
+			if left := fresh - (taken - served); left > 0 && served > taken/problemShare {
+				t.Fatalf("of %d messages %d had failed before, with %d fresh ones left", taken, served, left)
+			}
+		}
+		if served != problems || taken-served != fresh {
+			t.Fatalf("%d of %d and %d of %d were taken", served, problems, taken-served, fresh)
+		}
+	})
+}
+
+// Low priority keeps its turns, whatever failed before it.
+func TestProblemsKeepToTheirPriority(t *testing.T) {
+	s := NewScheduler(Limits{}, testClock)
+	for p := mail.PriorityLow; p <= mail.PriorityHigh; p++ {
+		k := KeyOf(mail.Destination{Place: mail.PlaceForeign, Type: "SMTP", Domain: "x"}, mail.Class{Priority: p}, nil)
+		s.AddQueue(k, mail.Hop{Kind: mail.HopMX, Domain: "x"}, false, epoch)
+		for i := range 160 {
+			ref := Ref{ID: mail.ID{byte(p + 2), byte(i)}, Due: epoch, Created: epoch}
+			if p != mail.PriorityLow {
+				ref.Attempts = 3
+			}
+			s.Reserve(k.Name(), ref.ID)
+			s.Commit(k.Name(), ref, epoch)
+		}
+	}
+	count := map[byte]int{}
+	for range 160 {
+		count[s.Take(1, epoch)[0].Ref.ID[0]]++
+	}
+	if want := map[byte]int{3: 100, 2: 50, 1: 10}; fmt.Sprint(count) != fmt.Sprint(want) {
+		t.Errorf("of 160 turns: %v, want %v", count, want)
+	}
+}

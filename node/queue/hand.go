@@ -15,24 +15,32 @@ func (s *Scheduler) Adopt(match func(Key, mail.Hop) bool, now int64) []Effect {
 	if s.closed {
 		return nil
 	}
-	seen := map[*link]bool{}
+	over := map[string]ConnID{} // by hop
 	var out []Effect
 	for _, q := range s.sorted() {
-		l := q.link
-		if q.key.Held || s.frozen(q) || len(q.refs) == 0 || seen[l] || !match(q.key, q.hop) {
+		if q.key.Held || s.frozen(q) || len(q.refs) == 0 || !match(q.key, q.hop) {
 			continue
 		}
-		seen[l] = true
-		s.nextID++
-		c := &conn{id: s.nextID, link: l, heard: now, life: now, handed: true}
-		c.timer = timer{index: -1, conn: c}
-		s.conns[c.id], l.conns[c.id] = c, c
-		l.handed++
-		l.forced, l.next, l.lastTry = now+forcedFor, 0, now
-		s.timers.set(&l.timer, 0)
+		id, open := over[q.hop.Key()]
+		if !open {
+			s.nextID++
+			id = s.nextID
+			over[q.hop.Key()] = id
+		}
+		q.asked = askedOver(id)
+		s.route(q, q.hop, now)
+		l := q.link
+		if !open {
+			c := &conn{id: id, link: l, heard: now, life: now, handed: true}
+			c.timer = timer{index: -1, conn: c}
+			s.conns[c.id], l.conns[c.id] = c, c
+			l.handed++
+			l.forced, l.next, l.lastTry = now+forcedFor, 0, now
+			s.timers.set(&l.timer, 0)
+			out = append(out, Effect{Kind: EffectDial, Conn: c.id, Hop: l.hop})
+		}
 		s.hurry(q, now)
 		s.poke(q, now)
-		out = append(out, Effect{Kind: EffectDial, Conn: c.id, Hop: l.hop})
 	}
 	return out
 }

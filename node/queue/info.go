@@ -38,19 +38,24 @@ const (
 	KindUnreachable   = "Final destination currently unreachable"
 	KindLocal         = "Local delivery"
 	KindRemote        = "Remote delivery"
-	KindDeferred      = "Deferred delivery"
-	KindPoison        = "Failed message retry"
-	KindQuarantine    = "Unreadable messages"
+	// Of other address types than SMTP: on the way to a gateway, and those that
+	// wait for a way (the book, table 4).
+	KindNextHop    = "Next hop"
+	KindReroute    = "Pending reroute"
+	KindDeferred   = "Deferred delivery"
+	KindPoison     = "Failed message retry"
+	KindQuarantine = "Unreadable messages"
 )
 
-// IDs of the queues that are always listed. KindUnreachable, KindLocal and KindDeferred are
-// listed under these only while no queue is of that kind.
+// IDs of the queues that are always listed. KindUnreachable, KindReroute, KindLocal and
+// KindDeferred are listed under these only while no queue is of that kind.
 const (
 	IDPreSubmission = "pre-submission"
 	IDReports       = "reports"
 	IDDirectory     = "directory"
 	IDRouting       = "routing"
 	IDUnreachable   = "unreachable"
+	IDReroute       = "reroute"
 	IDLocal         = "local"
 	IDDeferred      = "deferred"
 	IDPoison        = "poison"
@@ -81,7 +86,8 @@ type Info struct {
 	Whole  bool // the queue itself is frozen: `queue thaw` lets it go
 	Remote bool // its mail leaves this server
 
-	name string // the queue's name in the spool; empty for one that is only listed
+	opening opening
+	name    string // the queue's name in the spool; empty for one that is only listed
 }
 
 // Word is the state as it is shown: a queue without a link of its own is ready
@@ -91,6 +97,11 @@ func (i Info) Word() string {
 		return "waiting"
 	}
 	return i.State.String()
+}
+
+// moves says whether the queue's messages leave when they are due and their link is open.
+func (i Info) moves() bool {
+	return i.State != Frozen && i.State != Remote && i.Kind != KindUnreachable && i.Kind != KindReroute
 }
 
 // Is says whether an operator means the queue by one of the IDs; without any, all

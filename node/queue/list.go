@@ -25,6 +25,7 @@ func (r *Runner) List() []Info {
 	}
 	for _, q := range []Info{
 		{ID: IDUnreachable, Kind: KindUnreachable},
+		{ID: IDReroute, Kind: KindReroute},
 		{ID: IDLocal, Kind: KindLocal, Destination: mail.Destination{Place: mail.PlaceLocal}},
 		{ID: IDDeferred, Kind: KindDeferred},
 	} {

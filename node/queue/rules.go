@@ -86,7 +86,7 @@ func (r *Runner) ruled(key Key, env *mail.Envelope, t mail.Target) (Key, *Rule) 
 	}
 	hop := r.hop(key)
 	rule := r.ruleFor(Item{Key: key, Hop: hop, Envelope: env, Target: t, Recipients: []string{addressOf(t)}, Created: env.Begins().UnixMilli(),
-		Queue: Info{NextHop: hop.Name, Connector: hop.ConnectorName, Kind: kindOf(hop), State: Ready, Destination: key.Destination}})
+		Queue: Info{NextHop: hop.Name, Connector: hop.ConnectorName, Kind: kindOf(key.Destination, hop), State: Ready, Destination: key.Destination}})
 	if rule == nil {
 		return key, nil
 	}

@@ -377,12 +377,12 @@ func (r *Runner) SetLimits(l Limits) {
 // that or for their schedule; it returns how many queues there are, and how many
 // messages in them.
 func (r *Runner) Trigger(match func(Key, mail.Hop) bool) (queues int, messages int64) {
-	r.do(func(now int64) {
-		var n int
-		queues, n = r.sched.Trigger(match, now)
-		messages = int64(n)
-	})
-	return queues, messages
+	var names []string
+	r.do(func(now int64) { names = r.sched.Trigger(match, now) })
+	for _, name := range names {
+		messages += r.c.Store.Weigh(name).Entries // those beyond the window too
+	}
+	return len(names), messages
 }
 
 // Retry makes the links of a queue ("": all) try now and returns how many waited.

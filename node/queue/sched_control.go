@@ -95,7 +95,7 @@ func remote(h mail.Hop) bool {
 	case mail.HopNode, mail.HopSmartHost, mail.HopMX, mail.HopDrop:
 		return true
 	case mail.HopLMTP:
-		return kindOf(h) != KindLocal
+		return !local(h)
 	}
 	return false
 }

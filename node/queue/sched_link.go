@@ -16,6 +16,7 @@ type link struct {
 	// within a priority each takes its turn. backlog counts the entries in them.
 	rings   [3]ring
 	turn    int
+	behind  int // times that an entry which failed before stood first
 	backlog int
 
 	conns map[ConnID]*conn
@@ -28,6 +29,7 @@ type link struct {
 	leaving     int
 
 	failures int   // failed connections in a row
+	failed   int64 // when the last of them failed (Unix ms)
 	next     int64 // no connection before (Unix ms); 0: now
 	lastErr  string
 	lastTry  int64
@@ -41,6 +43,8 @@ type link struct {
 	// stalled: the watchdog has seen it stand still since then; 0: it moves.
 	stalled int64
 	handed  int // connections that the other side opened; while there are any, none is dialled
+	// asked: it has only what somebody asked for, see asked.go.
+	asked bool
 }
 
 // conn is one connection, from EffectDial to Closed.
@@ -62,13 +66,15 @@ type conn struct {
 	leaving bool
 }
 
-func (s *Scheduler) link(hop mail.Hop) *link {
-	key := hop.Key()
+// link is that of the hop which a queue's messages are given out to.
+func (s *Scheduler) link(q *queue) *link {
+	hop := s.gate(q)
+	key := q.linkKey(hop)
 	if l := s.links[key]; l != nil {
 		l.hop = hop
 		return l
 	}
-	l := &link{key: key, hop: hop, queues: map[*queue]struct{}{}, conns: map[ConnID]*conn{}}
+	l := &link{key: key, hop: hop, queues: map[*queue]struct{}{}, conns: map[ConnID]*conn{}, asked: q.askedOf(hop)}
 	l.timer = timer{index: -1, link: l}
 	l.concurrency = newConcurrency(s.perLink(l))
 	s.links[key] = l
@@ -349,6 +355,9 @@ func (s *Scheduler) Closed(id ConnID, end Ending, now int64) {
 		s.conclude(c, end, now)
 	}
 	s.kick(l, now)
+	if len(l.conns) == 0 {
+		s.unask(l, now)
+	}
 	s.forget(l, now)
 	s.feedStarved(now)
 }
@@ -382,12 +391,18 @@ func (s *Scheduler) conclude(c *conn, end Ending, now int64) {
 // fail starts the next wait of a link.
 func (s *Scheduler) fail(l *link, reason string, now int64) {
 	l.failures++
+	l.failed = now
 	l.concurrency.failed()
 	l.up, l.lastErr = false, reason
-	wait, _ := s.clock.linkWait(l.hop.Options, l.failures)
-	l.next = now + max(wait.Milliseconds(), 1)
-	s.timers.set(&l.timer, l.next)
+	s.await(l, now)
 	s.report(l, false, reason)
+}
+
+// await sets the time of a link's next attempt, counted from its last failure.
+func (s *Scheduler) await(l *link, now int64) {
+	wait, _ := s.clock.linkWait(l.hop.Options, l.failures)
+	l.next = l.failed + max(wait.Milliseconds(), 1)
+	s.timers.set(&l.timer, max(l.next, now)) // a time that is over rings at once
 }
 
 // feedStarved gives connections that became free to those that wait longest.

@@ -27,8 +27,8 @@ type queue struct {
 	// it was being read; there are none unless the queue was rebuilt.
 	left map[mail.ID]int64
 
-	behind     int  // times that an entry which failed before stood first
-	ringed     bool // stands in its link's ring, between these
+	asked      string // by whom, until it has been sent: see asked.go; "": by nobody
+	ringed     bool   // stands in its link's ring, between these
 	prev, next *queue
 	stride     int   // how many entries the last fill asked for, while they are being used up; else 0
 	oldest     int64 // the least Created in refs, Unix ms; 0: there is none, -1: to be looked for
@@ -49,7 +49,7 @@ func (s *Scheduler) AddQueue(key Key, hop mail.Hop, onDisk bool, now int64) {
 	q.timer = timer{index: -1, queue: q}
 	s.queues[name] = q
 	q.hop = hop
-	q.link = s.link(s.gate(q))
+	q.link = s.link(q)
 	q.link.queues[q] = struct{}{}
 	if onDisk {
 		s.poke(q, now)

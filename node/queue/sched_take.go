@@ -27,81 +27,94 @@ func (s *Scheduler) Take(id ConnID, now int64) []Taken {
 	if s.closed || c.doubt != "" || c.broken || !l.serving(now) || s.surplus(c) {
 		return nil
 	}
-	for {
-		q := l.pick()
-		if q == nil {
-			return nil
-		}
-		if q.win.len() == 0 || q.win.front().at > now {
-			s.poke(q, now) // leaves the ring
-			continue
-		}
-		e := q.choose(now)
-		l.backlog--
-		e.state, e.conn = inFlight, id
-		taken := []Taken{{q.name, e.Ref}}
-		for _, o := range s.multi[e.ID] {
-			if o.state == waiting && o.queue.link == l && o.at <= now {
-				s.withdraw(o)
-				o.conn = id
-				taken = append(taken, Taken{o.queue.name, o.Ref})
-			}
-		}
-		for _, t := range taken {
-			s.poke(s.queues[t.Queue], now)
-		}
-		return taken
+	e := s.choose(l, now)
+	if e == nil {
+		return nil
 	}
+	l.backlog--
+	e.state, e.conn = inFlight, id
+	taken := []Taken{{e.queue.name, e.Ref}}
+	for _, o := range s.multi[e.ID] {
+		if o.state == waiting && o.queue.link == l && o.at <= now {
+			s.withdraw(o)
+			o.conn = id
+			taken = append(taken, Taken{o.queue.name, o.Ref})
+		}
+	}
+	for _, t := range taken {
+		s.poke(s.queues[t.Queue], now)
+	}
+	return taken
 }
 
-// Of the entries of a queue that failed before, one of problemShare may go before
-// fresh ones, so that they do not starve; fresh ones are looked for among the first
-// problemSearch.
+// Entries that failed before are problems: of the times that one stands first, it
+// goes before fresh ones of its priority once in problemShare, so that they do not
+// starve. Fresh ones are looked for among the first problemSearch of each queue, and
+// problemLooks in all.
 const (
 	problemShare  = 4
 	problemSearch = 64
+	problemLooks  = 256
 )
 
-// choose takes the next entry out of the window: the first, but one that failed
-// before stands behind those that did not, three times of four. The window must
-// not be empty and its front must be due.
-func (q *queue) choose(now int64) *entry {
-	if !q.win.front().tried() {
-		return q.win.pop()
+// choose takes the entry whose turn it is on a link out of its queue, and sends that
+// to the end of its ring. Nil: nothing is due.
+func (s *Scheduler) choose(l *link, now int64) *entry {
+	first := turns[l.turn%len(turns)]
+	l.turn++
+	for i := -1; i < len(l.rings); i++ {
+		r := &l.rings[max(i, 0)]
+		if i < 0 {
+			r = &l.rings[first]
+		}
+		q := r.first
+		for ; q != nil && (q.win.len() == 0 || q.win.front().at > now); q = r.first {
+			s.poke(q, now) // leaves the ring
+		}
+		if q == nil {
+			continue
+		}
+		e := q.win.front()
+		if e.tried() {
+			if l.behind++; l.behind%problemShare != 0 {
+				if fresh := r.fresh(now); fresh != nil {
+					e = fresh
+				}
+			}
+		}
+		if q := e.queue; e == q.win.front() {
+			q.win.pop()
+		} else {
+			q.win.remove(e)
+		}
+		r.remove(e.queue)
+		r.add(e.queue)
+		return e
 	}
-	if q.behind++; q.behind%problemShare != 0 {
+	return nil
+}
+
+// fresh finds an entry that is due and has not failed yet: in the first queue, or
+// else in those behind it.
+func (r *ring) fresh(now int64) *entry {
+	looks := problemLooks
+	for q := r.first; ; q = q.next {
 		for _, e := range q.win.all()[:min(problemSearch, q.win.len())] {
-			if e.at > now {
+			if looks--; looks < 0 || e.at > now {
 				break
 			}
 			if !e.tried() {
-				q.win.remove(e)
 				return e
 			}
 		}
+		if q.next == r.first || looks < 0 {
+			return nil
+		}
 	}
-	return q.win.pop()
 }
 
 // tried says whether the entry failed before, or broke a connection.
 func (e *entry) tried() bool { return e.Attempts > 0 || e.drops > 0 }
-
-// pick chooses the queue whose turn it is and sends it to the end of its ring.
-func (l *link) pick() *queue {
-	first := turns[l.turn%len(turns)]
-	l.turn++
-	for i := -1; i < len(l.rings); i++ {
-		r := max(i, 0)
-		if i < 0 {
-			r = first
-		}
-		if q := l.rings[r].first; q != nil {
-			l.rings[r].first = q.next
-			return q
-		}
-	}
-	return nil
-}
 
 // inFlightEntry finds what Take or an effect gave out.
 func (s *Scheduler) inFlightEntry(name string, id mail.ID) *entry {

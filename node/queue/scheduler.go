@@ -52,10 +52,16 @@ func (s *Scheduler) Effects() []Effect {
 
 func (s *Scheduler) effect(e Effect) { s.out = append(s.out, e) }
 
-// SetClock changes the retry clock. Waits that began keep their end; the age
-// limits of messages hold at once.
+// SetClock changes the retry clock. Links that wait do so by the new intervals, and
+// the age limits of messages hold at once; what was deferred by itself keeps its time,
+// which is on disk.
 func (s *Scheduler) SetClock(c Clock, now int64) {
 	s.clock = c.fill()
+	for _, k := range slices.Sorted(maps.Keys(s.links)) {
+		if l := s.links[k]; l.next > now {
+			s.await(l, now)
+		}
+	}
 	for _, q := range s.sorted() {
 		q.deadline = 0
 		for _, e := range q.win.all() {
@@ -112,7 +118,7 @@ func (s *Scheduler) RouteQueue(name string, hop mail.Hop, now int64) {
 func (s *Scheduler) route(q *queue, hop mail.Hop, now int64) bool {
 	q.hop = hop
 	hop = s.gate(q)
-	if q.link.key == hop.Key() {
+	if q.link.key == q.linkKey(hop) {
 		was := q.link.shut(now)
 		q.link.hop = hop
 		if was || q.link.shut(now) {
@@ -123,7 +129,7 @@ func (s *Scheduler) route(q *queue, hop mail.Hop, now int64) bool {
 	old := q.link
 	s.leaveRing(q)
 	delete(old.queues, q)
-	q.link = s.link(hop)
+	q.link = s.link(q)
 	q.link.queues[q] = struct{}{}
 	// The map leads here now; what the link failed for before is old news.
 	q.link.next = 0

@@ -216,17 +216,22 @@ func (f *finder) place(q Info) place {
 
 // is says whether an operator means the queue by that ID.
 func (q Info) is(id string) bool {
+	return id == q.ID || q.Kind != "" && q.Kind == listedAs(id)
+}
+
+// listedAs is the kind of the queues that an ID of those which are always listed means.
+func listedAs(id string) string {
 	switch id {
-	case q.ID:
-		return true
 	case IDLocal:
-		return q.Kind == KindLocal
+		return KindLocal
 	case IDUnreachable:
-		return q.Kind == KindUnreachable
+		return KindUnreachable
+	case IDReroute:
+		return KindReroute
 	case IDDeferred:
-		return q.Kind == KindDeferred
+		return KindDeferred
 	}
-	return false
+	return ""
 }
 
 func (f *finder) none() bool {

@@ -201,8 +201,10 @@ func (r *record) describe() Message {
 	m.Kind, m.NextHop, m.Connector, m.Destination = r.at.Kind, r.at.NextHop, r.at.Connector, r.at.destination
 	m.Attempts, m.LastError = r.attempts()
 	m.NextAttempt = r.at.NextAttempt
-	if r.entry != nil && r.entry.Due > max(r.now.UnixMilli(), m.NextAttempt.UnixMilli()) {
-		m.NextAttempt = when(r.entry.Due)
+	if r.entry != nil && r.entry.Due > max(r.now.UnixMilli(), m.NextAttempt.UnixMilli()) && r.at.moves() {
+		if at, ok := r.at.opening.chance(r.entry.Due); ok {
+			m.NextAttempt = when(at)
+		}
 	}
 	if key, err := ParseName(r.at.name); err == nil {
 		m.Hold = key.Hold

@@ -2,8 +2,6 @@ package queue
 
 import (
 	"time"
-
-	"github.com/postroad/postroad/node/mail"
 )
 
 // forcedFor is how long (ms) a link that was forced open may take to begin. Once a
@@ -43,26 +41,6 @@ func (s *Scheduler) awaitOpening(l *link, now int64) {
 	if at, ok := l.hop.Options.Timetable.Next(time.UnixMilli(now), true); ok {
 		s.timers.set(&l.timer, max(at.UnixMilli(), l.next))
 	}
-}
-
-// Trigger opens the links of the queues that match, as the other side asks for its
-// mail (RFC 1985), and returns how many messages in memory wait in them.
-func (s *Scheduler) Trigger(match func(Key, mail.Hop) bool, now int64) (queues, messages int) {
-	var found []*queue
-	for _, q := range s.sorted() {
-		if q.key.Held || s.frozen(q) || !match(q.key, q.hop) {
-			continue
-		}
-		found = append(found, q)
-		queues, messages = queues+1, messages+len(q.refs)
-		q.link.forced, q.link.next = now+forcedFor, 0
-		s.timers.set(&q.link.timer, 0)
-		s.hurry(q, now)
-	}
-	for _, q := range found {
-		s.poke(q, now)
-	}
-	return queues, messages
 }
 
 // SetLimits changes the bounds; connections above a lower one end when their work
