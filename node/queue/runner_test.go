@@ -254,6 +254,7 @@ func TestFailures(t *testing.T) {
 				g := newRig()
 				tc.prepare(g)
 				g.start()
+				synctest.Wait() // as in TestHold
 				g.send(1, tc.rcpts...)
 				pass(time.Minute)
 				synctest.Wait()
