@@ -15,7 +15,7 @@ import (
 func TestHold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig().start()
-		synctest.Wait() // what is listed from the spool while it is announced is looked at twice
+		synctest.Wait()                        // what is listed from the spool while it is announced is looked at twice
 		until := time.Now().Add(6 * time.Hour) // longer than the expiration
 		env := envelope(1, "b@x", "c@here", "nobody@x")
 		env.HoldUntil = until
