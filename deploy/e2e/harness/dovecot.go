@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -26,6 +27,11 @@ type Dovecot struct {
 func StartDovecot(t testing.TB, users ...string) *Dovecot {
 	t.Helper()
 	return StartDovecotAt(t, Ports(t, 1), users...)
+}
+
+// WithQuota is a user whose mailbox takes so many octets.
+func WithQuota(user string, octets int) string {
+	return fmt.Sprintf("%s:::::::userdb_quota_rule=*:bytes=%d", user, octets)
 }
 
 // StartDovecotAt runs it on a given port.
@@ -49,7 +55,10 @@ func StartDovecotAt(t testing.TB, port int, users ...string) *Dovecot {
 	Command(t, "", "chown", "nobody", mail).OK(t)
 	passwd := ""
 	for _, u := range users {
-		passwd += u + "::::::\n"
+		if !strings.Contains(u, ":") {
+			u += "::::::"
+		}
+		passwd += u + "\n"
 	}
 	d.file("passwd", passwd)
 	d.file("dovecot.conf", fmt.Sprintf(`protocols = lmtp
@@ -66,6 +75,10 @@ auth_username_format = %%Lu
 postmaster_address = postmaster@dovecot.test
 default_internal_user = dovecot
 default_login_user = dovenull
+mail_plugins = quota
+plugin {
+  quota = maildir:User quota
+}
 userdb {
   driver = passwd-file
   args = username_format=%%u %[1]s/passwd
