@@ -44,7 +44,7 @@ type pairRecipient struct {
 // openPair gives the content file of an envelope file and how to read it. A content
 // that is not there is the writer's fault: it comes first.
 func (p *Pickup) openPair(name string) (f *os.File, l *Letter, err error) {
-	in, err := os.Open(filepath.Join(p.c.Dir, name))
+	in, err := openFile(filepath.Join(p.c.Dir, name))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -57,7 +57,7 @@ func (p *Pickup) openPair(name string) (f *os.File, l *Letter, err error) {
 	if err != nil {
 		return nil, nil, &unfit{err}
 	}
-	if f, err = os.Open(filepath.Join(p.c.Dir, content)); errors.Is(err, fs.ErrNotExist) {
+	if f, err = openFile(filepath.Join(p.c.Dir, content)); errors.Is(err, fs.ErrNotExist) {
 		err = &unfit{fmt.Errorf("content: there is no file %s; write it before the envelope", content)}
 	}
 	return f, &Letter{Envelope: e}, err

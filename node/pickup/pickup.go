@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -190,8 +191,33 @@ func (p *Pickup) open(name string) (*os.File, *Letter, error) {
 	if p.c.Pairs {
 		return p.openPair(name)
 	}
-	f, err := os.Open(filepath.Join(p.c.Dir, name))
+	f, err := openFile(filepath.Join(p.c.Dir, name))
 	return f, nil, err
+}
+
+// openFile opens what is a file itself. What a link leads to is not its writer's to send,
+// though this node may read it; a pipe would be waited for.
+func openFile(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, syscall.ELOOP) {
+		return nil, noFile(path)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = noFile(path)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+func noFile(path string) error {
+	return &unfit{fmt.Errorf("%s is no file; put a copy of what it stands for", filepath.Base(path))}
 }
 
 // submit gives why the file can never be taken, or why not now.

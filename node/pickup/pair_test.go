@@ -1,0 +1,45 @@
+package pickup
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Only a file that stands there is a content: what a link leads to belongs to somebody
+// else, and a pipe would hold up the folder for ever.
+func TestContentIsAFile(t *testing.T) {
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("Subject: secret\r\n\r\nsecret\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, put := range map[string]func(path string) error{
+		"symbolic link":    func(path string) error { return os.Symlink(secret, path) },
+		"link in a circle": func(path string) error { return os.Symlink(filepath.Base(path), path) },
+		"pipe":             func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"folder":           func(path string) error { return os.Mkdir(path, 0o700) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &post{}
+			k := started(t, p)
+			k.c.Pairs = true
+			if err := put(filepath.Join(k.c.Dir, "one.eml")); err != nil {
+				t.Fatal(err)
+			}
+			envelope := `{"sender":"a@x.test","recipients":[{"address":"b@x.test"}],"content":"one.eml"}`
+			if err := os.WriteFile(filepath.Join(k.c.Dir, "one.json"), []byte(envelope), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			k.look(t.Context())
+			if len(p.got) != 0 {
+				t.Fatalf("accepted %q", p.got)
+			}
+			why, err := os.ReadFile(filepath.Join(k.c.Dir, badFolder, "one.json.txt"))
+			if err != nil || !strings.Contains(string(why), "one.eml is no file") {
+				t.Errorf("%q, %v", why, err)
+			}
+		})
+	}
+}
