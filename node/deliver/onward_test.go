@@ -34,6 +34,7 @@ func TestOnward(t *testing.T) {
 		mixed  = "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: binary\r\n\r\n--b\r\nContent-Transfer-Encoding: 8bit\r\n\r\nOne \xe9 among many letters\r\n--b\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: binary\r\n\r\n\x00\n\xff\r\n--b--\r\n"
 		signed = "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n\xe9\r\n--b\r\n\r\nsignature\r\n--b--\r\n"
 	)
+	wide := "Subject: x\r\n\r\nshort\r\n" + strings.Repeat("x", 999) + "\r\n"
 	full := []string{"PIPELINING", "CHUNKING", "BINARYMIME", "8BITMIME", "SIZE", "DSN", "DELIVERBY", "MT-PRIORITY", "SMTPUTF8"}
 	without := func(names ...string) []string {
 		var list []string
@@ -60,6 +61,14 @@ func TestOnward(t *testing.T) {
 		"binary-to-8bit":          {without("BINARYMIME"), mixed, func(e *mail.Envelope) { e.Body = mail.BodyBinaryMIME }, nil},
 		"binary-to-7bit":          {without("BINARYMIME", "8BITMIME"), mixed, func(e *mail.Envelope) { e.Body = mail.BodyBinaryMIME }, nil},
 		"too-large-when-recoded":  {append(without("BINARYMIME", "SIZE"), "SIZE 102"), binary, func(e *mail.Envelope) { e.Body = mail.BodyBinaryMIME }, nil},
+
+		"long-lines":              {[]string{"PIPELINING", "8BITMIME"}, wide, func(e *mail.Envelope) { e.LongLines = true }, nil},
+		"long-lines-7bit":         {[]string{"PIPELINING"}, wide, func(e *mail.Envelope) { e.LongLines = true }, nil},
+		"long-lines-binarymime":   {full, wide, func(e *mail.Envelope) { e.LongLines = true }, nil},
+		"long-lines-8bit-to-7bit": {[]string{"PIPELINING"}, strings.Replace(wide, "xxxx", "xx\xe9x", 1), func(e *mail.Envelope) { e.LongLines, e.Body = true, mail.Body8BitMIME }, nil},
+		"long-lines-signed":       {[]string{"PIPELINING", "8BITMIME"}, strings.Replace(signed, "\xe9", strings.Repeat("x", 999), 1), func(e *mail.Envelope) { e.LongLines = true }, nil},
+		"long-lines-dkim":         {[]string{"PIPELINING", "8BITMIME"}, "DKIM-Signature: v=1\r\n" + wide, func(e *mail.Envelope) { e.LongLines = true }, nil},
+		"long-lines-header":       {[]string{"PIPELINING", "8BITMIME"}, "Subject: " + strings.Repeat("x", 999) + "\r\n\r\nx\r\n", func(e *mail.Envelope) { e.LongLines = true }, nil},
 
 		"by-return": {full, ascii, func(e *mail.Envelope) {
 			e.DeliverBy = mail.DeliverBy{Deadline: in(119500 * time.Millisecond), Return: true}

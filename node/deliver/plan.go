@@ -1,6 +1,7 @@
 package deliver
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -73,7 +74,8 @@ func makePlan(t *mail.Transaction, p *peer, now time.Time) (plan, error) {
 	if pl.nobody != nil {
 		return pl, nil
 	}
-	if outside := p.hop.Kind == mail.HopMX || p.hop.Kind == mail.HopSmartHost; outside && p.set.Masquerade.hides(env.From) {
+	outside := p.hop.Kind == mail.HopMX || p.hop.Kind == mail.HopSmartHost
+	if outside && p.set.Masquerade.hides(env.From) {
 		var err error
 		pl.from.Domain = p.set.Masquerade.Domain
 		if pl.content, err = p.set.Masquerade.apply(pl.content); err != nil {
@@ -82,6 +84,11 @@ func makePlan(t *mail.Transaction, p *peer, now time.Time) (plan, error) {
 	}
 	if err := pl.fit(env, ext); err != nil || pl.nobody != nil {
 		return pl, err
+	}
+	if outside {
+		if err := pl.shorten(env, ext); err != nil {
+			return pl, err
+		}
 	}
 	if ext.maxSize > 0 && pl.content.Size() > ext.maxSize {
 		// RFC 1870 section 6.1: do not even try.
@@ -165,6 +172,37 @@ func (p *plan) fit(env *mail.Envelope, ext *extensions) error {
 		}
 	}
 	p.body = offered(p.body, ext)
+	return nil
+}
+
+// shorten brings lines that SMTP has no room for into a form that it has (RFC 5321
+// section 4.5.3.1.6, RFC 2045 section 2.8: text in such lines is binary). That is avoided
+// where it would cost more than a host that may not take them: where a signature would
+// break, and where the content cannot be rewritten, it goes as it is. It is what is done
+// last, for what was converted already has short lines.
+func (p *plan) shorten(env *mail.Envelope, ext *extensions) error {
+	if !env.LongLines || p.recoded != nil || p.body == mail.BodyBinaryMIME {
+		return nil
+	}
+	if ext.binary && ext.chunking {
+		p.body = mail.BodyBinaryMIME // RFC 3030 section 3: without lines
+		return nil
+	}
+	form := recode.SevenBit
+	if ext.eightBit {
+		form = recode.EightBit
+	}
+	r, err := recode.Survey(p.content.Open, form)
+	var no *recode.Refusal
+	switch {
+	case errors.As(err, &no):
+		return nil
+	case err != nil:
+		return err
+	}
+	if r.Changed && !r.Signed {
+		p.content, p.recoded = converted{p.content, r}, r
+	}
 	return nil
 }
 

@@ -120,10 +120,11 @@ type Envelope struct {
 	From       Address // zero for the null reverse path
 	Recipients []Recipient
 
-	Body       BodyType
-	UTF8       bool   // SMTPUTF8 was asked for (RFC 6531)
-	Return     string // RET: "FULL", "HDRS" or "" (RFC 3461 section 4.3)
-	EnvelopeID string // ENVID, xtext decoded (RFC 3461 section 4.4)
+	Body       BodyType // as declared; 8BITMIME too where nothing was and the content is 8-bit
+	LongLines  bool     // a line has more than 998 octets (RFC 5321 section 4.5.3.1.6)
+	UTF8       bool     // SMTPUTF8 was asked for (RFC 6531)
+	Return     string   // RET: "FULL", "HDRS" or "" (RFC 3461 section 4.3)
+	EnvelopeID string   // ENVID, xtext decoded (RFC 3461 section 4.4)
 
 	RequireTLS bool       // REQUIRETLS was asked for (RFC 8689): each further hop verified TLS, or back
 	DeliverBy  DeliverBy  // BY= (RFC 2852)

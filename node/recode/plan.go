@@ -225,7 +225,7 @@ func (s *surveyor) decide() (decision, error) {
 	case e.coding == base64Coding:
 		return decision{act: mendBase64}, nil
 	}
-	d := decision{act: encode, label: "base64", untyped: e.top && !e.mime}
+	d := decision{act: encode, label: "base64", untyped: e.top && !e.mime && c.eightBit}
 	// Base64 makes four of three, and one line end more of 57.
 	if e.text && !c.nul && 2*c.escaped <= c.octets*3/8 {
 		d.act, d.label = quote, "quoted-printable"

@@ -23,6 +23,8 @@ type header struct {
 	inField   bool // a continuation line may follow
 	inID      bool // the current field is the first Message-ID
 	messageID []byte
+
+	nature nature // of the whole message
 }
 
 // maxMessageID bounds what is kept of a Message-ID, in octets; RFC 5322 section

@@ -63,6 +63,7 @@ func (st *stream) run(w io.Writer, s *mail.Submission, content io.Reader, mark [
 			return nil, err
 		}
 	}
+	h.nature = st.out.nature.whole()
 	return h, st.out.failed()
 }
 
@@ -151,14 +152,16 @@ func (b *bounded) Write(p []byte) (int, error) {
 
 // writer keeps the first error, so that the copying need not look at each write.
 type writer struct {
-	w   io.Writer
-	err error
+	w      io.Writer
+	err    error
+	nature nature // of what was written
 }
 
 func (w *writer) Write(p []byte) (int, error) {
 	if w.err != nil {
 		return 0, w.err
 	}
+	w.nature.note(p)
 	n, err := w.w.Write(p)
 	w.err = err
 	return n, err

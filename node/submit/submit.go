@@ -86,7 +86,10 @@ func (t *Submitter) Prepare(s *mail.Submission, content io.Reader) (spool.Incomi
 		return spool.Incoming{}, err
 	}
 	e := s.Envelope
-	e.Hops, e.Size = h.received, body.Size()
+	e.Hops, e.Size, e.LongLines = h.received, body.Size(), h.nature.long
+	if e.Body == mail.Body7Bit && h.nature.eightBit {
+		e.Body = mail.Body8BitMIME // not declared, and so all the same
+	}
 	if e.FromNode.IsZero() && e.Priority == mail.PriorityNormal {
 		e.Priority = h.priority // an earlier node's word counts more than the header
 	}

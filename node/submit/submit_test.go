@@ -127,6 +127,37 @@ func TestContent(t *testing.T) {
 	}
 }
 
+// What the sender did not say of his content is found out: a host further on may take
+// less than this one.
+func TestNatureIsKept(t *testing.T) {
+	long := strings.Repeat("x", 999) + "\r\n"
+	for content, want := range map[string]struct {
+		declared, body mail.BodyType
+		long           bool
+	}{
+		"Subject: s\r\n\r\nplain\r\n":          {mail.Body7Bit, mail.Body7Bit, false},
+		"Subject: s\r\n\r\nplain \r\n":         {mail.Body8BitMIME, mail.Body8BitMIME, false},
+		"Subject: s\r\n\r\n\xe9\r\n":           {mail.Body7Bit, mail.Body8BitMIME, false},
+		"Subject: \xc3\xa9\r\n\r\nx\r\n":       {mail.Body7Bit, mail.Body8BitMIME, false},
+		"Subject: s\r\n\r\n\xe9 binary\r\n":    {mail.BodyBinaryMIME, mail.BodyBinaryMIME, false},
+		"Subject: s\r\n\r\n" + long:            {mail.Body7Bit, mail.Body7Bit, true},
+		"X: " + long + "\r\nshort\r\n":         {mail.Body7Bit, mail.Body7Bit, true},
+		"Subject: s\r\n\r\n" + long[1:]:        {mail.Body7Bit, mail.Body7Bit, false},
+		"Subject: s\r\n\r\n\xe9\r\n" + long:    {mail.Body7Bit, mail.Body8BitMIME, true},
+		"Subject: s\r\n\r\nx\r\n" + long[:999]: {mail.Body7Bit, mail.Body7Bit, true},
+		"Subject: s\r\n\r\nx\r\n" + long[:998]: {mail.Body7Bit, mail.Body7Bit, false},
+	} {
+		d, s := newDesk(t), submission()
+		s.Envelope.Body = want.declared
+		if err := d.Submit(s, strings.NewReader(content)); err != nil {
+			t.Fatal(err)
+		}
+		if e := s.Envelope; e.Body != want.body || e.LongLines != want.long {
+			t.Errorf("%.40q: body %v, long %v; want %+v", content, e.Body, e.LongLines, want)
+		}
+	}
+}
+
 func TestEnvelopeIsCompleteAndDurable(t *testing.T) {
 	d, s := newDesk(t), submission()
 	content := "Received: a\r\nRECEIVED : b\r\n\tc\r\nX-Received: d\r\nImportance: High\r\n\r\nReceived: e\r\n"

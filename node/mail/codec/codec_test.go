@@ -68,6 +68,7 @@ func genEnvelope(t *rapid.T) *mail.Envelope {
 		Hops: rapid.IntRange(0, math.MaxInt32).Draw(t, "hops"), Visited: genGUIDs(t, "visited", 4),
 		Connector: genID[mail.GUID](t, "connector"),
 
+		LongLines:  rapid.Bool().Draw(t, "long lines"),
 		RequireTLS: rapid.Bool().Draw(t, "require tls"), MTPriority: mail.MTPriority(rapid.IntRange(-9, 9).Draw(t, "mt-priority")),
 		DeliverBy: mail.DeliverBy{
 			Deadline: genTime(t, "by", time.Millisecond), Return: rapid.Bool().Draw(t, "by-mode"), Trace: rapid.Bool().Draw(t, "by-trace"),

@@ -59,8 +59,10 @@ type Envelope struct {
 	DeliverByTrace  bool  `protobuf:"varint,27,opt,name=deliver_by_trace,json=deliverByTrace,proto3" json:"deliver_by_trace,omitempty"`
 	// HOLDFOR or HOLDUNTIL (RFC 4865): not to be delivered before.
 	HoldUntilUnixMs int64 `protobuf:"varint,28,opt,name=hold_until_unix_ms,json=holdUntilUnixMs,proto3" json:"hold_until_unix_ms,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// A line of the content has more than 998 octets.
+	LongLines     bool `protobuf:"varint,29,opt,name=long_lines,json=longLines,proto3" json:"long_lines,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Envelope) Reset() {
@@ -287,6 +289,13 @@ func (x *Envelope) GetHoldUntilUnixMs() int64 {
 		return x.HoldUntilUnixMs
 	}
 	return 0
+}
+
+func (x *Envelope) GetLongLines() bool {
+	if x != nil {
+		return x.LongLines
+	}
+	return false
 }
 
 type Recipient struct {
@@ -778,7 +787,7 @@ var File_postroad_spool_v1_spool_proto protoreflect.FileDescriptor
 
 const file_postroad_spool_v1_spool_proto_rawDesc = "" +
 	"\n" +
-	"\x1dpostroad/spool/v1/spool.proto\x12\x11postroad.spool.v1\"\x81\a\n" +
+	"\x1dpostroad/spool/v1/spool.proto\x12\x11postroad.spool.v1\"\xa0\a\n" +
 	"\bEnvelope\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
 	"\x06origin\x18\x02 \x01(\fR\x06origin\x12\x1d\n" +
@@ -818,7 +827,9 @@ const file_postroad_spool_v1_spool_proto_rawDesc = "" +
 	"\x12deliver_by_unix_ms\x18\x19 \x01(\x03R\x0fdeliverByUnixMs\x12*\n" +
 	"\x11deliver_by_return\x18\x1a \x01(\bR\x0fdeliverByReturn\x12(\n" +
 	"\x10deliver_by_trace\x18\x1b \x01(\bR\x0edeliverByTrace\x12+\n" +
-	"\x12hold_until_unix_ms\x18\x1c \x01(\x03R\x0fholdUntilUnixMs\"m\n" +
+	"\x12hold_until_unix_ms\x18\x1c \x01(\x03R\x0fholdUntilUnixMs\x12\x1d\n" +
+	"\n" +
+	"long_lines\x18\x1d \x01(\bR\tlongLines\"m\n" +
 	"\tRecipient\x12\x14\n" +
 	"\x05local\x18\x01 \x01(\tR\x05local\x12\x16\n" +
 	"\x06domain\x18\x02 \x01(\tR\x06domain\x12\x1a\n" +
