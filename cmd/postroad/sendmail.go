@@ -114,15 +114,10 @@ func parseNotify(s string) (n mail.Notify, err error) {
 	if s == "" {
 		return 0, nil
 	}
-	bits := map[string]mail.Notify{"never": mail.NotifyNever, "success": mail.NotifySuccess, "failure": mail.NotifyFailure, "delay": mail.NotifyDelay}
-	for _, w := range strings.Split(strings.ToLower(s), ",") {
-		bit, ok := bits[w]
-		if !ok || n&mail.NotifyNever != 0 || bit == mail.NotifyNever && n != 0 {
-			return 0, fmt.Errorf("-N %s: must be never, or success, failure, delay with commas", s)
-		}
-		n |= bit
+	if n, err = mail.ParseNotify(s); err != nil {
+		err = fmt.Errorf("-N %s: %w", s, err)
 	}
-	return n, nil
+	return n, err
 }
 
 // ownAddress is the caller's, at this host.

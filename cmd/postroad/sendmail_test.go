@@ -94,7 +94,7 @@ func TestSendmailRefuses(t *testing.T) {
 		"no recipients":         {"-f", "a@x.test"},
 		"recipient b@":          {"b@"},
 		"-f a@":                 {"-f", "a@", "b@x.test"},
-		"must be never":         {"-N", "never,success", "b@x.test"},
+		"must be NEVER alone":   {"-N", "never,success", "b@x.test"},
 		"must be full":          {"-R", "some", "b@x.test"},
 		"only -bm":              {"-bs"},
 		"X-Receiver, To, Cc":    {"-t", "-f", "a@x.test"},

@@ -34,38 +34,6 @@ const (
 	BodyBinaryMIME
 )
 
-// Notify is the set of reports asked for by NOTIFY= (RFC 3461 section 4.1). The
-// zero value is the default: failure and delay.
-type Notify uint8
-
-// Bits of Notify; NotifyNever stands alone.
-const (
-	NotifyNever Notify = 1 << iota
-	NotifySuccess
-	NotifyFailure
-	NotifyDelay
-)
-
-// WantsFailure says whether a failure is to be reported.
-func (n Notify) WantsFailure() bool { return n == 0 || n&NotifyFailure != 0 }
-
-// WantsDelay says whether a delay is to be reported.
-func (n Notify) WantsDelay() bool { return n == 0 || n&NotifyDelay != 0 }
-
-// WantsSuccess says whether a delivery is to be reported.
-func (n Notify) WantsSuccess() bool { return n&NotifySuccess != 0 }
-
-// WithoutSuccess is what is left to report once a success has been, or will not be.
-func (n Notify) WithoutSuccess() Notify {
-	if !n.WantsSuccess() {
-		return n
-	}
-	if n &^= NotifySuccess; n == 0 {
-		return NotifyNever // zero would be the default
-	}
-	return n
-}
-
 // DeliverBy is the deadline of BY= (RFC 2852 section 4). The zero value is none.
 // It holds an instant, not the seconds of the command: what is left at any hop is
 // Deadline minus now, so that waiting in a queue is never counted twice.
@@ -139,6 +107,9 @@ type Envelope struct {
 	ClientName string // its HELO argument
 	Account    string // authenticated user; "" for anonymous
 	FromNode   GUID   // the node of this organisation that handed it over; zero for outsiders
+	// VirtualServer took it, or, of a report, what it reports on; zero for local
+	// submission.
+	VirtualServer GUID
 
 	// What travels between nodes (the XPOSTROAD parameter).
 	Hops      int    // number of Received header fields seen, this node's included

@@ -113,17 +113,10 @@ func priorityOf(s string) mail.Priority {
 	return mail.PriorityNormal
 }
 
-func notifyOf(s string) (n mail.Notify, err error) {
+// notifyOf is empty for the default.
+func notifyOf(s string) (mail.Notify, error) {
 	if s == "" {
 		return 0, nil
 	}
-	words := map[string]mail.Notify{"NEVER": mail.NotifyNever, "SUCCESS": mail.NotifySuccess, "FAILURE": mail.NotifyFailure, "DELAY": mail.NotifyDelay}
-	for w := range strings.SplitSeq(strings.ToUpper(s), ",") {
-		v, ok := words[w]
-		if !ok {
-			return 0, fmt.Errorf("%q must be NEVER, or some of SUCCESS, FAILURE and DELAY", s)
-		}
-		n |= v
-	}
-	return n, nil
+	return mail.ParseNotify(s)
 }
