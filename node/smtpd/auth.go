@@ -11,7 +11,7 @@ import (
 // mechanisms are those the session offers and the connection permits.
 func (c *Conn) mechanisms() []string {
 	a, ok := c.session.(Authenticator)
-	if !ok || !c.esmtp || !c.cfg.offers(ExtAuth) {
+	if !ok || !c.esmtp || !c.cfg.offers(ExtAuth) || c.isBarred("AUTH") {
 		return nil
 	}
 	var list []string

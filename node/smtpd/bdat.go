@@ -36,7 +36,7 @@ func parseChunk(arg string) (k chunk, err error) {
 		return chunk{}, errChunkSize
 	}
 	if rest = strings.TrimLeft(rest, " "); more && rest != "" {
-		if !strings.EqualFold(rest, "LAST") {
+		if upper(rest) != "LAST" {
 			return k, errChunkLast
 		}
 		k.last = true
@@ -124,6 +124,9 @@ func (c *Conn) bdat(arg string) reply {
 // reply again, so that a client which only looks at the reply to LAST learns
 // whether trying again makes sense.
 func (c *Conn) chunkRefused(k chunk) reply {
+	if r := c.barred("BDAT"); r.code != 0 {
+		return r
+	}
 	if c.tx.failed == nil {
 		return c.needRecipients()
 	}
@@ -252,11 +255,11 @@ func (k *chunks) nextChunk() error {
 			c.send(le.reply)
 			continue
 		}
-		switch cmd.verb {
-		case "RSET", "QUIT", "EHLO", "HELO", "LHLO":
+		switch {
+		case c.abandons(cmd):
 			k.pending = &cmd
 			return ErrAborted
-		case "BDAT":
+		case cmd.verb == "BDAT":
 			next, err := parseChunk(cmd.arg)
 			if err != nil {
 				c.send(c.badChunk(next, err))
@@ -271,4 +274,16 @@ func (k *chunks) nextChunk() error {
 		c.send(c.handle(cmd))
 	}
 	return ErrAborted
+}
+
+// abandons says whether a command gives up the message under way. One that will be
+// refused for its form changes nothing (RFC 5321 section 4.1.4).
+func (c *Conn) abandons(cmd command) bool {
+	switch cmd.verb {
+	case "RSET", "QUIT":
+		return cmd.arg == ""
+	case "EHLO", "HELO", "LHLO":
+		return c.cfg.LMTP == (cmd.verb == "LHLO") && isHello(cmd.arg)
+	}
+	return false
 }

@@ -22,6 +22,12 @@ type Config struct {
 	TLS *tls.Config
 	// ImplicitTLS starts every connection with a handshake (RFC 8314 section 3.3).
 	ImplicitTLS bool
+	// TLSRequired answers 530 to all commands but NOOP, EHLO, LHLO, STARTTLS and QUIT
+	// before TLS (RFC 3207 section 4). MAIL is still the session's to refuse.
+	TLSRequired bool
+	// AuthRequired answers 530 to VRFY, EXPN and ETRN before AUTH (RFC 4954 section 6).
+	// MAIL is the session's to refuse, too. A LOGIN of XCLIENT counts as AUTH.
+	AuthRequired bool
 	// AllowInsecureAuth offers PLAIN and LOGIN in clear; for tests and loopback.
 	AllowInsecureAuth bool
 

@@ -64,9 +64,12 @@ type settings struct {
 	etrn     bool
 	turn     bool
 	size     int64
-	client   netip.AddrPort // zero: a pipe without addresses
-	greet    error
-	session  error
+	// recipients is the session's own limit; 0: it has none.
+	recipients int
+
+	client  netip.AddrPort // zero: a pipe without addresses
+	greet   error
+	session error
 }
 
 func (s *settings) apply(t *testing.T, line string) {
@@ -77,6 +80,12 @@ func (s *settings) apply(t *testing.T, line string) {
 		s.config.AllowInsecureAuth = true
 	case "tls":
 		s.config.TLS = serverTLS(t)
+	case "tls-required":
+		s.config.TLS, s.config.TLSRequired = serverTLS(t), true
+	case "auth-required":
+		s.config.AllowInsecureAuth, s.config.AuthRequired = true, true
+	case "own-recipients":
+		s.recipients = n
 	case "strict-paths":
 		s.config.StrictPaths = true
 	case "plain":
@@ -198,6 +207,9 @@ func (b *backend) NewSession(c *smtpd.Conn) (smtpd.Session, error) {
 	}
 	if b.set.full {
 		return fullSession{r, c, b.set.etrn, b.set.turn}, nil
+	}
+	if b.set.recipients > 0 {
+		return limiting{r, b.set.recipients}, nil
 	}
 	if b.set.verify {
 		return verifying{r}, nil

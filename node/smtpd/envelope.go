@@ -44,6 +44,14 @@ func tooBig() reply {
 	return reply{code: 552, enh: smtp.EnhancedCode{5, 3, 4}, text: errTooBig.Message}
 }
 
+// maxRecipients is the limit of recipients of a message, 0 for none.
+func (c *Conn) maxRecipients() int {
+	if l, ok := c.session.(RecipientLimiter); ok {
+		return l.MaxRecipients()
+	}
+	return c.cfg.MaxRecipients
+}
+
 func (c *Conn) acceptsPassport() bool {
 	ps, ok := c.session.(PassportSession)
 	return ok && ps.AcceptsPassport()
@@ -176,7 +184,7 @@ func (c *Conn) rcpt(arg string) reply {
 	if p.utf8 && !c.tx.utf8 {
 		return needsUTF8()
 	}
-	if max := c.cfg.MaxRecipients; max > 0 && c.tx.rcpts >= max {
+	if max := c.maxRecipients(); max > 0 && c.tx.rcpts >= max {
 		return reply{code: 452, enh: smtp.EnhancedCode{4, 5, 3}, text: "Too many recipients"}
 	}
 	var domain string

@@ -156,10 +156,11 @@ func (c *Conn) keywords() []string {
 	add(c.offersTURN(), "TURN")
 	add(c.acceptsPassport(), "XPOSTROAD")
 	add(c.offersLinkState(), "X-LINK2STATE")
-	add(c.mayXClient, "XCLIENT "+xclientAttributes)
+	add(c.mayXClient && !c.isBarred("XCLIENT"), "XCLIENT "+xclientAttributes)
 	_, verifies := c.session.(Verifier)
-	add(verifies, "VRFY")
-	return append(list, "HELP")
+	add(verifies && !c.isBarred("VRFY"), "VRFY")
+	add(!c.isBarred("HELP"), "HELP")
+	return list
 }
 
 // limits are the parameters of LIMITS (RFC 9422 section 4).
@@ -170,7 +171,7 @@ func (c *Conn) limits() (list string) {
 	for _, l := range []struct {
 		name string
 		max  int
-	}{{"MAILMAX", c.cfg.MaxMessages}, {"RCPTMAX", c.cfg.MaxRecipients}, {"RCPTDOMAINMAX", c.cfg.MaxRecipientDomains}} {
+	}{{"MAILMAX", c.cfg.MaxMessages}, {"RCPTMAX", c.maxRecipients()}, {"RCPTDOMAINMAX", c.cfg.MaxRecipientDomains}} {
 		if l.max > 0 {
 			list += " " + l.name + "=" + strconv.Itoa(l.max)
 		}

@@ -1,7 +1,6 @@
 package smtpd
 
 import (
-	"errors"
 	"strconv"
 	"strings"
 
@@ -193,24 +192,13 @@ func (c *Conn) rcptParam(opts *smtp.RcptOptions, p param) reply {
 	return reply{}
 }
 
-var errNotify = errors.New("must be NEVER alone, or SUCCESS, FAILURE, DELAY, each once")
-
-// parseNotify is RFC 3461 section 4.1.
-func parseNotify(s string) ([]smtp.DSNNotify, error) {
-	var list []smtp.DSNNotify
-	for word := range strings.SplitSeq(s, ",") {
-		n := smtp.DSNNotify(upper(word))
-		switch n {
-		case smtp.DSNNotifyNever, smtp.DSNNotifySuccess, smtp.DSNNotifyFailure, smtp.DSNNotifyDelayed:
-		default:
-			return nil, errNotify
-		}
-		for _, m := range list {
-			if m == n || m == smtp.DSNNotifyNever || n == smtp.DSNNotifyNever {
-				return nil, errNotify
-			}
-		}
-		list = append(list, n)
+// parseNotify keeps the words and their order, which go-smtp's options have.
+func parseNotify(s string) (list []smtp.DSNNotify, err error) {
+	if _, err = mail.ParseNotify(s); err != nil {
+		return nil, err
+	}
+	for word := range strings.SplitSeq(upper(s), ",") {
+		list = append(list, smtp.DSNNotify(word))
 	}
 	return list, nil
 }

@@ -56,7 +56,7 @@ func parsePath(s string, strict bool) (p path, rest string, err error) {
 	if p.utf8 && !utf8.ValidString(inner) {
 		return path{}, "", errPathUTF8
 	}
-	if strings.EqualFold(inner, "postmaster") {
+	if !p.utf8 && strings.EqualFold(inner, "postmaster") {
 		p.mailbox = inner
 		return p, rest, nil
 	}

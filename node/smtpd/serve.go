@@ -54,6 +54,13 @@ func (c *Conn) begin() bool {
 	if lists(c.cfg.Proxies, c.client) && !c.readProxy() {
 		return false
 	}
+	if c.cfg.ImplicitTLS && c.refused != "" {
+		// A handshake is what costs; one that nobody finishes would hold its place for a minute.
+		c.observe("", "", 0)
+		c.tell(421, 0)
+		c.broken, c.closed = true, true
+		return false
+	}
 	if c.cfg.ImplicitTLS && !c.handshake() {
 		return false
 	}

@@ -34,6 +34,7 @@ type Server struct {
 	listeners map[net.Listener]struct{}
 	conns     map[*Conn]struct{}
 	clients   map[netip.Prefix]int // connections by client
+	refused   int                  // of conns: those that a limit has refused, which count nowhere else
 }
 
 // New makes a server. A nil logger logs nothing.
@@ -151,32 +152,41 @@ func (s *Server) admit(nc net.Conn, turned context.Context) *Conn {
 	if c.Turned() {
 		return c // this side wanted it
 	}
-	if cfg.MaxConnections > 0 && len(s.conns) > cfg.MaxConnections {
-		c.refused = "Too many connections, try again later"
+	if cfg.MaxConnections > 0 && len(s.conns)-s.refused > cfg.MaxConnections {
+		s.refuse(c, "Too many connections, try again later")
 	} else if !lists(cfg.Proxies, c.client) { // whose clients are counted one by one
-		c.refused = s.crowded(c)
+		s.crowded(c)
 	}
 	return c
 }
 
-// crowded says whether the connection is one too many of its client.
-func (s *Server) crowded(c *Conn) (refusal string) {
+// crowded refuses a connection that is one too many of its client.
+func (s *Server) crowded(c *Conn) {
 	if max := c.cfg.MaxConnectionsPerClient; max > 0 && s.clients[c.counted] > max {
-		return "Too many connections from your address, try again later"
+		s.refuse(c, "Too many connections from your address, try again later")
 	}
-	return ""
+}
+
+// refuse takes a connection out of all counts: who is refused must not keep others
+// out while the refusal is being said.
+func (s *Server) refuse(c *Conn, why string) {
+	c.refused = why
+	s.refused++
+	s.uncount(c)
 }
 
 // recount makes a connection count for another client than before.
 func (s *Server) recount(c *Conn, client netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if c.refused != "" {
+		c.client = client
+		return
+	}
 	s.uncount(c)
 	c.client, c.counted = client, clientNetwork(client)
 	s.clients[c.counted]++
-	if c.refused == "" {
-		c.refused = s.crowded(c)
-	}
+	s.crowded(c)
 }
 
 func (s *Server) uncount(c *Conn) {
@@ -188,7 +198,11 @@ func (s *Server) uncount(c *Conn) {
 func (s *Server) forget(c *Conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
-	s.uncount(c)
+	if c.refused != "" {
+		s.refused--
+	} else {
+		s.uncount(c)
+	}
 	s.mu.Unlock()
 	s.wg.Done()
 }

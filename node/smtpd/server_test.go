@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -139,6 +140,53 @@ func TestConnectionLimits(t *testing.T) {
 	s.SetConfig(config)
 	five := dial(t, address)
 	five.expect("", "220 ")
+}
+
+// A flood over the limit of one address keeps nobody else out, not even while its
+// refusals are being said, and makes no handshakes.
+func TestRefusedConnectionsDoNotCount(t *testing.T) {
+	config := smtpd.Config{
+		Hostname: "mail1.example.com", TLS: serverTLS(t), ImplicitTLS: true, MaxConnections: 3, MaxConnectionsPerClient: 2,
+	}
+	synctest.Test(t, func(t *testing.T) {
+		s := smtpd.New(config, &backend{log: &eventLog{}}, nil)
+		defer s.Close()
+		connect := func(address string) *listener {
+			l := dialTo(func(c net.Conn) { go s.ServeConn(from{c, netip.MustParseAddrPort(address)}) })
+			synctest.Wait()
+			return l
+		}
+		var all []*listener
+		for range 10 {
+			all = append(all, connect("192.0.2.1:1000"))
+		}
+		all = append(all, connect("192.0.2.2:1000"))
+		open := 0
+		for i, l := range all {
+			_, closed := l.take()
+			if !closed {
+				open++
+			}
+			if closed != (i >= 2 && i < 10) {
+				t.Errorf("connection %d: closed %v", i, closed)
+			}
+		}
+		if open != 3 || s.Connections() != 3 {
+			t.Errorf("%d open, %d counted", open, s.Connections())
+		}
+		// Who has gone makes room at once.
+		all[0].Close()
+		<-all[0].done
+		synctest.Wait()
+		again := connect("192.0.2.1:1001")
+		if _, closed := again.take(); closed {
+			t.Error("no room after a connection has ended")
+		}
+		for _, l := range append(all[1:], again) {
+			l.Close()
+			<-l.done
+		}
+	})
 }
 
 // A refused client that is still sending gets to read why.

@@ -110,6 +110,12 @@ type Helper interface {
 	Help(topic string) (lines []string)
 }
 
+// RecipientLimiter is a session with a limit of its own on the recipients of a message,
+// in place of [Config.MaxRecipients]; zero: none. It is asked at EHLO and RCPT.
+type RecipientLimiter interface {
+	MaxRecipients() int
+}
+
 // SizeLimiter is a session with a size limit of its own, in octets, in place of
 // [Config.MaxMessageSize]; zero: none. It is asked at EHLO, MAIL and DATA.
 type SizeLimiter interface {

@@ -201,6 +201,14 @@ func (v verifying) Help(topic string) []string {
 	return []string{"About " + topic, "there is nothing to say"}
 }
 
+// limiting is a recorder with a limit of recipients of its own.
+type limiting struct {
+	*recorder
+	recipients int
+}
+
+func (l limiting) MaxRecipients() int { return l.recipients }
+
 // fullSession adds to a recorder what go-smtp's session lacks.
 type fullSession struct {
 	*recorder

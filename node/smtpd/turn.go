@@ -45,7 +45,7 @@ type Reversal func(context.Context, net.Conn)
 
 func (c *Conn) offersETRN() bool {
 	s, able := c.session.(QueueStarter)
-	return able && s.StartsQueues()
+	return able && s.StartsQueues() && !c.isBarred("ETRN")
 }
 
 func (c *Conn) offersATRN() bool {

@@ -9,6 +9,9 @@ import (
 
 // handle runs one command; the reply is sent by the caller.
 func (c *Conn) handle(cmd command) reply {
+	if cmd.verb != "BDAT" && c.isBarred(cmd.verb) { // its octets come all the same
+		return c.barred(cmd.verb)
+	}
 	switch cmd.verb {
 	case "MAIL":
 		return c.mail(cmd.arg)
@@ -39,6 +42,30 @@ func (c *Conn) handle(cmd command) reply {
 	}
 	// RFC 5321 section 4.2.4: 500 for what is not known, 502 for what is.
 	return refuse(500, enhOrder, "Command not recognized")
+}
+
+func (c *Conn) isBarred(verb string) bool { return c.barred(verb).code != 0 }
+
+// barred is the answer to commands that have to wait for TLS (RFC 3207 section 4) or for
+// AUTH (RFC 4954 section 6). Whom this side called has nothing to prove.
+func (c *Conn) barred(verb string) reply {
+	if c.Turned() || verb == "MAIL" {
+		return reply{}
+	}
+	if c.cfg.TLSRequired && c.tls == nil {
+		switch verb {
+		case "NOOP", "EHLO", "LHLO", "STARTTLS", "QUIT":
+			return reply{}
+		}
+		return refuse(530, smtp.EnhancedCode{5, 7, 0}, "Must issue a STARTTLS command first")
+	}
+	if c.cfg.AuthRequired && !c.Authenticated() && c.forward.Login == "" {
+		switch verb {
+		case "VRFY", "EXPN", "ETRN":
+			return refuse(530, smtp.EnhancedCode{5, 7, 0}, "Authentication required")
+		}
+	}
+	return reply{}
 }
 
 // handleIdle runs the commands that move no mail; a stranger may not send them
@@ -189,5 +216,6 @@ func (c *Conn) verbs() []string {
 	add(c.offersETRN(), "ETRN")
 	add(c.cfg.offers(ExtChunking), "BDAT")
 	add(c.mayXClient, "XCLIENT")
-	return append(list, "VRFY", "NOOP")
+	add(!c.isBarred("VRFY"), "VRFY")
+	return append(list, "NOOP")
 }
