@@ -57,7 +57,7 @@ type Log struct {
 	out    *bufio.Writer
 	size   int64
 	line   []byte
-	failed bool // said so already
+	failed error // of the last record or file; nil: it was written
 	closed bool
 }
 
@@ -72,9 +72,6 @@ func Open(c Config, now func() time.Time, logger *zap.Logger) (*Log, error) {
 			return nil, fmt.Errorf("protocol log: there is no field %s", name)
 		}
 		l.write = append(l.write, f)
-	}
-	if err := os.MkdirAll(c.Folder, 0o750); err != nil {
-		return nil, fmt.Errorf("protocol log: %w", err)
 	}
 	if err := l.rotate(now().UTC()); err != nil {
 		return nil, fmt.Errorf("protocol log: %w", err)
@@ -142,17 +139,24 @@ func (l *Log) Add(r *Record) {
 // written to is given up; the next record tries another.
 func (l *Log) note(err error) {
 	if err == nil {
-		l.failed = false
+		l.failed = nil
 		return
 	}
-	if !l.failed {
+	if l.failed == nil {
 		l.log.Error("protocol_log_failed", zap.String("folder", l.c.Folder), zap.Error(err))
 	}
-	l.failed = true
+	l.failed = fmt.Errorf("protocol log: %w", err)
 	if l.file != nil {
 		l.file.Close()
 		l.file, l.out = nil, nil
 	}
+}
+
+// Fault is why records are being lost at present; nil: they are written.
+func (l *Log) Fault() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.failed
 }
 
 func (l *Log) shut() error {
@@ -179,7 +183,8 @@ func (l *Log) periodOf(at time.Time) string {
 // rotate goes on in the newest file of the period if it has room, or begins
 // another.
 func (l *Log) rotate(at time.Time) error {
-	err := l.shut()
+	// Somebody may have taken the folder away since.
+	err := errors.Join(l.shut(), os.MkdirAll(l.c.Folder, 0o750))
 	period := l.periodOf(at)
 	for n := 1; n < 100000; n++ {
 		name := filepath.Join(l.c.Folder, fmt.Sprintf("ex%s-%05d.log", period, n))

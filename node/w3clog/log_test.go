@@ -122,7 +122,8 @@ func TestFields(t *testing.T) {
 	}
 }
 
-// A disk that fails costs records; the log comes back when it can.
+// A disk that fails costs records, and is known; the log comes back when it can, and
+// makes its folder anew.
 func TestComesBack(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "log")
 	at := time.Date(2026, 3, 1, 1, 0, 0, 0, time.UTC)
@@ -130,11 +131,20 @@ func TestComesBack(t *testing.T) {
 	if err := os.RemoveAll(folder); err != nil {
 		t.Fatal(err)
 	}
+	if err := os.WriteFile(folder, nil, 0o600); err != nil { // in the folder's place
+		t.Fatal(err)
+	}
 	l.Add(&Record{Time: at.Add(time.Hour), Verb: "LOST"})
-	if err := os.Mkdir(folder, 0o700); err != nil {
+	if err := l.Fault(); err == nil || !strings.Contains(err.Error(), folder) {
+		t.Errorf("fault: %v", err)
+	}
+	if err := os.Remove(folder); err != nil {
 		t.Fatal(err)
 	}
 	l.Add(&Record{Time: at.Add(time.Hour), Verb: "KEPT"})
+	if err := l.Fault(); err != nil {
+		t.Errorf("afterwards: %v", err)
+	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
