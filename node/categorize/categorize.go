@@ -67,9 +67,6 @@ type Result struct {
 	Shared bool
 }
 
-// defaultMaxRecipients is the book's default for the organisation.
-const defaultMaxRecipients = 5000
-
 // Resolve resolves all recipients of an envelope. An error is temporary: the
 // directory could not be asked, or is only half arrived; ask again later.
 func (c *Categorizer) Resolve(env *mail.Envelope) (Result, error) {
@@ -109,10 +106,7 @@ func (r *run) limit() {
 	if r.env.System || !r.env.FromNode.IsZero() {
 		return
 	}
-	most := int(r.conf.Organization().Spec.GetMaxRecipients())
-	if most <= 0 {
-		most = defaultMaxRecipients
-	}
+	most := directory.MaxRecipients(r.conf.Organization().Spec)
 	if len(r.Targets) <= most {
 		return
 	}

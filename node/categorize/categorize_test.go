@@ -426,6 +426,13 @@ func TestUnresolvedHost(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
+	// Of a message that a virtual server took its own setting counts, and stays with it.
+	v, _ := b.Config().VirtualServer("v")
+	env.VirtualServer = mail.GUID(v.GUID)
+	if r, _ := categorize.New(b, paris1).Resolve(env); len(r.Failed) != 0 || r.Targets[0].Destination.Connector != env.VirtualServer {
+		t.Errorf("%+v", r)
+	}
+	env.VirtualServer = mail.GUID{}
 	if r, _ := categorize.New(b, paris2).Resolve(env); len(r.Failed) != 2 {
 		t.Errorf("another server's setting counts here: %v", r.Failed)
 	}

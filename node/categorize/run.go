@@ -84,7 +84,7 @@ func (r *run) address(a mail.Address) (reached bool, err error) {
 	ours, shared := r.conf.Domain(a.Domain)
 	if ours && !shared && r.unresolvedHost() != "" {
 		r.tell("%s is in a domain of this organisation, but nobody has that address: it goes to %s, the host for unresolved recipients", a, r.unresolvedHost())
-		r.toForeign(key, mail.Target{Address: a}, mail.Destination{Type: mail.TypeUnresolved, Domain: mail.DomainKey(a.Domain)})
+		r.toForeign(key, mail.Target{Address: a}, mail.Destination{Type: mail.TypeUnresolved, Domain: mail.DomainKey(a.Domain), Connector: r.env.VirtualServer})
 		return true, nil
 	}
 	if a.Domain == "" || ours && !shared {
@@ -108,11 +108,11 @@ func (r *run) address(a mail.Address) (reached bool, err error) {
 	return true, nil
 }
 
-// unresolvedHost is where this server's virtual servers send recipients that
-// nobody knows; "" if they are refused.
+// unresolvedHost is where the virtual server that took the message sends recipients
+// that nobody knows; "" if they are refused.
 func (r *run) unresolvedHost() string {
 	self, _ := r.conf.ServerByGUID(directory.GUID(r.c.self))
-	return r.conf.Undeliverable(self.Name).UnresolvedHost
+	return r.conf.Undeliverable(self.Name, directory.GUID(r.env.VirtualServer)).UnresolvedHost
 }
 
 // postmaster is the address behind <postmaster>, alone, or at one of our domains or

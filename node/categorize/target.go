@@ -16,10 +16,8 @@ func Postmaster(conf *directory.Configuration) (mail.Address, bool) {
 	if a, err := mail.ParseAddress(conf.Organization().Spec.GetPostmaster()); err == nil {
 		return a, true
 	}
-	for _, d := range conf.Domains() {
-		if _, shared := conf.Domain(d); !shared {
-			return mail.Address{Local: "postmaster", Domain: d}, true
-		}
+	if d := conf.FirstDomain(); d != "" {
+		return mail.Address{Local: "postmaster", Domain: d}, true
 	}
 	return mail.Address{}, false
 }
@@ -84,7 +82,10 @@ func (r *run) toForeign(key string, t mail.Target, d mail.Destination) {
 		r.foreign = map[string]bool{}
 	}
 	r.foreign[key] = true
-	d.Place, d.Connector = mail.PlaceForeign, r.env.Connector
+	d.Place = mail.PlaceForeign
+	if !d.Unresolved() { // no connector leads there
+		d.Connector = r.env.Connector
+	}
 	r.add(t, d)
 }
 

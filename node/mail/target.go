@@ -21,7 +21,8 @@ type Destination struct {
 	Domain string // PlaceForeign: the domain (SMTP) or the whole address (other types), lower case
 	// Connector is the connector an earlier node chose for the message; zero
 	// lets this node choose. It is part of the destination because messages
-	// bound to different connectors may not share a queue.
+	// bound to different connectors may not share a queue. Of what is unresolved it
+	// is the virtual server whose host takes it.
 	Connector GUID
 }
 

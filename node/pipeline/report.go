@@ -79,7 +79,7 @@ func (r *reporter) keep(env *mail.Envelope, targets []mail.Target, outcomes []ma
 		copied.Recipients = append(copied.Recipients, mail.Recipient{Address: t.Address})
 		why = append(why, t.Address.String()+": "+outcomes[i].Status.String()+" "+outcomes[i].Text)
 	}
-	folder := cmp.Or(r.config().Undeliverable(r.server).BadmailDirectory, r.badmail)
+	folder := cmp.Or(r.config().Undeliverable(r.server, directory.GUID(env.VirtualServer)).BadmailDirectory, r.badmail)
 	if err := badmail.Keep(folder, &copied, strings.Join(why, "; "), rd, time.Now()); err != nil {
 		return err
 	}
@@ -132,6 +132,10 @@ func (r *reporter) one(kind dsn.Kind, env *mail.Envelope, list []dsn.Recipient, 
 	if !ok {
 		return nil, false, nil
 	}
+	if kind != dsn.Failure && kind != dsn.Delay && conf.FormatFor(report.Recipients[0].Address.Domain).Spec.GetNoDeliveryReports() {
+		return nil, false, nil
+	}
+	report.VirtualServer = env.VirtualServer // whose settings hold for it, too
 	if r.suppressed(kind, env, report.Recipients[0].Address) {
 		return nil, true, nil
 	}
@@ -154,7 +158,7 @@ func (r *reporter) one(kind dsn.Kind, env *mail.Envelope, list []dsn.Recipient, 
 // copy is the report once more for whoever wants to see all (the book, chapter
 // 5, "Send copy of Non-Delivery Reports to").
 func (r *reporter) copy(conf *directory.Configuration, report mail.Envelope, text []byte) ([]spool.Incoming, error) {
-	to, err := mail.ParseAddress(conf.Undeliverable(r.server).NDRCopyTo)
+	to, err := mail.ParseAddress(conf.Undeliverable(r.server, directory.GUID(report.VirtualServer)).NDRCopyTo)
 	if err != nil || slices.ContainsFunc(report.Recipients, func(t mail.Recipient) bool { return t.Address.Key() == to.Key() }) {
 		return nil, nil
 	}

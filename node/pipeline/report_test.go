@@ -220,6 +220,67 @@ func TestCopyOfNonDeliveryReports(t *testing.T) {
 	}
 }
 
+// Each virtual server says what becomes of the mail that it took; the first by name that
+// says something speaks for mail that none took.
+func TestEachVirtualServerHasItsOwn(t *testing.T) {
+	p := newPipeline(t)
+	r := newReporter(p).configured(t, "greeting: hello}\n---\nkind: VirtualServer\nname: w\nspec: {server: paris-1, ndrCopyTo: w@example.test}\n---\nkind: VirtualServer\nname: x\nspec: {server: paris-1, ndrCopyTo: x@example.test")
+	conf := r.config()
+	for taker, want := range map[string]string{"v": "", "w": "w@example.test", "x": "x@example.test", "gone": "w@example.test"} {
+		v, _ := conf.VirtualServer(taker)
+		env := &mail.Envelope{From: target(t, "alice@example.test").Address, VirtualServer: mail.GUID(v.GUID)}
+		all, err := r.Report(queue.ReportFailure, env, []mail.Target{target(t, "a@example.net")},
+			[]mail.Outcome{{Result: mail.Failed, Status: mail.StatusUnknownUser}}, content("Subject: x\r\n\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		closed(t, p.cfg.Spool.Accept(all...))
+		var to []string
+		for _, in := range all {
+			e, err := codec.DecodeEnvelope(in.Envelope)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if e.VirtualServer != env.VirtualServer {
+				t.Errorf("%s: a report of virtual server %s", taker, e.VirtualServer)
+			}
+			to = append(to, e.Recipients[0].Address.String())
+		}
+		if got := strings.Join(to, " "); got != strings.TrimSpace("alice@example.test "+want) {
+			t.Errorf("%s: reports to %s", taker, got)
+		}
+	}
+}
+
+// A message format keeps what was delivered from those outside who ask.
+func TestNoDeliveryReports(t *testing.T) {
+	p := newPipeline(t)
+	r := newReporter(p).configured(t, "greeting: hello}\n---\nkind: MessageFormat\nname: partner\nspec: {domain: '*.example.net', noDeliveryReports: true")
+	for _, c := range []struct {
+		kind queue.ReportKind
+		from string
+		want int
+	}{
+		{queue.ReportSuccess, "a@mail.example.net", 0},
+		{queue.ReportExpanded, "a@mail.example.net", 0},
+		{queue.ReportDelay, "a@mail.example.net", 1},
+		{queue.ReportFailure, "a@mail.example.net", 1},
+		{queue.ReportSuccess, "a@example.net", 1},
+		{queue.ReportSuccess, "a@example.test", 1},
+	} {
+		to := target(t, "b@example.test")
+		to.Notify = mail.NotifySuccess | mail.NotifyFailure | mail.NotifyDelay
+		all, err := r.Report(c.kind, &mail.Envelope{From: target(t, c.from).Address}, []mail.Target{to}, []mail.Outcome{{}}, content("Subject: x\r\n\r\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		closed(t, p.cfg.Spool.Accept(all...))
+		if len(all) != c.want {
+			t.Errorf("%v to %s: %d reports", c.kind, c.from, len(all))
+		}
+	}
+}
+
 // What can be neither delivered nor returned ends in the badmail folder; while
 // that cannot be written it stays in its queue.
 func TestBadmail(t *testing.T) {

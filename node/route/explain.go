@@ -52,7 +52,7 @@ func (r *Route) Explain(dest mail.Destination, class mail.Class, visited []mail.
 	m := message(dest, class, visited)
 	var x routing.Explanation
 	if dest.Unresolved() {
-		h := v.unresolved()
+		h := v.unresolved(dest.Connector)
 		return Explanation{
 			Hop: h, Destination: v.destination(dest), Result: resultWord(h.Kind), NextHop: h.Name,
 			Reasons: []string{h.Reason}, Status: h.Status.String(), TableVersion: h.TableVersion,

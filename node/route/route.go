@@ -105,7 +105,7 @@ func (r *Route) Hop(dest mail.Destination, class mail.Class, visited []mail.GUID
 		return v.local()
 	}
 	if dest.Unresolved() {
-		return v.unresolved()
+		return v.unresolved(dest.Connector)
 	}
 	return v.hop(dest, v.decide(dest, class, visited))
 }

@@ -33,6 +33,14 @@ func TestUnresolvedRecipients(t *testing.T) {
 	if h.Kind != mail.HopSmartHost || len(h.Hosts) != 1 || h.Hosts[0] != "unix.test:26" || !h.Connector.IsZero() {
 		t.Errorf("%+v", h)
 	}
+	// The virtual server that took the message decides.
+	for taker, kind := range map[string]mail.HopKind{"a": mail.HopFail, "b": mail.HopSmartHost, "gone": mail.HopSmartHost} {
+		of := dest
+		of.Connector = mail.GUID(guid(taker))
+		if h := r.Hop(of, mail.Class{}, nil); h.Kind != kind {
+			t.Errorf("taken by %s: %+v", taker, h)
+		}
+	}
 	x := r.Explain(dest, mail.Class{}, nil)
 	if x.NextHop != h.Name || x.Result != "smart host" || !strings.Contains(x.Reasons[0], "unresolvedHost") {
 		t.Errorf("%+v", x)

@@ -25,7 +25,9 @@ type move struct {
 func (s *Set) bind(wanted []directory.VirtualServer) {
 	var waiting []*move
 	for _, e := range wanted {
-		if v := s.running[e.GUID]; v != nil {
+		// With settings that cannot work new bindings do not come either: at a port for
+		// another purpose the old rules would be wrong.
+		if v := s.running[e.GUID]; v != nil && (len(v.listeners) == 0 || !s.unfit(e.Name)) {
 			if m := moveOf(v, directory.Bindings(e.Spec)); len(m.add)+len(m.drop) > 0 {
 				waiting = append(waiting, m)
 			}
@@ -40,6 +42,11 @@ func (s *Set) bind(wanted []directory.VirtualServer) {
 		}
 		waiting = s.loosen(waiting)
 	}
+}
+
+// unfit says whether the settings of a virtual server could not be taken over.
+func (s *Set) unfit(name string) bool {
+	return slices.ContainsFunc(s.faults, func(f *Fault) bool { return f.VirtualServer == name && f.Binding == "" })
 }
 
 func moveOf(v *virtual, want []string) *move {
@@ -153,7 +160,7 @@ func (s *Set) listen(v *virtual, binding string) error {
 	v.listeners[binding] = l
 	v.rebound()
 	v.log.Info("smtp_listening", zap.String("binding", binding), zap.Stringer("address", l.Addr()))
-	s.wg.Go(func() { s.serve(v, binding, l) })
+	s.wg.Go(func() { s.serve(v, binding, l, s.watched(v, l)) })
 	return nil
 }
 

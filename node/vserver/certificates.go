@@ -88,9 +88,12 @@ func (c *certificates) reload() (changed bool, err error) {
 	return true, nil
 }
 
-// expired names the first certificate that is not valid now.
-func (c *certificates) expired(now time.Time) error {
+// invalid names the first certificate that is not valid now.
+func (c *certificates) invalid(now time.Time) error {
 	for i, cert := range *c.loaded.Load() {
+		if cert.Leaf != nil && now.Before(cert.Leaf.NotBefore) {
+			return fmt.Errorf("tls: certificate %s is not valid before %s; look at the clock, or get another one", c.files[i].cert, cert.Leaf.NotBefore.UTC().Format(time.DateTime))
+		}
 		if cert.Leaf != nil && now.After(cert.Leaf.NotAfter) {
 			return fmt.Errorf("tls: certificate %s expired on %s; renew it", c.files[i].cert, cert.Leaf.NotAfter.UTC().Format(time.DateTime))
 		}

@@ -106,10 +106,10 @@ func TestOpenRelayTricks(t *testing.T) {
 		{"sender at a literal", "a@[127.0.0.1]", "x@other.test", denied},
 		{"percent, ours", "a@outside.test", "x%other.test@example.test", unknown},
 		{"percent, the server", "a@outside.test", "x%other.test@mail.example.test", denied},
-		{"percent, literal", "a@outside.test", "x%other.test@[127.0.0.1]", denied},
+		{"percent, literal", "a@outside.test", "x%other.test@[127.0.0.1]", unknown},
 		{"quoted percent", "a@outside.test", `"x%other.test"@example.test`, unknown},
 		{"quoted address", "a@outside.test", `"x@other.test"@example.test`, unknown},
-		{"quoted address, literal", "a@outside.test", `"x@other.test"@[127.0.0.1]`, denied},
+		{"quoted address, literal", "a@outside.test", `"x@other.test"@[127.0.0.1]`, unknown},
 		{"two at signs", "a@outside.test", "x@other.test@example.test", "501 5.1.3"},
 		{"quoted, no domain", "a@outside.test", `"x@other.test"`, "501 5.1.3"},
 		// RFC 5321 section 4.1.1.3 lets the route be dropped: what is left is the recipient.
@@ -120,7 +120,8 @@ func TestOpenRelayTricks(t *testing.T) {
 		{"bang, ours", "a@outside.test", "other.test!x@example.test", unknown},
 		{"bang, twice", "a@outside.test", "example.test!other.test!x@example.test", unknown},
 		{"domain literal", "a@outside.test", "x@[192.0.2.1]", denied},
-		{"own literal", "a@outside.test", "x@[127.0.0.1]", denied},
+		{"own literal", "a@outside.test", "x@[127.0.0.1]", unknown}, // see TestOwnLiteral
+		{"another address of this host", "a@outside.test", "x@[127.0.0.2]", denied},
 		{"IPv6 literal", "a@outside.test", "x@[IPv6:2001:db8::1]", denied},
 		{"bare address", "a@outside.test", "x@192.0.2.1", denied},
 		{"trailing dot", "a@outside.test", "x@other.test.", "501 5.1.3"},
@@ -196,8 +197,8 @@ spec:
   server: s
   fqdn: mail.test
   greeting: hello
-  tls: {implicit: true}
-  authentication: {basicInClear: true}
+  tls: {implicit: true, required: true}
+  authentication: {basicInClear: true, required: true}
   protocol: {strictPaths: true, without: [chunking, dsn], lineEnds: repair, nuls: repair, lmtp: true, proxyNetworks: [192.0.2.0/24], xclientNetworks: [192.0.2.1], maxHold: 1h, holdForAnyone: true, minDeliverBy: 2m}
   limits: {maxMessageSize: 100, timeout: 7m, maxErrors: 3, maxRecipients: 200, maxMessagesPerConnection: 4, maxConnections: 5, maxConnectionsPerAddress: 6, maxHeaderSize: 1KiB, maxHeaderLines: 8, maxRecipientDomains: 9, maxHandshakes: 10, maxIdleCommands: 11, maxAuthFailures: 12, maxAuthFailuresPerAddress: 13, authFailureWindow: 14s, authFailureDelay: 15s, messageTimeout: 16s, handshakeTimeout: 17s, maxRefusedRecipients: 18}
 `), "x")
@@ -208,7 +209,7 @@ spec:
 	e := directory.VirtualServer{Name: "x", Spec: spec}
 	got := fmt.Sprintf("%+v", newRules(e, &directory.Configuration{}).engine(spec))
 	want := fmt.Sprintf("%+v", smtpd.Config{
-		Hostname: "mail.test", Banner: "hello", LMTP: true, ImplicitTLS: true, AllowInsecureAuth: true,
+		Hostname: "mail.test", Banner: "hello", LMTP: true, ImplicitTLS: true, TLSRequired: true, AuthRequired: true, AllowInsecureAuth: true,
 		Proxies: parseNetworks([]string{"192.0.2.0/24"}), XClients: parseNetworks([]string{"192.0.2.1"}),
 		Without: smtpd.ExtChunking | smtpd.ExtDSN, StrictPaths: true, LineEnds: smtpd.LineEndsRepair, NULs: smtpd.NULsDrop,
 		MaxMessageSize: 100, MaxHeaderSize: 1024, MaxHeaderLines: 8, MaxRecipients: 200, MaxRecipientDomains: 9, MaxMessages: 4,

@@ -78,6 +78,14 @@ func (v *virtual) follow(l *directoryv1.ProtocolLog) {
 	v.shutLog(old)
 }
 
+// writeFault is why the open log loses records now.
+func (v *virtual) writeFault() error {
+	if l := v.protocol.Load(); l != nil {
+		return l.Fault()
+	}
+	return nil
+}
+
 func (v *virtual) shutLog(l *w3clog.Log) {
 	if l != nil {
 		if err := l.Close(); err != nil {

@@ -91,6 +91,41 @@ func TestRefusedConnectionIsLogged(t *testing.T) {
 	}
 }
 
+// A disk that fails later is told by the status, and so is that it works again.
+func TestLogThatFailsLater(t *testing.T) {
+	data := t.TempDir()
+	folder := filepath.Join(data, "protocol", "default")
+	s := newSite(t, ", protocolLog: {enabled: true, rotation: size, maxSize: 300}", "", func(d *Deps) { d.Data = data })
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(folder, nil, 0o600); err != nil { // nothing can be made below it
+		t.Fatal(err)
+	}
+	p := s.connect()
+	p.begin()
+	for range 10 { // past maxSize
+		p.say("NOOP", "250")
+	}
+	s.set.lookAtLogs() // as Run does each second
+	if st := s.set.Status()[0]; st.State != StateDegraded || !strings.Contains(st.Reason, "protocol log: ") {
+		t.Errorf("%+v", st)
+	}
+	if err := os.Remove(folder); err != nil {
+		t.Fatal(err)
+	}
+	p.say("NOOP again", "250")
+	s.set.lookAtLogs()
+	if st := s.set.Status()[0]; st.State != StateRunning || st.Reason != "" {
+		t.Errorf("%+v", st)
+	}
+	s.book.set(t, base+strings.Replace(anyVirtualServer, "%s", "", 1))
+	s.set.Update() // off, and written to its end
+	if text := readLogs(t, folder); !strings.Contains(text, "NOOP again") {
+		t.Error(text)
+	}
+}
+
 // A log that cannot be written is told, and keeps nobody from sending mail.
 func TestLogThatCannotBeWritten(t *testing.T) {
 	s := newSite(t, ", protocolLog: {enabled: true, directory: /dev/null/x}", "")

@@ -1,6 +1,7 @@
 package vserver
 
 import (
+	"net/netip"
 	"strings"
 	"time"
 
@@ -18,11 +19,11 @@ type recipientRules struct {
 	tarpit  time.Duration
 }
 
-func newRecipientRules(v *directoryv1.VirtualServer, conf *directory.Configuration) recipientRules {
+func newRecipientRules(v *directoryv1.VirtualServer) recipientRules {
 	f := v.GetRecipientFilter()
 	return recipientRules{
 		refused: newAddressSet(f.GetRefused()),
-		unknown: f.GetAcceptUnknown() || conf.Undeliverable(v.GetServer()).UnresolvedHost != "",
+		unknown: f.GetAcceptUnknown() || v.GetUnresolvedHost() != "",
 		tarpit:  f.GetTarpit().AsDuration(),
 	}
 }
@@ -71,6 +72,22 @@ func (r *rules) accept(dir Directory, c client, a mail.Address) error {
 		return hostUnknown(451, unsure)
 	}
 	return relayDenied(a)
+}
+
+// isOwnLiteral says whether a domain is the address that the client has connected to:
+// a host must know itself by it (RFC 1123 section 5.2.17). Mail for it is for the first
+// domain that is ours alone, as mail for postmaster without a domain is.
+func (s *session) isOwnLiteral(domain string) bool {
+	if !strings.HasPrefix(domain, "[") || s.v.deps.Directory.Config().FirstDomain() == "" {
+		return false
+	}
+	own, err := netip.ParseAddrPort(s.conn.LocalAddr().String())
+	if err != nil {
+		return false
+	}
+	text := strings.ToLower(strings.Trim(domain, "[]"))
+	ip, err := netip.ParseAddr(strings.TrimPrefix(text, "ipv6:"))
+	return err == nil && ip.Unmap() == own.Addr().Unmap().WithZone("")
 }
 
 func isServer(conf *directory.Configuration, domain string) bool {

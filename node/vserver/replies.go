@@ -3,6 +3,7 @@ package vserver
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/emersion/go-smtp"
 
@@ -15,6 +16,7 @@ const (
 	reasonStarting     = "starting"
 	reasonPaused       = "paused"
 	reasonConnection   = "connection_control"
+	reasonCrowd        = "too_many_connections"
 	reasonRoom         = "back_pressure"
 	reasonDrained      = "drained"
 	reasonTLS          = "tls_required"
@@ -73,6 +75,11 @@ func relayDenied(a mail.Address) error {
 
 func unknownUser(a mail.Address) error {
 	return deny(reasonUnknown, 550, mail.StatusUnknownUser, "User unknown: %s", a)
+}
+
+// ambiguous is RFC 5321 section 3.5.1: the possibilities, one a line.
+func ambiguous(who []string) error {
+	return deny(reasonUnknown, 553, mail.Status{Class: 5, Subject: 1, Detail: 4}, "User ambiguous\n%s", strings.Join(who, "\n"))
 }
 
 func foreseen(o mail.Outcome) error {

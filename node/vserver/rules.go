@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/postroad/postroad/node/mail"
 	"github.com/postroad/postroad/node/smtpd"
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 	"github.com/postroad/postroad/store/directory"
@@ -22,6 +23,7 @@ const (
 // for. They are immutable: another configuration makes new ones.
 type rules struct {
 	name     string
+	guid     mail.GUID
 	fqdn     string
 	hopCount int
 	verify   bool // VRFY answers
@@ -30,6 +32,7 @@ type rules struct {
 
 	admission admission
 
+	implicitTLS  bool
 	tlsRequired  bool
 	authRequired bool
 	noBasic      bool
@@ -39,6 +42,8 @@ type rules struct {
 
 	maxMessageSize int64 // octets; 0: no limit
 	maxSessionSize int64
+	// Recipients of one message, and of one message of a sender.
+	maxRecipients, senderRecipients int
 
 	relay     relayRules
 	filters   filters
@@ -53,12 +58,14 @@ func newRules(v directory.VirtualServer, conf *directory.Configuration) *rules {
 	auth := v.Spec.GetAuthentication()
 	return &rules{
 		name:           v.Name,
+		guid:           mail.GUID(v.GUID),
 		fqdn:           firstOf(v.Spec.GetFqdn(), server.Spec.GetFqdn(), server.Name),
 		hopCount:       firstOf(int(v.Spec.GetHopCount()), directory.DefaultHopCount),
 		verify:         v.Spec.GetVerifyRecipients(),
 		paused:         v.Spec.GetState() == directoryv1.RunState_RUN_STATE_PAUSED,
 		reverse:        v.Spec.GetReverseLookup(),
 		admission:      newAdmission(v.Spec),
+		implicitTLS:    v.Spec.GetTls().GetImplicit(),
 		tlsRequired:    v.Spec.GetTls().GetRequired(),
 		authRequired:   auth.GetRequired(),
 		noBasic:        auth.GetNoBasic(),
@@ -67,12 +74,15 @@ func newRules(v directory.VirtualServer, conf *directory.Configuration) *rules {
 		dovecot:        auth.GetDovecotSocket(),
 		maxMessageSize: smaller(v.Spec.GetLimits().GetMaxMessageSize(), conf.Organization().Spec.GetMaxMessageSize()),
 		maxSessionSize: v.Spec.GetLimits().GetMaxSessionSize(),
-		relay:          newRelayRules(v.Spec.GetRelay(), conf),
-		filters:        newFilters(v.Spec.GetFiltering(), conf),
-		sender:         newSenderRules(v.Spec.GetSenderPolicy()),
-		recipient:      newRecipientRules(v.Spec, conf),
-		lists:          newBlockLists(v.Spec.GetBlockLists()),
-		names:          newDisplayNames(v.Spec.GetDisplayNames()),
+		maxRecipients:  firstOf(int(v.Spec.GetLimits().GetMaxRecipients()), defaultMaxRecipients),
+
+		senderRecipients: directory.MaxRecipients(conf.Organization().Spec),
+		relay:            newRelayRules(v.Spec.GetRelay(), conf),
+		filters:          newFilters(v.Spec.GetFiltering(), conf),
+		sender:           newSenderRules(v.Spec.GetSenderPolicy()),
+		recipient:        newRecipientRules(v.Spec),
+		lists:            newBlockLists(v.Spec.GetBlockLists()),
+		names:            newDisplayNames(v.Spec.GetDisplayNames()),
 	}
 }
 
@@ -85,6 +95,8 @@ func (r *rules) engine(v *directoryv1.VirtualServer) smtpd.Config {
 		Banner:                   firstOf(v.GetGreeting(), defaultGreeting),
 		LMTP:                     p.GetLmtp(),
 		ImplicitTLS:              v.GetTls().GetImplicit(),
+		TLSRequired:              r.tlsRequired,
+		AuthRequired:             r.authRequired,
 		AllowInsecureAuth:        v.GetAuthentication().GetBasicInClear(),
 		Proxies:                  parseNetworks(p.GetProxyNetworks()),
 		XClients:                 parseNetworks(p.GetXclientNetworks()),
@@ -93,7 +105,7 @@ func (r *rules) engine(v *directoryv1.VirtualServer) smtpd.Config {
 		MaxMessageSize:           r.maxMessageSize,
 		MaxHeaderSize:            int(l.GetMaxHeaderSize()),
 		MaxHeaderLines:           int(l.GetMaxHeaderLines()),
-		MaxRecipients:            firstOf(int(l.GetMaxRecipients()), defaultMaxRecipients),
+		MaxRecipients:            r.maxRecipients,
 		MaxRecipientDomains:      int(l.GetMaxRecipientDomains()),
 		MaxMessages:              int(l.GetMaxMessagesPerConnection()),
 		MaxHold:                  p.GetMaxHold().AsDuration(),

@@ -164,6 +164,8 @@ func (s *session) envelope(sender mail.Address, o *smtp.MailOptions) *mail.Envel
 		ClientName: s.conn.Hostname(),
 		Account:    s.client.account,
 		FromNode:   s.node,
+
+		VirtualServer: s.rules().guid,
 	}
 	if s.client.ip.IsValid() {
 		e.ClientHost = s.client.ip.String()
@@ -188,6 +190,10 @@ func (s *session) Rcpt(to string, opts *smtp.RcptOptions) error {
 	if err != nil {
 		return s.v.refuse(s.log, "smtp_recipient_refused", badAddress(mail.StatusBadSyntax), zap.String("recipient", to))
 	}
+	original := ""
+	if s.isOwnLiteral(a.Domain) {
+		a.Domain, original = s.v.deps.Directory.Config().FirstDomain(), mail.OriginalRecipient("rfc822", to)
+	}
 	if err = r.accept(s.v.deps.Directory, s.client, a); err == nil {
 		err = s.listed(r, a)
 	}
@@ -199,7 +205,7 @@ func (s *session) Rcpt(to string, opts *smtp.RcptOptions) error {
 		s.tarpit(r, err)
 		return err
 	}
-	rcpt := mail.Recipient{Address: a, Notify: notify(opts.Notify)}
+	rcpt := mail.Recipient{Address: a, Original: original, Notify: notify(opts.Notify)}
 	if opts.OriginalRecipient != "" {
 		rcpt.Original = mail.OriginalRecipient(string(opts.OriginalRecipientType), opts.OriginalRecipient)
 	}
@@ -375,6 +381,17 @@ func (s *session) MaxMessageSize() int64 {
 	return s.rules().maxMessageSize
 }
 
+// MaxRecipients of a message: the virtual server's limit, and for who is no node the
+// organisation's (the book, chapter 5). Who is told so at RCPT sends the rest in another
+// transaction (RFC 5321 section 4.5.3.1.10) instead of getting all of it back.
+func (s *session) MaxRecipients() int {
+	r := s.rules()
+	if s.client.node {
+		return r.maxRecipients
+	}
+	return min(r.maxRecipients, r.senderRecipients)
+}
+
 // AcceptsPassport says that the client is a node.
 func (s *session) AcceptsPassport() bool { return s.client.node }
 
@@ -396,26 +413,3 @@ func (s *session) Reset() {
 
 // Logout ends the session.
 func (s *session) Logout() error { return nil }
-
-// verifyingSession is a session whose virtual server answers VRFY.
-type verifyingSession struct{ *session }
-
-// Verify implements smtpd.Verifier (RFC 5321 section 3.5.2).
-func (s verifyingSession) Verify(arg string) (string, error) {
-	a, err := mail.ParseAddress(strings.Trim(arg, "<> "))
-	if err != nil {
-		return "", badAddress(mail.StatusBadSyntax)
-	}
-	o, found, err := s.v.deps.Directory.Lookup(a.Key())
-	switch {
-	case err != nil:
-		return "", directoryDown(err)
-	case !found:
-		return "", unknownUser(a)
-	}
-	text := "<" + a.String() + ">"
-	if name := o.GetRecipient().GetDisplayName(); name != "" {
-		text = name + " " + text
-	}
-	return text, nil
-}

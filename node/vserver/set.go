@@ -22,6 +22,7 @@ type Set struct {
 	metrics *metrics
 	wg      sync.WaitGroup // listeners and the ends of removed virtual servers
 	// ending bounds the ends of removed virtual servers.
+	crowd  crowd
 	ending context.Context
 	cut    context.CancelFunc
 
@@ -60,6 +61,7 @@ type Address struct {
 // NewSet builds the set; nothing listens before Start.
 func NewSet(deps Deps) *Set {
 	s := &Set{deps: deps.withDefaults(), running: map[directory.GUID]*virtual{}, status: map[string]*Status{}}
+	s.crowd.max = int64(s.deps.MaxConnections)
 	s.metrics = newMetrics(s, deps.Metrics)
 	s.ending, s.cut = context.WithCancel(context.Background())
 	return s
@@ -157,8 +159,8 @@ func (s *Set) configure(e directory.VirtualServer, conf *directory.Configuration
 
 // serve feeds the engine until the listener is closed. One that ends by itself
 // leaves a fault, so that Run opens it again.
-func (s *Set) serve(v *virtual, binding string, l net.Listener) {
-	err := v.engine.Serve(l)
+func (s *Set) serve(v *virtual, binding string, l, watched net.Listener) {
+	err := v.engine.Serve(watched)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if v.listeners[binding] != l || s.closed {
@@ -192,6 +194,7 @@ func (s *Set) Run(ctx context.Context) error {
 			return nil
 		case <-look.C:
 			s.renewCertificates()
+			s.lookAtLogs()
 			if slices.ContainsFunc(s.Faults(), func(f *Fault) bool { return f.Binding == "" }) {
 				s.Update() // a file appears
 			}
@@ -217,7 +220,7 @@ func (s *Set) renewCertificates() {
 			v.log.Info("certificate_renewed", zap.Int("certificates", len(v.certs.files)))
 		}
 		if err == nil {
-			err = v.certs.expired(time.Now())
+			err = v.certs.invalid(time.Now())
 		}
 		if text := textOf(err); text != textOf(v.certFault) {
 			v.certFault = err
@@ -226,6 +229,21 @@ func (s *Set) renewCertificates() {
 			}
 			s.judgeRunning()
 		}
+	}
+}
+
+// lookAtLogs brings protocol logs that fail, or work again, into the states.
+func (s *Set) lookAtLogs() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed := false
+	for _, v := range s.running {
+		if text := textOf(v.writeFault()); text != v.logSaid {
+			v.logSaid, changed = text, true
+		}
+	}
+	if changed {
+		s.judgeRunning()
 	}
 }
 

@@ -118,6 +118,26 @@ func TestFailedMoveKeepsTheOldBinding(t *testing.T) {
 	}
 }
 
+// Settings that cannot work change nothing: not the rules, and not where they hold.
+func TestBadCertificateKeepsTheOldBinding(t *testing.T) {
+	p := newPorts()
+	s, b := newTestSet(t, p, `bindings: [":25"]`)
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	b.set(t, virtualServers(`bindings: [":465"], greeting: new, tls: {implicit: true, certificateFile: /nowhere/cert, keyFile: /nowhere/key}`))
+	s.Update()
+	if got := bindings(s) + "; " + states(s); got != "vs0 :25; vs0 degraded" {
+		t.Error(got)
+	}
+	dial(t, p.at(":25")).begin()
+	b.set(t, virtualServers(`bindings: [":26"]`))
+	s.Update()
+	if got := bindings(s) + "; " + states(s); got != "vs0 :26; vs0 running" {
+		t.Error(got)
+	}
+}
+
 func TestBindingsChangeHands(t *testing.T) {
 	for name, c := range map[string]struct {
 		before, after []string // bindings with %1, %2, %3 for ports

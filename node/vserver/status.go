@@ -93,7 +93,7 @@ func (s *Set) stateOf(e directory.VirtualServer) (state, reason string) {
 	}
 	v := s.running[e.GUID]
 	if v != nil {
-		for _, err := range []error{v.certFault, v.logFault} {
+		for _, err := range []error{v.certFault, v.logFault, v.writeFault()} {
 			if err != nil {
 				reasons = append(reasons, err.Error())
 			}

@@ -32,6 +32,7 @@ type virtual struct {
 	certs     *certificates                  // own ones; nil: the node's
 	certFault error                          // why they could not be read again
 	logFault  error                          // why there is no protocol log
+	logSaid   string                         // what the status says of one that cannot be written
 
 	protocol atomic.Pointer[w3clog.Log]
 	logged   w3clog.Config // of protocol
@@ -112,6 +113,9 @@ func (v *virtual) certificateFor(own *certificates) func(*tls.ClientHelloInfo) (
 		return &cluster.Certificates[0], nil
 	}
 }
+
+// speaksFirst says whether a client that has sent nothing yet understands a reply.
+func (v *virtual) speaksFirst() bool { return !v.rules.Load().implicitTLS }
 
 // clientOf is what is known of a client before it has said anything.
 func (v *virtual) clientOf(c *smtpd.Conn) client {

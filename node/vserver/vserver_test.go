@@ -179,7 +179,76 @@ func TestVerify(t *testing.T) {
 	}
 	q.say("VRFY <bob@example.test>", "250 2.1.5 Bob <bob@example.test>")
 	q.say("VRFY nobody@example.test", "550 5.1.1")
-	q.say("VRFY bob", "501")
+	// RFC 5321 section 3.5.1: user names are understood, too.
+	q.say("VRFY bob", "250 2.1.5 Bob <bob@example.test>")
+	q.say("VRFY Postmaster", "250 2.1.5 <Postmaster>")
+	q.say("VRFY nobody", "550 5.1.1")
+	q.say("VRFY not a name", "501 5.1.3")
+	two := "\n---\nkind: RecipientPolicy\nname: other\nspec: {domains: [{domain: other.test}]}\n---\nkind: Recipient\nname: bob2\nspec: {addresses: [bob@other.test], mailbox: {homeServer: paris-1}}\n"
+	q = newSite(t, ", verifyRecipients: true", two).connect()
+	q.say("EHLO c.example", "250")
+	q.say("VRFY bob", "553-5.1.4 User ambiguous|553-5.1.4 Bob <bob@example.test>|553 5.1.4 <bob@other.test>")
+}
+
+// RFC 1123 section 5.2.17: a host knows itself by its address.
+func TestOwnLiteral(t *testing.T) {
+	s := newSite(t, "", "")
+	p := s.connect()
+	p.begin()
+	p.say("MAIL FROM:<a@outside.test>", "250")
+	p.say("RCPT TO:<bob@[127.0.0.1]>", "250 2.1.5 bob@[127.0.0.1]")
+	p.say("RCPT TO:<bob@[IPv6:::ffff:127.0.0.1]> ORCPT=rfc822;robert@x.test", "250")
+	p.say("RCPT TO:<postmaster@[127.0.0.1]>", "250")
+	p.say("RCPT TO:<bob@[IPv6:::1]>", "550 5.7.1")
+	p.say("DATA", "354")
+	p.say("\r\n.", "250")
+	var got []string
+	for _, r := range s.tray.got[0].Envelope.Recipients {
+		got = append(got, r.Address.String()+" "+r.Original)
+	}
+	want := "bob@example.test rfc822;bob@[127.0.0.1]|bob@example.test rfc822;robert@x.test|postmaster@example.test rfc822;postmaster@[127.0.0.1]"
+	if strings.Join(got, "|") != want {
+		t.Errorf("got  %s\nwant %s", strings.Join(got, "|"), want)
+	}
+}
+
+// The organisation's limit for senders is told at RCPT; nodes pass on what others took.
+func TestOrganizationRecipients(t *testing.T) {
+	small := strings.Replace(base, "{maxMessageSize: 5000}", "{maxRecipients: 2}", 1)
+	for limits, want := range map[string]string{"": "RCPTMAX=2", ", limits: {maxRecipients: 3}": "RCPTMAX=2", ", limits: {maxRecipients: 1}": "RCPTMAX=1"} {
+		s := newSite(t, limits, "")
+		s.book.set(t, small+fmt.Sprintf(anyVirtualServer, limits))
+		s.set.Update()
+		p := s.connect()
+		if r := p.say("EHLO c.example", "250"); !strings.Contains(r, "LIMITS "+want+"|") {
+			t.Errorf("%s: %s", limits, r)
+		}
+		p.say("MAIL FROM:<a@outside.test>", "250")
+		p.say("RCPT TO:<bob@example.test>", "250")
+		if limits != ", limits: {maxRecipients: 1}" {
+			p.say("RCPT TO:<bob@elsewhere.test>", "250")
+		}
+		p.say("RCPT TO:<postmaster>", "452 4.5.3 Too many recipients")
+	}
+	s := newSite(t, "", "")
+	s.book.set(t, small+fmt.Sprintf(anyVirtualServer, ""))
+	s.set.Update()
+	node := s.connect()
+	node.startTLS(serial(t, nodeSerial))
+	node.say("AUTH EXTERNAL =", "235")
+	if r := node.say("EHLO c.example", "250"); !strings.Contains(r, "LIMITS RCPTMAX=64000|") {
+		t.Errorf("a node: %s", r)
+	}
+}
+
+// Where TLS or authentication is demanded, that comes first.
+func TestDemandsComeFirst(t *testing.T) {
+	p := newSite(t, ", preset: submission, verifyRecipients: true", accounts).connect()
+	p.say("VRFY bob@example.test", "530 5.7.0 Must issue a STARTTLS")
+	p.startTLS()
+	p.say("VRFY bob@example.test", "530 5.7.0 Authentication required")
+	p.say("AUTH PLAIN "+plain("alice", "s3cret"), "235")
+	p.say("VRFY bob@example.test", "250 2.1.5")
 }
 
 func TestNoOrganizationYet(t *testing.T) {

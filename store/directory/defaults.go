@@ -16,6 +16,12 @@ import (
 // server says otherwise.
 const DefaultHopCount = 30
 
+// MaxRecipients is how many recipients one sender may address in one message: 5,000,
+// unless the organisation says otherwise (the book, chapter 5).
+func MaxRecipients(o *directoryv1.Organization) int {
+	return cmp.Or(int(o.GetMaxRecipients()), 5000)
+}
+
 // Ports of a server whose addresses are not written down.
 const (
 	PortSMTP   = 25

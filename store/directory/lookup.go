@@ -2,6 +2,7 @@ package directory
 
 import (
 	"cmp"
+	"math"
 	"strings"
 
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
@@ -77,9 +78,13 @@ type Undeliverable struct {
 	UnresolvedHost   string // takes mail for unknown recipients of our domains; "" none
 }
 
-// Undeliverable gives for each field what the first virtual server by name that
-// has it says: a queue does not know by which listener its messages came in.
-func (c *Configuration) Undeliverable(server string) Undeliverable {
+// Undeliverable is what the virtual server that took the message says. Of mail that
+// none took, or one that is gone, each field is what the first virtual server by name
+// that has it says.
+func (c *Configuration) Undeliverable(server string, taker GUID) Undeliverable {
+	if v, ok := c.VirtualServerByGUID(taker); ok && v.Spec.GetServer() == server {
+		return Undeliverable{v.Spec.GetNdrCopyTo(), v.Spec.GetBadmailDirectory(), v.Spec.GetUnresolvedHost()}
+	}
 	var u Undeliverable
 	for _, v := range c.VirtualServersOf(server) {
 		u.NDRCopyTo = cmp.Or(u.NDRCopyTo, v.Spec.GetNdrCopyTo())
@@ -146,6 +151,29 @@ func (c *Configuration) Policies() []Policy { return c.policies.list }
 // MessageFilters lists the message filters.
 func (c *Configuration) MessageFilters() []MessageFilter { return c.filters.list }
 
+// FormatFor is the message format for mail to a domain: the domain's own, else that of
+// the longest "*.suffix", else "*". The Spec is empty where there is none.
+func (c *Configuration) FormatFor(domain string) MessageFormat {
+	key, best, length := DomainKey(domain), MessageFormat{Spec: &directoryv1.MessageFormat{}}, -1
+	for _, f := range c.formats.list {
+		pattern := f.Spec.GetDomain()
+		n := len(pattern) // "example.com" beats "*.com", which beats "*"
+		suffix, below := strings.CutPrefix(pattern, "*")
+		switch {
+		case pattern == "*":
+		case below && strings.HasSuffix(key, "."+DomainKey(strings.TrimPrefix(suffix, "."))):
+		case !below && key == DomainKey(pattern):
+			n = math.MaxInt
+		default:
+			continue
+		}
+		if n > length {
+			best, length = f, n
+		}
+	}
+	return best
+}
+
 // MessageFormats lists the message formats.
 func (c *Configuration) MessageFormats() []MessageFormat { return c.formats.list }
 
@@ -178,6 +206,16 @@ func (c *Configuration) Account(name string) (Account, bool) {
 func (c *Configuration) Domain(domain string) (ours, shared bool) {
 	shared, ours = c.domains[DomainKey(domain)]
 	return ours, shared
+}
+
+// FirstDomain is the first of our domains that is ours alone; "" if there is none.
+func (c *Configuration) FirstDomain() string {
+	for _, d := range c.domainNames {
+		if !c.domains[d] {
+			return d
+		}
+	}
+	return ""
 }
 
 // Domains lists our domains, as [DomainKey] writes them.

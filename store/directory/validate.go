@@ -128,6 +128,7 @@ func (c *checker) configuration() {
 	c.serverAddresses()
 	c.bindings()
 	c.policyOverlaps()
+	c.formatDomains()
 	c.oneWay()
 }
 

@@ -55,6 +55,19 @@ func (c *checker) filter(f *directoryv1.MessageFilter) {
 	}
 }
 
+// formatDomains checks that no two message formats are for one domain.
+func (c *checker) formatDomains() {
+	taken := map[string]string{}
+	for _, o := range c.byKind[KindMessageFormat] {
+		c.at = KeyOf(o)
+		domain := DomainKey(o.GetMessageFormat().GetDomain())
+		if other, ok := taken[domain]; ok {
+			c.failf("domain", "is %s, for which there is MessageFormat/%s already; change that one", o.GetMessageFormat().GetDomain(), other)
+		}
+		taken[domain] = c.at.Name
+	}
+}
+
 func (c *checker) format(f *directoryv1.MessageFormat) {
 	if f.GetDomain() != "*" {
 		c.hostname("domain", strings.TrimPrefix(f.GetDomain(), "*."))

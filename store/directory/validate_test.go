@@ -88,6 +88,7 @@ func TestValidate(t *testing.T) {
 		"log field twice":            {"kind: VirtualServer\nname: x\nspec: {server: paris-1, protocolLog: {fields: [date, date]}}", "protocolLog.fields[1]: date is written twice"},
 		"log folder":                 {"kind: VirtualServer\nname: x\nspec: {server: paris-1, protocolLog: {directory: log}}", `protocolLog.directory: is "log", must be an absolute path`},
 		"log size":                   {"kind: VirtualServer\nname: x\nspec: {server: paris-1, protocolLog: {maxSize: -1}}", "protocolLog.maxSize: is -1"},
+		"two formats":                {"kind: MessageFormat\nname: x\nspec: {domain: a.test}\n---\nkind: MessageFormat\nname: z\nspec: {domain: A.test}", "domain: is A.test, for which there is MessageFormat/x already"},
 		"copy of reports":            {"kind: VirtualServer\nname: x\nspec: {server: paris-1, ndrCopyTo: x}", `ndrCopyTo: is "x"`},
 		"badmail":                    {"kind: VirtualServer\nname: x\nspec: {server: paris-1, badmailDirectory: bad}", `badmailDirectory: is "bad", must be an absolute path`},
 		"unresolved host":            {"kind: VirtualServer\nname: x\nspec: {server: paris-1, unresolvedHost: 192.0.2.1}", "unresolvedHost: is the bare IP address 192.0.2.1"},

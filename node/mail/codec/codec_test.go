@@ -66,7 +66,7 @@ func genEnvelope(t *rapid.T) *mail.Envelope {
 		ClientHost: rapid.String().Draw(t, "host"), ClientName: rapid.String().Draw(t, "name"),
 		Account: rapid.String().Draw(t, "account"), FromNode: genID[mail.GUID](t, "node"),
 		Hops: rapid.IntRange(0, math.MaxInt32).Draw(t, "hops"), Visited: genGUIDs(t, "visited", 4),
-		Connector: genID[mail.GUID](t, "connector"),
+		Connector: genID[mail.GUID](t, "connector"), VirtualServer: genID[mail.GUID](t, "virtual server"),
 
 		LongLines:  rapid.Bool().Draw(t, "long lines"),
 		RequireTLS: rapid.Bool().Draw(t, "require tls"), MTPriority: mail.MTPriority(rapid.IntRange(-9, 9).Draw(t, "mt-priority")),

@@ -40,6 +40,7 @@ func EncodeEnvelope(e *mail.Envelope) []byte {
 		DeliverByReturn: e.DeliverBy.Return,
 		DeliverByTrace:  e.DeliverBy.Trace,
 		HoldUntilUnixMs: millis(e.HoldUntil),
+		VirtualServer:   id16(e.VirtualServer),
 	}
 	rcpts := make([]spoolv1.Recipient, len(e.Recipients))
 	p.Recipients = make([]*spoolv1.Recipient, len(rcpts))
@@ -112,6 +113,9 @@ func envelope(p *spoolv1.Envelope) (*mail.Envelope, error) {
 		return nil, err
 	}
 	if e.FromNode, err = parse16[mail.GUID]("from_node", p.GetFromNode()); err != nil {
+		return nil, err
+	}
+	if e.VirtualServer, err = parse16[mail.GUID]("virtual_server", p.GetVirtualServer()); err != nil {
 		return nil, err
 	}
 	if e.Visited, err = parseList16[mail.GUID]("visited", p.GetVisited()); err != nil {

@@ -1190,7 +1190,8 @@ type Organization struct {
 	// Where reports that cannot be returned go; empty: postmaster at the first
 	// authoritative domain.
 	Postmaster string `protobuf:"bytes,1,opt,name=postmaster,proto3" json:"postmaster,omitempty"`
-	// Recipients that one sender may address in one message; 0: 5000.
+	// Recipients that one sender may address in one message; 0: 5000. More are
+	// refused at RCPT (452); where groups make them more, the message is returned.
 	MaxRecipients int32 `protobuf:"varint,2,opt,name=max_recipients,json=maxRecipients,proto3" json:"max_recipients,omitempty"`
 	// Largest message in octets; 0: no limit beyond the virtual server's.
 	MaxMessageSize int64             `protobuf:"varint,3,opt,name=max_message_size,json=maxMessageSize,proto3" json:"max_message_size,omitempty"`
@@ -1963,9 +1964,9 @@ type VirtualServer struct {
 	// Look up the host name of each client's address and write it into the
 	// Received field and the log; default: no.
 	ReverseLookup bool `protobuf:"varint,29,opt,name=reverse_lookup,json=reverseLookup,proto3" json:"reverse_lookup,omitempty"`
-	// Address that gets a copy of each non-delivery report that this server
-	// makes; empty: none. It counts for all mail of the server; of several virtual
-	// servers that say something the first by name does. So for the two fields below.
+	// Address that gets a copy of each non-delivery report about mail that came by
+	// this virtual server; empty: none. For mail that came by none it is that of the
+	// first virtual server by name that has one. So for the two fields below.
 	NdrCopyTo string `protobuf:"bytes,30,opt,name=ndr_copy_to,json=ndrCopyTo,proto3" json:"ndr_copy_to,omitempty"`
 	// Folder for messages that can be neither delivered nor returned; empty:
 	// "badmail" below the data folder.
@@ -2917,7 +2918,7 @@ type ServerTLS struct {
 	// PEM files. Default: the node's cluster certificate.
 	CertificateFile string `protobuf:"bytes,1,opt,name=certificate_file,json=certificateFile,proto3" json:"certificate_file,omitempty"`
 	KeyFile         string `protobuf:"bytes,2,opt,name=key_file,json=keyFile,proto3" json:"key_file,omitempty"`
-	// Refuse MAIL before STARTTLS.
+	// Refuse (530) all but NOOP, EHLO, STARTTLS and QUIT before STARTTLS.
 	Required bool `protobuf:"varint,3,opt,name=required,proto3" json:"required,omitempty"`
 	// Speak TLS from the first octet (port 465).
 	Implicit bool `protobuf:"varint,4,opt,name=implicit,proto3" json:"implicit,omitempty"`
@@ -3048,7 +3049,7 @@ func (x *CertificateFiles) GetKeyFile() string {
 
 type ServerAuthentication struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Refuse MAIL from clients that did not authenticate.
+	// Refuse (530) MAIL, VRFY and ETRN of clients that did not authenticate.
 	Required bool `protobuf:"varint,1,opt,name=required,proto3" json:"required,omitempty"`
 	// No passwords: neither PLAIN and LOGIN nor SCRAM are offered.
 	NoBasic bool `protobuf:"varint,2,opt,name=no_basic,json=noBasic,proto3" json:"no_basic,omitempty"`
@@ -5703,11 +5704,16 @@ func (x *MessageFilter) GetArchive() bool {
 	return false
 }
 
-// MessageFormat: how mail to a domain is written.
+// MessageFormat: what mail to a domain outside may tell. Of several that match the
+// most specific counts.
 type MessageFormat struct {
-	state             protoimpl.MessageState `protogen:"open.v1"`
-	Domain            string                 `protobuf:"bytes,1,opt,name=domain,proto3" json:"domain,omitempty"`
-	NoDeliveryReports bool                   `protobuf:"varint,2,opt,name=no_delivery_reports,json=noDeliveryReports,proto3" json:"no_delivery_reports,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "example.com", "*.example.com" for all below it, "*" for all. Required.
+	Domain string `protobuf:"bytes,1,opt,name=domain,proto3" json:"domain,omitempty"`
+	// Senders of the domain get no reports that a message was delivered, relayed or
+	// expanded, though they ask for them (NOTIFY=SUCCESS). Reports of failure and delay
+	// are sent all the same: RFC 5321 section 6.1 wants those.
+	NoDeliveryReports bool `protobuf:"varint,2,opt,name=no_delivery_reports,json=noDeliveryReports,proto3" json:"no_delivery_reports,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }

@@ -60,7 +60,9 @@ type Envelope struct {
 	// HOLDFOR or HOLDUNTIL (RFC 4865): not to be delivered before.
 	HoldUntilUnixMs int64 `protobuf:"varint,28,opt,name=hold_until_unix_ms,json=holdUntilUnixMs,proto3" json:"hold_until_unix_ms,omitempty"`
 	// A line of the content has more than 998 octets.
-	LongLines     bool `protobuf:"varint,29,opt,name=long_lines,json=longLines,proto3" json:"long_lines,omitempty"`
+	LongLines bool `protobuf:"varint,29,opt,name=long_lines,json=longLines,proto3" json:"long_lines,omitempty"`
+	// GUID of the virtual server that took it; empty: none did.
+	VirtualServer []byte `protobuf:"bytes,30,opt,name=virtual_server,json=virtualServer,proto3" json:"virtual_server,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -296,6 +298,13 @@ func (x *Envelope) GetLongLines() bool {
 		return x.LongLines
 	}
 	return false
+}
+
+func (x *Envelope) GetVirtualServer() []byte {
+	if x != nil {
+		return x.VirtualServer
+	}
+	return nil
 }
 
 type Recipient struct {
@@ -787,7 +796,7 @@ var File_postroad_spool_v1_spool_proto protoreflect.FileDescriptor
 
 const file_postroad_spool_v1_spool_proto_rawDesc = "" +
 	"\n" +
-	"\x1dpostroad/spool/v1/spool.proto\x12\x11postroad.spool.v1\"\xa0\a\n" +
+	"\x1dpostroad/spool/v1/spool.proto\x12\x11postroad.spool.v1\"\xc7\a\n" +
 	"\bEnvelope\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
 	"\x06origin\x18\x02 \x01(\fR\x06origin\x12\x1d\n" +
@@ -829,7 +838,8 @@ const file_postroad_spool_v1_spool_proto_rawDesc = "" +
 	"\x10deliver_by_trace\x18\x1b \x01(\bR\x0edeliverByTrace\x12+\n" +
 	"\x12hold_until_unix_ms\x18\x1c \x01(\x03R\x0fholdUntilUnixMs\x12\x1d\n" +
 	"\n" +
-	"long_lines\x18\x1d \x01(\bR\tlongLines\"m\n" +
+	"long_lines\x18\x1d \x01(\bR\tlongLines\x12%\n" +
+	"\x0evirtual_server\x18\x1e \x01(\fR\rvirtualServer\"m\n" +
 	"\tRecipient\x12\x14\n" +
 	"\x05local\x18\x01 \x01(\tR\x05local\x12\x16\n" +
 	"\x06domain\x18\x02 \x01(\tR\x06domain\x12\x1a\n" +
