@@ -56,6 +56,9 @@ type Decision struct {
 	Connector GUID
 	// Via is the connector that this hop crosses; zero inside a group.
 	Via GUID
+	// Waits is a connector without which the message cannot move (Unreachable), of
+	// several the first; zero where none can be named.
+	Waits GUID
 	// Cost is the whole cost, path and address space.
 	Cost int
 	// Path is the groups from the own one to the last; only in an [Explanation].

@@ -93,7 +93,7 @@ func (q *question) towards(group int32) Decision {
 	tied := tree.tied != nil && tree.tied[group]
 	switch {
 	case n.state == stateHeld:
-		return Decision{Kind: Unreachable, Spread: tied, Reason: t.held(e.conn)}
+		return Decision{Kind: Unreachable, Spread: tied, Waits: t.top.Connectors[e.conn].GUID, Reason: t.held(e.conn)}
 	case s.mine && c.Kind == RoutingGroupConnector:
 		remote := forBucket(s.remote, s.remoteOf, q.m.Bucket)
 		return Decision{

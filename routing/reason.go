@@ -28,12 +28,15 @@ func (q *question) stuck(l *level) Decision {
 		}
 		one := Decision{Kind: Unreachable}
 		if q.t.conns[conn].state == stateDown {
-			one.Reason = q.t.down(conn)
+			one.Reason, one.Waits = q.t.down(conn), q.t.top.Connectors[conn].GUID
 		} else {
 			one = q.unreachable(q.t.conns[conn].group)
 		}
 		if one.Kind == Unreachable || one.Kind == Loop && d.Kind == NoRoute {
 			d.Kind = one.Kind
+		}
+		if d.Waits.IsZero() {
+			d.Waits = one.Waits
 		}
 		d.TooLarge, d.Forbidden = d.TooLarge && one.TooLarge, d.Forbidden && one.Forbidden
 		if len(why) < maxListed {
@@ -84,7 +87,8 @@ func (q *question) unreachable(group int32) Decision {
 	if q.configured.dist[group] == noPath {
 		return q.barredFrom(group)
 	}
-	return Decision{Kind: Unreachable, Reason: "group " + name + " cannot be reached: " + q.firstDown(group)}
+	why, conn := q.firstDown(group)
+	return Decision{Kind: Unreachable, Waits: conn, Reason: "group " + name + " cannot be reached: " + why}
 }
 
 // barredFrom decides for a group that no path would reach for this message even
@@ -124,16 +128,16 @@ func (q *question) firstVisited(group int32) string {
 
 // firstDown describes the first connector on the configured path that no mail
 // can take.
-func (q *question) firstDown(group int32) string {
+func (q *question) firstDown(group int32) (why string, conn GUID) {
 	t := q.t
 	path := q.configured.groups(&t.graph, group)
 	for _, g := range path[1:] {
 		e := &t.graph.edges[q.configured.parent[g]]
 		if !t.conns[e.conn].state.usable() {
-			return t.connName(e.conn) + ": " + t.down(e.conn)
+			return t.connName(e.conn) + ": " + t.down(e.conn), t.top.Connectors[e.conn].GUID
 		}
 	}
-	return "its connectors are down"
+	return "its connectors are down", GUID{}
 }
 
 func (t *Table) held(conn int32) string {

@@ -192,7 +192,7 @@ func (q *question) here(conn int32) Decision {
 	}
 	switch {
 	case n.state == stateHeld:
-		return Decision{Kind: Unreachable, Reason: t.held(conn)}
+		return Decision{Kind: Unreachable, Waits: t.top.Connectors[conn].GUID, Reason: t.held(conn)}
 	case t.mine(conn):
 		return Decision{Kind: Outbound, Via: t.top.Connectors[conn].GUID, Reason: reasonOutbound}
 	}

@@ -107,7 +107,8 @@ func TestWay(t *testing.T) {
 		"local delivery":                   {Result: "local", NextHop: "local delivery"},
 		"failed":                           {Result: "failed", NextHop: "no route"},
 		"to node b1 over lk":               {Result: "node", NextHop: "b1", Connector: "lk"},
-		"by smart host [192.0.2.1] over w": {Result: "smart host", NextHop: "[192.0.2.1]", Connector: "w"},
+		"by smart host [192.0.2.1] over w": {Result: "smart host", NextHop: "smart host [192.0.2.1]", Connector: "w"},
+		"by example.net (MX)":              {Result: "mx", NextHop: "example.net (MX)"},
 		"by drop over x400":                {Result: "drop", NextHop: "x400", Connector: "x400"},
 	} {
 		if got := way(r); got != want {

@@ -164,8 +164,8 @@ func way(r *topologyv1.Route) string {
 		s = "to node " + r.GetNextHop()
 	default:
 		s = "by " + r.GetResult()
-		if hop := r.GetNextHop(); hop != "" && hop != r.GetConnector() && hop != r.GetResult() {
-			s += " " + hop
+		if hop := r.GetNextHop(); hop != "" && hop != r.GetConnector() {
+			s = "by " + hop // which says itself what it is
 		}
 	}
 	if r.GetConnector() != "" {

@@ -32,7 +32,8 @@ type Hop struct {
 	Server GUID
 	// Connector is the connector the hop leads over; zero inside a group.
 	Connector GUID
-	// ConnectorName is its name in the directory.
+	// ConnectorName is its name in the directory. HopUnreachable has no Connector, but
+	// the name of one that the mail waits for, where there is one.
 	ConnectorName string
 	// Travel is the connector chosen for the messages, which travels with them
 	// to the next node (HopNode); zero: that node chooses. It may be the one the

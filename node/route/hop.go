@@ -45,7 +45,9 @@ func (v *view) hop(dest mail.Destination, d routing.Decision) mail.Hop {
 	case routing.Loop:
 		return v.wait(statusLoop, d.Reason)
 	}
-	return v.wait(statusNoPath, d.Reason)
+	h := v.wait(statusNoPath, d.Reason)
+	h.ConnectorName = v.connectorName(d.Waits)
+	return h
 }
 
 func (v *view) wait(s mail.Status, reason string) mail.Hop {

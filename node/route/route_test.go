@@ -174,7 +174,7 @@ func TestHop(t *testing.T) {
 			Kind: mail.HopFail, Name: "no route", Status: mail.StatusTooLarge}},
 		{name: "no route", dest: foreign("NOTES", "a"), reason: "no connector serves the address", want: mail.Hop{
 			Kind: mail.HopFail, Name: "no route", Status: mail.StatusNoRoute}},
-		{name: "unreachable", down: []string{"paris-oslo", "dns"}, dest: server("oslo-1"), reason: "refused", want: waiting},
+		{name: "unreachable", down: []string{"paris-oslo", "dns"}, dest: server("oslo-1"), reason: "refused", want: waitingFor("paris-oslo")},
 		{name: "loop", dest: server("oslo-1"), visited: []string{"paris", "oslo"}, reason: "has been in group oslo before", want: mail.Hop{
 			Kind: mail.HopUnreachable, Name: "currently unreachable", Status: mail.StatusHopCount}},
 	} {
@@ -207,6 +207,12 @@ func TestHop(t *testing.T) {
 			}
 		})
 	}
+}
+
+func waitingFor(connector string) mail.Hop {
+	h := waiting
+	h.ConnectorName = connector
+	return h
 }
 
 var waiting = mail.Hop{Kind: mail.HopUnreachable, Name: "currently unreachable", Status: mail.Status{Class: 4, Subject: 4, Detail: 4}}
@@ -434,6 +440,31 @@ func TestSmartHostShares(t *testing.T) {
 		h := r.Hop(foreign("SMTP", "x.net"), mail.Class{}, nil)
 		if got := fmt.Sprint(h.Name, " ", h.Options.Shares); got != c.want {
 			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
+// Mail without a way counts among what waits for the connector that would give it
+// one: on the way to a mailbox, to an address, and at a connector that holds it.
+func TestUnreachableNamesItsConnector(t *testing.T) {
+	held := topology("paris-1", "internet")
+	held.Connectors[1].OnLinkDown = routing.Hold
+	cut := topology("paris-2", "paris-oslo")
+	cut.Connectors = slices.Delete(cut.Connectors, 2, 3) // the one by DNS leads to oslo as well
+	for name, k := range map[string]struct {
+		top  routing.Topology
+		dest mail.Destination
+		want string
+	}{
+		"mailbox":        {cut, server("oslo-1"), "paris-oslo"},
+		"address":        {topology("paris-1", "internet"), foreign("SMTP", "x.net"), "internet"},
+		"held":           {held, foreign("SMTP", "x.net"), "internet"},
+		"unknown server": {topology("paris-1"), server("rome-1"), ""},
+	} {
+		r := New()
+		r.Update(k.top, configuration(t))
+		if h := r.Hop(k.dest, mail.Class{}, nil); h.Kind != mail.HopUnreachable || h.ConnectorName != k.want || h.Key() != "unreachable" {
+			t.Errorf("%s: %v %q over %q (%s), want %q", name, h.Kind, h.Name, h.ConnectorName, h.Reason, k.want)
 		}
 	}
 }
