@@ -49,8 +49,12 @@ func (w *World) agree(part []*node, n *node) error {
 	if ours.Digest() != theirs.Digest() {
 		return fmt.Errorf("%s and %s do not agree: %s against %s", label(n.server), label(part[0].server), ours.Digest(), theirs.Digest())
 	}
+	heard := w.joined(n)
 	for _, m := range w.directory.Servers {
 		r := ours.Get(m.Server)
+		if r != nil && !heard[m.Server] {
+			return fmt.Errorf("%s still has a record of %s, of which nothing can be heard", label(n.server), label(m.Server))
+		}
 		switch here := slices.ContainsFunc(part, func(o *node) bool { return o.server == m.Server }); {
 		case here && (r == nil || r.Status != linkstate.Alive):
 			return fmt.Errorf("%s does not believe that %s lives: %+v", label(n.server), label(m.Server), r)
@@ -72,7 +76,7 @@ func (w *World) agree(part []*node, n *node) error {
 
 // linksTrue: a bridgehead says of its connectors what is so.
 func (w *World) linksTrue(r *linkstate.Record) error {
-	n := w.node(r.Server)
+	n, says := w.node(r.Server), 0
 	for _, c := range w.directory.Connectors {
 		if !slices.Contains(c.Local, r.Server) {
 			continue
@@ -81,11 +85,48 @@ func (w *World) linksTrue(r *linkstate.Record) error {
 		if !ok {
 			return fmt.Errorf("%s says nothing of connector %s", label(r.Server), label(c.GUID))
 		}
+		says++
 		if up := w.usable(n, c.GUID); s.Down == up {
 			return fmt.Errorf("%s says of connector %s: down %v (%s), and it is %v", label(r.Server), label(c.GUID), s.Down, s.Reason, !up)
 		}
 	}
+	if says != len(r.Connectors) {
+		return fmt.Errorf("%s speaks of %d connectors, and is a bridgehead of %d", label(r.Server), len(r.Connectors), says)
+	}
 	return nil
+}
+
+// joined are the servers that the directory joins to a node: those of one group, and
+// those at the ends of one connector, over others perhaps.
+func (w *World) joined(n *node) map[linkstate.GUID]bool {
+	heard := map[linkstate.GUID]bool{n.server: true}
+	for grown := true; grown; {
+		grown = false
+		take := func(servers ...linkstate.GUID) {
+			for _, s := range servers {
+				if !w.group(s).IsZero() && !heard[s] {
+					heard[s], grown = true, true
+				}
+			}
+		}
+		for _, a := range w.directory.Servers {
+			for _, b := range w.directory.Servers {
+				if a.Group == b.Group && heard[a.Server] {
+					take(b.Server)
+				}
+			}
+		}
+		known := func(s linkstate.GUID) bool { return heard[s] }
+		for _, c := range w.directory.Connectors {
+			if slices.ContainsFunc(c.Local, known) {
+				take(c.Remote...)
+			}
+			if slices.ContainsFunc(c.Remote, known) {
+				take(c.Local...)
+			}
+		}
+	}
+	return heard
 }
 
 // watchedBy: someone in the part has to notice the death of m.

@@ -23,7 +23,8 @@ type node struct {
 	thawed  time.Time
 	members linkstate.Members // its own view of the directory
 	wants   map[linkstate.GUID]bool
-	stream  map[linkstate.GUID]int // epoch of the open stream to a peer, as this side sees it
+	stream  map[linkstate.GUID]int  // epoch of the open stream to a peer, as this side sees it
+	mails   map[linkstate.GUID]bool // connectors over which mail is sent now and then
 
 	disk    []*linkstate.Record
 	savedAt time.Time
@@ -56,7 +57,7 @@ func (w *World) start(n *node) {
 	}
 	w.note("%s starts with %d records on disk", label(n.server), len(n.disk))
 	n.run++
-	n.wants, n.stream = make(map[linkstate.GUID]bool), make(map[linkstate.GUID]int)
+	n.wants, n.stream, n.mails = make(map[linkstate.GUID]bool), make(map[linkstate.GUID]int), make(map[linkstate.GUID]bool)
 	n.last = &linkstate.Table{}
 	n.machine = linkstate.New(linkstate.Config{
 		Self:        n.server,
@@ -67,11 +68,6 @@ func (w *World) start(n *node) {
 	n.perform(n.machine.SetWaiting(w.waits(), n.clock()))
 	n.configure()
 	n.ticking(n.run)
-	for _, c := range n.members.Connectors {
-		if slices.Contains(c.Local, n.server) && !w.scripted {
-			n.mailing(c.GUID, n.run)
-		}
-	}
 }
 
 // soon has something done as soon as the node does anything at all: at once, or
@@ -99,6 +95,12 @@ func (n *node) configure() {
 	m := n.members
 	m.Self = n.server
 	n.perform(n.machine.Configure(m, n.w.conf.Timings, n.clock()))
+	for _, c := range m.Connectors {
+		if slices.Contains(c.Local, n.server) && !n.w.scripted && !n.mails[c.GUID] {
+			n.mails[c.GUID] = true
+			n.mailing(c.GUID, n.run)
+		}
+	}
 }
 
 func (n *node) ticking(run int) {

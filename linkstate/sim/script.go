@@ -26,6 +26,7 @@ import (
 //	cut NAME NAME, heal               servers or groups no longer reach each other; all do again
 //	deafen NAME NAME                  what the first sends to the second is lost, not the other way
 //	remove SERVER, add SERVER GROUP   from the directory, and to it
+//	unlink CONNECTOR, relink          out of the directory; all that were taken out are in it again
 //	drain SERVER none|soft|hard       as the server says of itself
 //	close CONNECTOR, open CONNECTOR   by its schedule: nobody sends over it while it is closed
 //	clock SERVER DURATION             while it does not run: how far its clock is ahead
@@ -95,6 +96,10 @@ func (p *player) do(words []string) error {
 		return p.cut(args, verb == "cut")
 	case "heal":
 		p.w.Heal()
+	case "unlink":
+		p.w.Unlink(named(strings.Join(args, "")))
+	case "relink":
+		p.w.Relink()
 	case "agree":
 		if err := p.w.Agreed(); err != nil {
 			return err

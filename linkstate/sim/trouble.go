@@ -164,6 +164,32 @@ func (w *World) Add(like linkstate.GUID) {
 	w.after(w.upTo(5*time.Second), func() { w.start(n) })
 }
 
+// Unlink takes a connector out of the directory. It keeps one: a world without any has
+// nothing to break.
+func (w *World) Unlink(connector linkstate.GUID) {
+	d := w.directory
+	i := slices.IndexFunc(d.Connectors, func(c linkstate.ConnectorInfo) bool { return c.GUID == connector })
+	if i < 0 || len(d.Connectors) == 1 {
+		return
+	}
+	w.note("the directory loses %s", label(connector))
+	w.unlinked = append(w.unlinked, d.Connectors[i])
+	d.Servers, d.Connectors = slices.Clone(d.Servers), slices.Delete(slices.Clone(d.Connectors), i, i+1)
+	w.publish(d)
+}
+
+// Relink puts all connectors back that the directory has lost.
+func (w *World) Relink() {
+	if len(w.unlinked) == 0 {
+		return
+	}
+	w.note("the directory has all connectors again")
+	d := w.directory
+	d.Servers, d.Connectors = slices.Clone(d.Servers), slices.Concat(d.Connectors, w.unlinked)
+	w.unlinked = nil
+	w.publish(d)
+}
+
 func (w *World) publish(d linkstate.Members) {
 	w.directory = d
 	for _, n := range w.nodes {
@@ -179,7 +205,7 @@ func (w *World) publish(d linkstate.Members) {
 // Trouble makes one random bad thing happen.
 func (w *World) Trouble() {
 	pick := func() linkstate.GUID { return w.nodes[w.random.IntN(len(w.nodes))].server }
-	switch w.random.IntN(19) {
+	switch w.random.IntN(22) {
 	case 0, 1, 2:
 		server := pick()
 		w.Crash(server, w.random.IntN(3) == 0)
@@ -210,6 +236,10 @@ func (w *World) Trouble() {
 		w.Crash(server, false)
 		w.SetClock(server, w.upTo(4*time.Hour)-2*time.Hour)
 		w.after(w.upTo(5*time.Second), func() { w.Return(server, empty) })
+	case 19, 20:
+		w.Unlink(w.directory.Connectors[w.random.IntN(len(w.directory.Connectors))].GUID)
+	case 21:
+		w.Relink()
 	case 17, 18:
 		w.Freeze(pick(), w.upTo(20*time.Second))
 	case 12, 13:

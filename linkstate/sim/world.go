@@ -39,6 +39,7 @@ type World struct {
 	cut       map[[2]linkstate.GUID]bool   // frames from [0] to [1] vanish
 	broken    map[linkstate.GUID]bool      // connectors that fail, though servers may reach each other
 	waiting   map[linkstate.GUID]time.Time // connectors that are closed, since then
+	unlinked  []linkstate.ConnectorInfo    // connectors that the directory has lost
 
 	// OnSend, if set, sees each frame as it leaves.
 	OnSend func(from, to linkstate.GUID, f linkstate.Frame)
