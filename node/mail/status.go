@@ -43,6 +43,7 @@ var (
 	StatusProtocol       = Status{5, 5, 0}
 	StatusTooMany        = Status{5, 5, 3}
 	StatusNoPermission   = Status{5, 7, 1}
+	StatusSenderNullMX   = Status{5, 7, 27} // RFC 7505 section 4.2
 )
 
 // IsZero says whether no code is known.

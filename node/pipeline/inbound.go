@@ -36,6 +36,15 @@ func (r *resolver) Listed(ctx context.Context, name string) ([]netip.Addr, error
 	return now.Listed(ctx, name)
 }
 
+// NullMX implements vserver.Resolver.
+func (r *resolver) NullMX(ctx context.Context, domain string) (bool, error) {
+	now, err := r.now()
+	if err != nil {
+		return false, err
+	}
+	return now.NullMX(ctx, domain)
+}
+
 // Objects is what this node made of its objects, of a kind and with a name unless
 // these are empty.
 func (p *Pipeline) Objects(kind, name string) []*nodev1.ObjectStatus {

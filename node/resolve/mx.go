@@ -61,6 +61,20 @@ func (r *Resolver) MX(ctx context.Context, domain string) ([]mail.Host, error) {
 	return nil, permanent(name, mail.StatusNoRoute, "no mail host of the domain has an address")
 }
 
+// NullMX says whether a domain has declared that it takes no mail (RFC 7505 section 3).
+// A domain that does not exist has not. The error is an [*Error].
+func (r *Resolver) NullMX(ctx context.Context, domain string) (bool, error) {
+	name := mail.DomainKey(domain)
+	if _, ok := literal(domain); ok || isLocalhost(name) {
+		return false, nil
+	}
+	list, _, err := r.exchanges(ctx, name)
+	if err != nil {
+		return false, err
+	}
+	return nullMX(list), nil
+}
+
 // implicit is the domain as its own mail host. If that host is this one, the
 // domain is not one it knows, so mail would only come back.
 func (r *Resolver) implicit(ctx context.Context, name string) ([]mail.Host, error) {
@@ -79,7 +93,7 @@ func (r *Resolver) implicit(ctx context.Context, name string) ([]mail.Host, erro
 
 // nullMX is RFC 7505 section 3: the root is the only host.
 func nullMX(list []exchange) bool {
-	return !slices.ContainsFunc(list, func(x exchange) bool { return x.name != "" })
+	return len(list) > 0 && !slices.ContainsFunc(list, func(x exchange) bool { return x.name != "" })
 }
 
 // arrange brings hosts into the order to try them, this host's own names before their

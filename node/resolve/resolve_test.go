@@ -271,6 +271,21 @@ func TestMX(t *testing.T) {
 	}
 }
 
+func TestNullMX(t *testing.T) {
+	z := newZone(t, "null.example. 300 MX 0 .", "two.example. 300 MX 0 .", "two.example. 300 MX 10 b.example.", "bare.example. 300 A 192.0.2.3", "alias.example. 300 CNAME null.example.")
+	z.change(func() { z.code["sick.example."] = dns.RcodeServerFailure })
+	r := z.resolver(t)
+	for domain, want := range map[string]bool{"null.example": true, "NULL.example.": true, "alias.example": true, "two.example": false, "bare.example": false,
+		"gone.example": false, "[192.0.2.1]": false, "localhost": false} {
+		if got, err := r.NullMX(t.Context(), domain); err != nil || got != want {
+			t.Errorf("%s: %v %v", domain, got, err)
+		}
+	}
+	if _, err := r.NullMX(t.Context(), "sick.example"); err == nil || class(t, err) != "temporary 4.4.3" {
+		t.Errorf("sick.example: %v", err)
+	}
+}
+
 func class(t *testing.T, err error) string {
 	t.Helper()
 	var e *Error

@@ -23,6 +23,7 @@ type zone struct {
 	mu     sync.Mutex
 	ptr    map[string][]string
 	a      map[string]string
+	null   map[string]bool // domains without mail
 	silent bool
 	hang   bool
 	asked  []string
@@ -66,6 +67,10 @@ func (z *zone) Addrs(ctx context.Context, name string) ([]netip.Addr, error) {
 func (z *zone) Listed(ctx context.Context, name string) ([]netip.Addr, error) {
 	list, err := z.Addrs(ctx, name)
 	return list, unlessCertain(err)
+}
+
+func (z *zone) NullMX(ctx context.Context, domain string) (bool, error) {
+	return z.null[domain], z.ask(ctx, "mx "+domain)
 }
 
 func (z *zone) set(silent bool) {

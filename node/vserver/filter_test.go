@@ -92,6 +92,34 @@ func TestOwnDomainFromOutside(t *testing.T) {
 	p.say("MAIL FROM:<alice@example.test>", "250")
 }
 
+// A stranger to whom nothing could be sent back is refused (RFC 7505 section 4.2).
+func TestSenderWithoutMail(t *testing.T) {
+	const on = ", senderPolicy: {refuseNullMx: true}"
+	refused := "550 5.7.27 The domain null.test takes no mail, so nothing could be sent back"
+	for name, c := range map[string]struct {
+		settings, from, want string
+		silent               bool
+		asked                int
+	}{
+		"accepted by default": {"", "bob@null.test", "250", false, 0},
+		"refused":             {on, "bob@null.test", refused, false, 1},
+		"others may":          {on, "bob@outside.test", "250", false, 1},
+		"reports may":         {on, "", "250", false, 0},
+		"while DNS is silent": {on, "bob@null.test", "250", true, 1},
+		"relay clients may":   {on + ", relay: {networks: [127.0.0.1]}", "bob@null.test", "250", false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			z := &zone{null: map[string]bool{"null.test": true}, silent: c.silent}
+			p := newSite(t, c.settings, "", with(z)).connect()
+			p.begin()
+			p.say("MAIL FROM:<"+c.from+">", c.want)
+			if n := z.questions(); n != c.asked {
+				t.Errorf("DNS was asked %d times, want %d", n, c.asked)
+			}
+		})
+	}
+}
+
 func TestSubmissionPreset(t *testing.T) {
 	const people = `
 ---

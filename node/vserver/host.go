@@ -21,6 +21,8 @@ type Resolver interface {
 	// Listed are the IPv4 addresses that a list of addresses in DNS has for a
 	// name (RFC 5782 section 2.1); none and no error where there are none.
 	Listed(ctx context.Context, name string) ([]netip.Addr, error)
+	// NullMX says whether a domain has declared that it takes no mail (RFC 7505).
+	NullMX(ctx context.Context, domain string) (bool, error)
 }
 
 // Bounds of the search for a client's name.

@@ -26,6 +26,7 @@ const (
 	reasonSyntax       = "syntax"
 	reasonFilter       = "message_filter"
 	reasonOwnDomain    = "own_domain"
+	reasonNullMX       = "null_mx"
 	reasonSendAs       = "send_as"
 	reasonRelay        = "relay"
 	reasonUnknown      = "unknown_recipient"
@@ -158,6 +159,11 @@ func senderDenied(hangUp bool) error {
 // ownDomain is RFC 6409 section 6.1's code for a sender that is not the client's.
 func ownDomain(a mail.Address) error {
 	return deny(reasonOwnDomain, 550, mail.StatusNoPermission, "%s is a sender of this organization: authenticate", a)
+}
+
+// takesNoMail is RFC 7505 section 4.2.
+func takesNoMail(a mail.Address) error {
+	return deny(reasonNullMX, 550, mail.StatusSenderNullMX, "The domain %s takes no mail, so nothing could be sent back", a.Domain)
 }
 
 func senderNotYours(account string, a mail.Address) error {

@@ -1,6 +1,7 @@
 package vserver
 
 import (
+	"context"
 	"strings"
 
 	"github.com/postroad/postroad/node/mail"
@@ -104,6 +105,7 @@ type senderRules struct {
 	refuseOwn bool // strangers with own domains
 	ownFrom   clientList
 	ownOnly   bool // accounts with the addresses of others
+	nullMX    bool // strangers from domains that take no mail
 }
 
 func newSenderRules(p *directoryv1.SenderPolicy) senderRules {
@@ -111,6 +113,7 @@ func newSenderRules(p *directoryv1.SenderPolicy) senderRules {
 		refuseOwn: p.GetRefuseOwnDomains(),
 		ownFrom:   newClientList(p.GetOwnDomainsFrom(), nil),
 		ownOnly:   p.GetOwnAddressesOnly(),
+		nullMX:    p.GetRefuseNullMx(),
 	}
 }
 
@@ -128,6 +131,21 @@ func (r *rules) forged(conf *directory.Configuration, c client, sender mail.Addr
 	}
 	trusted, _ := r.relay.trusts(c)
 	return !trusted
+}
+
+// unreachable says whether a stranger's sender is in a domain that takes no mail, so
+// that no report could reach him (RFC 7505 section 4.2). While DNS is silent nobody is.
+func (r *rules) unreachable(ctx context.Context, dns Resolver, c client, sender mail.Address) bool {
+	if !r.sender.nullMX || sender.IsZero() || dns == nil {
+		return false
+	}
+	if trusted, _ := r.relay.trusts(c); trusted {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, hostTimeout)
+	defer cancel()
+	null, err := dns.NullMX(ctx, sender.Domain)
+	return err == nil && null
 }
 
 // maySendAs says whether a user may use an address as sender. Reports, which

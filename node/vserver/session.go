@@ -128,6 +128,9 @@ func (s *session) maySend(r *rules, sender mail.Address) (*messageFilter, error)
 		if r.forged(conf, s.client, sender) {
 			return nil, ownDomain(sender)
 		}
+		if !s.conn.Turned() && r.unreachable(s.conn.Context(), s.v.deps.Resolver, s.client, sender) {
+			return nil, takesNoMail(sender)
+		}
 		return filter, nil
 	}
 	if s.source == authorityDirectory {

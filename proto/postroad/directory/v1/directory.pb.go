@@ -2414,8 +2414,11 @@ type SenderPolicy struct {
 	// Accounts without sendAs may use only the addresses of their recipient;
 	// default: any address.
 	OwnAddressesOnly bool `protobuf:"varint,3,opt,name=own_addresses_only,json=ownAddressesOnly,proto3" json:"own_addresses_only,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Strangers with a sender in a domain that takes no mail (null MX, RFC 7505
+	// section 4.2) are refused: no report could reach them. Default: accepted.
+	RefuseNullMx  bool `protobuf:"varint,4,opt,name=refuse_null_mx,json=refuseNullMx,proto3" json:"refuse_null_mx,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SenderPolicy) Reset() {
@@ -2465,6 +2468,13 @@ func (x *SenderPolicy) GetOwnDomainsFrom() []string {
 func (x *SenderPolicy) GetOwnAddressesOnly() bool {
 	if x != nil {
 		return x.OwnAddressesOnly
+	}
+	return false
+}
+
+func (x *SenderPolicy) GetRefuseNullMx() bool {
+	if x != nil {
+		return x.RefuseNullMx
 	}
 	return false
 }
@@ -6197,11 +6207,12 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\bmax_hold\x18\b \x01(\v2\x19.google.protobuf.DurationR\amaxHold\x12&\n" +
 	"\x0fhold_for_anyone\x18\t \x01(\bR\rholdForAnyone\x12?\n" +
 	"\x0emin_deliver_by\x18\n" +
-	" \x01(\v2\x19.google.protobuf.DurationR\fminDeliverBy\"\x94\x01\n" +
+	" \x01(\v2\x19.google.protobuf.DurationR\fminDeliverBy\"\xba\x01\n" +
 	"\fSenderPolicy\x12,\n" +
 	"\x12refuse_own_domains\x18\x01 \x01(\bR\x10refuseOwnDomains\x12(\n" +
 	"\x10own_domains_from\x18\x02 \x03(\tR\x0eownDomainsFrom\x12,\n" +
-	"\x12own_addresses_only\x18\x03 \x01(\bR\x10ownAddressesOnly\"\x85\x01\n" +
+	"\x12own_addresses_only\x18\x03 \x01(\bR\x10ownAddressesOnly\x12$\n" +
+	"\x0erefuse_null_mx\x18\x04 \x01(\bR\frefuseNullMx\"\x85\x01\n" +
 	"\x0fRecipientFilter\x12%\n" +
 	"\x0eaccept_unknown\x18\x01 \x01(\bR\racceptUnknown\x12\x18\n" +
 	"\arefused\x18\x02 \x03(\tR\arefused\x121\n" +
