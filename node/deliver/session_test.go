@@ -428,3 +428,19 @@ func TestMaxTransactions(t *testing.T) {
 		t.Errorf("%d sent, %d left", len(feed.got), len(feed.todo))
 	}
 }
+
+// The same by a setting, which is for hosts outside.
+func TestMessagesPerConnection(t *testing.T) {
+	for kind, want := range map[mail.HopKind]int{mail.HopSmartHost: 2, mail.HopLMTP: 2} {
+		f := &fake{lmtp: kind == mail.HopLMTP, ext: []string{"PIPELINING", "CHUNKING"}}
+		hop := smartHost()
+		hop.Kind = kind
+		feed := newFeed(t, many(5)...)
+		if err := serve(t, hop, feed, f.serve, func(o *Options) { o.Settings = func() Settings { return Settings{MaxTransactions: 2} } }); err != nil {
+			t.Fatal(err)
+		}
+		if len(feed.got) != want {
+			t.Errorf("%v: %d sent over one connection, want %d", kind, len(feed.got), want)
+		}
+	}
+}

@@ -19,6 +19,8 @@ type Settings struct {
 	// Sources are addresses to connect from, at most one of each family; a family
 	// without one is not used. Empty: the system chooses.
 	Sources []netip.Addr
+	// MaxTransactions ends a connection after that many messages; 0: no limit.
+	MaxTransactions int
 	// Masquerade hides the organisation's own domains from hosts outside.
 	Masquerade Masquerade
 }

@@ -41,7 +41,11 @@ func (s *session) next() *mail.Transaction {
 }
 
 func (s *session) spent() bool {
-	for _, limit := range [...]int{s.agent.opts.MaxTransactions, s.peer.ext.mailMax} {
+	outside := s.peer.set.MaxTransactions
+	if s.peer.hop.Kind == mail.HopNode {
+		outside = 0
+	}
+	for _, limit := range [...]int{s.agent.opts.MaxTransactions, outside, s.peer.ext.mailMax} {
 		if limit > 0 && s.taken >= limit {
 			return true
 		}

@@ -115,6 +115,7 @@ type Envelope struct {
 	Hops      int    // number of Received header fields seen, this node's included
 	Visited   []GUID // routing groups the message has been in, oldest first
 	Connector GUID   // connector chosen by an earlier node; zero: choose here
+	Notified  bool   // an earlier node sent the delay notice
 }
 
 // Null says whether the reverse path is null, as it is in reports.

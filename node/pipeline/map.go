@@ -92,6 +92,8 @@ func clockOf(conf *directory.Configuration, server string) queue.Clock {
 	c.Stalled = t.StalledAfter
 	c.Stuck = max(c.Stuck, patienceOf(settingsOf(conf, server).Timeouts))
 	c.LocalDelayNotice, c.LocalExpiration = t.LocalDelayNotice, t.LocalExpiration
+	c.High = queue.Lifetimes{DelayNotice: t.HighDelayNotice, Expiration: t.HighExpiration}
+	c.Low = queue.Lifetimes{DelayNotice: t.LowDelayNotice, Expiration: t.LowExpiration}
 	// Where no connector says how a glitch is retried (inside a group, the local
 	// store), waiting longer for that than for the first real retry is no sense.
 	c.GlitchWait = min(c.GlitchWait, c.First)

@@ -44,6 +44,14 @@ func TestClockOf(t *testing.T) {
 		}, queue.Clock{First: 1 * time.Hour, Second: 2 * time.Hour, Third: 3 * time.Hour, Subsequent: 4 * time.Hour,
 			DelayNotice: 5 * time.Hour, Expiration: 6 * time.Hour, Glitch: original.Glitch, GlitchWait: original.GlitchWait,
 			Stalled: 7 * time.Minute, Stuck: original.Stuck}},
+		"by priority": {"oslo-1", &directoryv1.RetryClock{
+			HighPriority: &directoryv1.PriorityTimes{DelayNotice: durationpb.New(time.Hour)},
+			LowPriority:  &directoryv1.PriorityTimes{Expiration: durationpb.New(96 * time.Hour)},
+		}, func() queue.Clock {
+			c := original
+			c.High.DelayNotice, c.Low.Expiration = time.Hour, 96*time.Hour
+			return c
+		}()},
 		"glitches no longer than the first retry": {"oslo-1", &directoryv1.RetryClock{First: durationpb.New(time.Second)},
 			queue.Clock{First: time.Second, Second: original.Second, Third: original.Third, Subsequent: original.Subsequent,
 				DelayNotice: original.DelayNotice, Expiration: original.Expiration, Glitch: original.Glitch, GlitchWait: time.Second,

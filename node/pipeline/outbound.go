@@ -35,7 +35,7 @@ func settingsOf(conf *directory.Configuration, server string) deliver.Settings {
 	fqdn, o := outboundSpec(conf, server)
 	t := o.GetTimeouts()
 	s := deliver.Settings{
-		Hostname: fqdn,
+		Hostname: fqdn, MaxTransactions: int(o.GetMaxMessagesPerConnection()),
 		Timeouts: deliver.Timeouts{
 			Connect: t.GetConnect().AsDuration(), Greeting: t.GetGreeting().AsDuration(), Mail: t.GetMail().AsDuration(),
 			Rcpt: t.GetRecipient().AsDuration(), Data: t.GetData().AsDuration(), Block: t.GetBlock().AsDuration(),

@@ -174,11 +174,7 @@ func (r *reporter) copy(conf *directory.Configuration, report mail.Envelope, tex
 
 // until is when a message that is late will be given up.
 func until(env *mail.Envelope, t mail.Target, c queue.Clock) time.Time {
-	life := c.Expiration
-	if t.Destination.Place == mail.PlaceLocal && c.LocalExpiration > 0 {
-		life = c.LocalExpiration
-	}
-	end := env.Begins().Add(life)
+	end := env.Begins().Add(c.Of(env.Priority, t.Destination.Place == mail.PlaceLocal).Expiration)
 	if by := env.DeliverBy; by.Return && !by.IsZero() && by.Deadline.Before(end) {
 		return by.Deadline
 	}

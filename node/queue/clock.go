@@ -15,6 +15,8 @@ type Clock struct {
 	Expiration time.Duration
 	// The same two for mailboxes of this server; 0: as above.
 	LocalDelayNotice, LocalExpiration time.Duration
+	// And for messages of these priorities, before all others; zero fields: as above.
+	High, Low Lifetimes
 	// Glitch retries, GlitchWait apart, come before First; for hops that do not
 	// say it themselves.
 	Glitch     int
@@ -24,6 +26,9 @@ type Clock struct {
 	// be longer than the agent's timeouts allow.
 	Stalled, Stuck time.Duration
 }
+
+// Lifetimes are the ages at which something happens to a message.
+type Lifetimes struct{ DelayNotice, Expiration time.Duration }
 
 // DefaultClock has the values of the original.
 func DefaultClock() Clock {
@@ -51,17 +56,26 @@ func (c Clock) fill() Clock {
 	return c
 }
 
-// at is the clock for mail behind a hop: mailboxes of this server have times of
-// their own.
-func (c Clock) at(hop mail.Hop) Clock {
-	if !local(hop) {
-		return c
+// Of is the clock for mail of a priority, to mailboxes of this server or not.
+func (c Clock) Of(p mail.Priority, local bool) Clock {
+	if local {
+		c = c.with(Lifetimes{c.LocalDelayNotice, c.LocalExpiration})
 	}
-	if c.LocalDelayNotice > 0 {
-		c.DelayNotice = c.LocalDelayNotice
+	switch {
+	case p > 0:
+		return c.with(c.High)
+	case p < 0:
+		return c.with(c.Low)
 	}
-	if c.LocalExpiration > 0 {
-		c.Expiration = c.LocalExpiration
+	return c
+}
+
+func (c Clock) with(a Lifetimes) Clock {
+	if a.DelayNotice > 0 {
+		c.DelayNotice = a.DelayNotice
+	}
+	if a.Expiration > 0 {
+		c.Expiration = a.Expiration
 	}
 	return c
 }

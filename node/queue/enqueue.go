@@ -116,7 +116,7 @@ func (r *Runner) process(it item) {
 		return
 	}
 	if err != nil {
-		if !r.clock().expired(it.env.Begins().UnixMilli(), r.now()) {
+		if !r.clock().Of(it.env.Priority, false).expired(it.env.Begins().UnixMilli(), r.now()) {
 			r.putOff(it, err)
 			return
 		}
@@ -158,7 +158,7 @@ func (r *Runner) unresolved(env *mail.Envelope, err error) Plan {
 	if s := (interface{ Status() mail.Status })(nil); errors.As(err, &s) {
 		status = s.Status()
 	}
-	o := expired(r.clock(), mail.Defer(status, err.Error()), r.c.Now())
+	o := expired(r.clock().Of(env.Priority, false), mail.Defer(status, err.Error()), r.c.Now())
 	for i, rcpt := range env.Recipients {
 		t := mail.Target{Address: rcpt.Address, Original: rcpt.Original, Recipient: i, Notify: rcpt.Notify}
 		p.Failed = append(p.Failed, Failure{t, o})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -273,6 +274,11 @@ func (r *Runner) assemble(taken []Taken) (*delivery, error) {
 	}
 	d := &delivery{parts: make([]part, 0, len(taken))}
 	d.Envelope = aged(m.env, taken[0].Ref)
+	if told(taken) != m.env.Notified {
+		later := *d.Envelope
+		later.Notified = !later.Notified
+		d.Envelope = &later
+	}
 	d.Content = &content{store: r.c.Store, id: spool.ID(id), size: m.env.Size}
 	for _, t := range taken {
 		p := part{queue: t.Queue, ref: t.Ref, from: len(d.Targets)}
@@ -303,6 +309,12 @@ func aged(env *mail.Envelope, ref Ref) *mail.Envelope {
 	later := *env
 	later.Created = began
 	return &later
+}
+
+// told says whether the senders of all entries have their delay notices, so that the
+// next server shall not send another.
+func told(taken []Taken) bool {
+	return !slices.ContainsFunc(taken, func(t Taken) bool { return !t.Ref.Notified })
 }
 
 // targetsOf gives the indexes of an entry's targets in a plan of n.

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -139,4 +140,139 @@ func TestIntervalsChangeAtRunTime(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Each priority may have a time of its own, for local mailboxes too; what it does not
+// say is as for all.
+func TestTimesOfPriorities(t *testing.T) {
+	c := testClock // a notice after 1 hour, the end after 4
+	c.LocalExpiration = 2 * time.Hour
+	c.High = Lifetimes{DelayNotice: 10 * time.Minute}
+	c.Low = Lifetimes{DelayNotice: 2 * time.Hour, Expiration: 8 * time.Hour}
+	for _, p := range []struct {
+		to             string
+		priority       mail.Priority
+		notice, expiry time.Duration
+	}{
+		{"b@x", mail.PriorityHigh, 10 * time.Minute, 4 * time.Hour},
+		{"b@x", mail.PriorityNormal, time.Hour, 4 * time.Hour},
+		{"b@x", mail.PriorityLow, 2 * time.Hour, 8 * time.Hour},
+		{"b@here", mail.PriorityHigh, 10 * time.Minute, 2 * time.Hour},
+		{"b@here", mail.PriorityLow, 2 * time.Hour, 8 * time.Hour},
+	} {
+		t.Run(p.priority.String()+" "+p.to, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g := newRig()
+				g.agent.dial = func(mail.Hop) error { return errAway }
+				g.start(func(cf *Config) { cf.Clock = c })
+				synctest.Wait()
+				env := envelope(1, p.to)
+				env.From.Domain, env.Priority = "y", p.priority
+				g.store.accept(env)
+				g.Enqueue(env.ID, env)
+				for _, step := range []struct {
+					at   time.Duration
+					want int
+				}{{p.notice - time.Second, 0}, {p.notice + time.Second, 1}, {p.expiry - time.Second, 1}, {p.expiry + time.Second, 2}} {
+					pass(time.Until(env.Created.Add(step.at)))
+					// The report itself, from nobody, waits like all else.
+					if got := slices.DeleteFunc(g.reporter.got(), func(s string) bool { return strings.Contains(s, " to : ") }); len(got) != step.want {
+						t.Errorf("after %s: %q, want %d reports", step.at, got, step.want)
+					}
+				}
+				g.stop()
+			})
+		})
+	}
+}
+
+// The delay notice goes out once: over restarts, and though several nodes in a row
+// hold the message for long (the book, chapter 5: one notification).
+func TestOneDelayNotice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first := newRig()
+		first.agent.dial = func(mail.Hop) error { return errAway }
+		first.start()
+		synctest.Wait()
+		sent := first.send(1, "b@x")
+		pass(time.Hour + time.Minute)
+		for range 3 {
+			first.stop()
+			again := newRig()
+			again.store, again.reporter, again.agent.dial = first.store, first.reporter, first.agent.dial
+			first = again
+			first.start()
+			pass(10 * time.Minute)
+		}
+		equal(t, "reports of the first node", first.reporter.got(), []string{"delay to a@here: b@x 4.4.1"})
+
+		// The way is free, as far as the next node, which is told.
+		var passed *mail.Envelope
+		first.agent.mu.Lock()
+		first.agent.dial = nil
+		first.agent.answer = func(_ mail.Hop, tr *mail.Transaction, target mail.Target) mail.Outcome {
+			if target.Address.Local == "b" {
+				passed = tr.Envelope
+			}
+			return delivered
+		}
+		first.agent.mu.Unlock()
+		first.Retry("")
+		synctest.Wait()
+		first.stop()
+		if passed == nil || !passed.Notified || !passed.Created.Equal(sent.Created) {
+			t.Fatalf("it goes on as %+v", passed)
+		}
+
+		second := newRig()
+		second.agent.dial = func(h mail.Hop) error {
+			if h.Name == "x" {
+				return errAway
+			}
+			return nil
+		}
+		second.start()
+		synctest.Wait()
+		next := envelope(2, "b@x")
+		next.Created, next.Notified = passed.Created, passed.Notified
+		second.store.accept(next)
+		second.Enqueue(next.ID, next)
+		pass(4 * time.Hour)
+		equal(t, "reports of the second node", second.reporter.got(), []string{"failure to a@here: b@x 4.4.7"})
+		second.stop()
+	})
+}
+
+// What the next node has heard of is all recipients of a message or none: one that is
+// not told of yet is worth a second notice for the others.
+func TestNoticeOfSome(t *testing.T) {
+	for _, c := range []struct {
+		told []bool
+		want bool
+	}{{[]bool{true}, true}, {[]bool{false}, false}, {[]bool{true, true}, true}, {[]bool{true, false}, false}} {
+		var taken []Taken
+		for _, n := range c.told {
+			taken = append(taken, Taken{Ref: Ref{Notified: n}})
+		}
+		if got := told(taken); got != c.want {
+			t.Errorf("%v: %v", c.told, got)
+		}
+	}
+}
+
+// RFC 2852 section 4.1.4: the server at which the time ran out has told the sender.
+func TestDeliverByOverBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig()
+		g.agent.dial = func(mail.Hop) error { return errAway }
+		g.start()
+		synctest.Wait()
+		env := envelope(1, "b@x")
+		env.DeliverBy = mail.DeliverBy{Deadline: env.Received.Add(-time.Second)}
+		g.store.accept(env)
+		g.Enqueue(env.ID, env)
+		pass(time.Hour / 2)
+		equal(t, "reports", g.reporter.got(), nil)
+		g.stop()
+	})
 }

@@ -61,7 +61,7 @@ func (r *Runner) finish(d *delivery, outcomes []mail.Outcome, f *feed) {
 	} else if r.giveBack(d, outcomes) {
 		return
 	}
-	d.giveUp(outcomes, r.clock().at(f.hop), now)
+	d.giveUp(outcomes, r.clock().Of(d.Envelope.Priority, local(f.hop)), now)
 	reports, err := r.report(d, outcomes, f.hop)
 	if err != nil && r.spoiled(d, outcomes) {
 		return

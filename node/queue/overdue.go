@@ -50,7 +50,7 @@ func (r *Runner) overdue(e Effect) {
 			if e.Ref.Return && e.Ref.late(now.UnixMilli()) {
 				outcomes[i] = missed(o, now)
 			} else {
-				outcomes[i] = expired(r.clock().at(e.Hop), o, now)
+				outcomes[i] = expired(r.clock().Of(m.env.Priority, local(e.Hop)), o, now)
 				if e.Frozen {
 					outcomes[i].Status = mail.StatusNotAccepting // the book, table 2
 				}
@@ -64,7 +64,7 @@ func (r *Runner) overdue(e Effect) {
 		if e.Ref.late(now.UnixMilli()) {
 			t.by = 0 // RFC 2852 section 4.1.4: one notice, and delivery goes on
 		}
-		t.notified = t.notified || r.clock().at(e.Hop).noticeDue(e.Ref.Created, now.UnixMilli())
+		t.notified = t.notified || r.clock().Of(m.env.Priority, local(e.Hop)).noticeDue(e.Ref.Created, now.UnixMilli())
 		s.requeue(t, e.Ref.Due)
 	}
 	s.commit.Reports, err = r.write(kind, d.Envelope, d.Targets, outcomes, d.Content)

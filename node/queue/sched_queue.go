@@ -263,9 +263,11 @@ func (s *Scheduler) FillFailed(name string, now, wait int64) {
 	s.timers.set(&q.timer, now+wait)
 }
 
+func (s *Scheduler) clockOf(q *queue) Clock { return s.clock.Of(q.key.Class.Priority, local(q.hop)) }
+
 // overdue is when an entry needs attention even if no connection takes it.
 func (s *Scheduler) overdue(e *entry) int64 {
-	at := s.clock.at(e.queue.hop).deadline(e.Created, e.Notified)
+	at := s.clockOf(e.queue).deadline(e.Created, e.Notified)
 	if e.By != 0 {
 		at = min(at, e.By)
 	}
@@ -300,7 +302,7 @@ func (s *Scheduler) sweep(q *queue, now int64) {
 	for _, e := range due {
 		s.withdraw(e)
 		kind := EffectDelay
-		if s.clock.at(q.hop).expired(e.Created, now) || e.Return && e.late(now) {
+		if s.clockOf(q).expired(e.Created, now) || e.Return && e.late(now) {
 			kind = EffectExpire
 		}
 		_, frozen := s.stop(q)

@@ -90,7 +90,7 @@ func TestNode(t *testing.T) {
 	s := newSite(t, ", limits: {maxMessageSize: 10}, authentication: {required: true}", "")
 	pass := codec.Passport{
 		Origin: mail.ID{9}, Created: time.UnixMilli(1_700_000_000_000).UTC(), Visited: []mail.GUID{{5}}, Connector: mail.GUID{6},
-		Priority: mail.PriorityHigh, System: true, Account: "alice",
+		Priority: mail.PriorityHigh, System: true, Account: "alice", Notified: true,
 	}
 	xp := " XPOSTROAD=" + codec.EncodePassport(pass)
 

@@ -181,7 +181,7 @@ func (s *session) envelope(sender mail.Address, o *smtp.MailOptions) *mail.Envel
 	}
 	if p := s.passport; p != nil {
 		e.Origin, e.Created, e.Visited, e.Connector = p.Origin, p.Created, p.Visited, p.Connector
-		e.Priority, e.System, e.Account = p.Priority, p.System, p.Account
+		e.Priority, e.System, e.Account, e.Notified = p.Priority, p.System, p.Account, p.Notified
 	}
 	return e
 }

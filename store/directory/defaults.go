@@ -84,7 +84,10 @@ type RetryTimes struct {
 	DelayNotice, Expiration          time.Duration
 	// For mailboxes of the server; 0: as for all.
 	LocalDelayNotice, LocalExpiration time.Duration
-	StalledAfter                      time.Duration
+	// For messages of these priorities; 0: as for all.
+	HighDelayNotice, HighExpiration time.Duration
+	LowDelayNotice, LowExpiration   time.Duration
+	StalledAfter                    time.Duration
 }
 
 // Retry fills in the defaults of the book, chapter 5; r may be nil.
@@ -99,6 +102,10 @@ func Retry(r *directoryv1.RetryClock) RetryTimes {
 
 		LocalDelayNotice: r.GetLocalDelayNotice().AsDuration(),
 		LocalExpiration:  r.GetLocalExpiration().AsDuration(),
+		HighDelayNotice:  r.GetHighPriority().GetDelayNotice().AsDuration(),
+		HighExpiration:   r.GetHighPriority().GetExpiration().AsDuration(),
+		LowDelayNotice:   r.GetLowPriority().GetDelayNotice().AsDuration(),
+		LowExpiration:    r.GetLowPriority().GetExpiration().AsDuration(),
 		StalledAfter:     durationOr(r.GetStalledAfter(), 5*time.Minute),
 	}
 }

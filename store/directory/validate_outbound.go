@@ -12,6 +12,7 @@ func (c *checker) outbound(v *directoryv1.VirtualServer) {
 	c.notNegative("outbound.maxConnections", int64(o.GetMaxConnections()))
 	c.notNegative("outbound.maxConnectionsPerLink", int64(o.GetMaxConnectionsPerLink()))
 	c.notNegative("outbound.maxConnectionsPerDomain", int64(o.GetMaxConnectionsPerDomain()))
+	c.notNegative("outbound.maxMessagesPerConnection", int64(o.GetMaxMessagesPerConnection()))
 	if p := o.GetPort(); p < 0 || p > 65535 {
 		c.failf("outbound.port", "is %d, must be 1 to 65535; leave it out for 25", p)
 	}

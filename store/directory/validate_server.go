@@ -196,11 +196,24 @@ func (c *checker) retry(r *directoryv1.RetryClock) {
 	if t := Retry(r); t.StalledAfter < time.Minute {
 		c.failf("retry.stalledAfter", "is below a minute: the watchdog looks once a minute; make it longer")
 	}
-	if t := Retry(r); t.Expiration < t.First {
-		c.failf("retry.expiration", "is shorter than the first retry (%s): no message would be tried twice; make it longer", formatDuration(t.First))
-	}
-	if t := Retry(r); r.GetLocalExpiration() != nil && t.LocalExpiration < t.First {
-		c.failf("retry.localExpiration", "is shorter than the first retry (%s): no message would be tried twice; make it longer", formatDuration(t.First))
+	c.period("retry.highPriority.delayNotice", r.GetHighPriority().GetDelayNotice())
+	c.period("retry.highPriority.expiration", r.GetHighPriority().GetExpiration())
+	c.period("retry.lowPriority.delayNotice", r.GetLowPriority().GetDelayNotice())
+	c.period("retry.lowPriority.expiration", r.GetLowPriority().GetExpiration())
+	t := Retry(r)
+	for _, f := range []struct {
+		field string
+		given bool
+		life  time.Duration
+	}{
+		{"retry.expiration", true, t.Expiration},
+		{"retry.localExpiration", r.GetLocalExpiration() != nil, t.LocalExpiration},
+		{"retry.highPriority.expiration", r.GetHighPriority().GetExpiration() != nil, t.HighExpiration},
+		{"retry.lowPriority.expiration", r.GetLowPriority().GetExpiration() != nil, t.LowExpiration},
+	} {
+		if f.given && f.life < t.First {
+			c.failf(f.field, "is shorter than the first retry (%s): no message would be tried twice; make it longer", formatDuration(t.First))
+		}
 	}
 }
 

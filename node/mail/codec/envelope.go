@@ -41,6 +41,7 @@ func EncodeEnvelope(e *mail.Envelope) []byte {
 		DeliverByTrace:  e.DeliverBy.Trace,
 		HoldUntilUnixMs: millis(e.HoldUntil),
 		VirtualServer:   id16(e.VirtualServer),
+		Notified:        e.Notified,
 	}
 	rcpts := make([]spoolv1.Recipient, len(e.Recipients))
 	p.Recipients = make([]*spoolv1.Recipient, len(rcpts))
@@ -89,6 +90,7 @@ func envelope(p *spoolv1.Envelope) (*mail.Envelope, error) {
 			Deadline: fromMillis(p.GetDeliverByUnixMs()), Return: p.GetDeliverByReturn(), Trace: p.GetDeliverByTrace(),
 		},
 		HoldUntil: fromMillis(p.GetHoldUntilUnixMs()),
+		Notified:  p.GetNotified(),
 	}
 	if n := p.GetMtPriority(); n < int32(mail.MinMTPriority) || n > int32(mail.MaxMTPriority) {
 		return nil, corrupt("mt_priority", fmt.Sprintf("%d is not within -9 and 9", n))

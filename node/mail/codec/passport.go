@@ -20,6 +20,7 @@ type Passport struct {
 	System    bool
 	Account   string
 	HeldUntil time.Time // end of the hold that the sender asked for, to the millisecond; zero: there was none
+	Notified  bool      // the sender was told that it is late
 	// Revision of the directory that the sending node had.
 	Revision int64
 }
@@ -40,7 +41,7 @@ const (
 func PassportOf(e *mail.Envelope) Passport {
 	return Passport{
 		Origin: e.Origin, Created: e.Created, Visited: e.Visited, Connector: e.Connector,
-		Priority: e.Priority, System: e.System, Account: e.Account, HeldUntil: e.HoldUntil,
+		Priority: e.Priority, System: e.System, Account: e.Account, HeldUntil: e.HoldUntil, Notified: e.Notified,
 	}
 }
 
@@ -63,6 +64,7 @@ func EncodePassport(p Passport) string {
 		DirectoryRevision: max(p.Revision, 0),
 		CreatedUnixMs:     millis(p.Created),
 		HeldUntilUnixMs:   millis(p.HeldUntil),
+		Notified:          p.Notified,
 	}
 	return base64.RawURLEncoding.EncodeToString(marshal(m))
 }
@@ -89,7 +91,7 @@ func DecodePassport(s string) (Passport, error) {
 }
 
 func passport(m *nodev1.Passport) (Passport, error) {
-	p := Passport{System: m.GetSystem(), Account: m.GetAccount(), Revision: m.GetDirectoryRevision()}
+	p := Passport{System: m.GetSystem(), Account: m.GetAccount(), Revision: m.GetDirectoryRevision(), Notified: m.GetNotified()}
 	if p.Revision < 0 {
 		return p, corrupt("directory_revision", "is negative")
 	}

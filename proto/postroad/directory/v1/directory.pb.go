@@ -3453,7 +3453,11 @@ type RetryClock struct {
 	LocalExpiration  *durationpb.Duration `protobuf:"bytes,11,opt,name=local_expiration,json=localExpiration,proto3" json:"local_expiration,omitempty"`
 	// How long mail that waits for nothing may stand still before the watchdog
 	// restarts its link; default 5m, at least 1m.
-	StalledAfter  *durationpb.Duration `protobuf:"bytes,12,opt,name=stalled_after,json=stalledAfter,proto3" json:"stalled_after,omitempty"`
+	StalledAfter *durationpb.Duration `protobuf:"bytes,12,opt,name=stalled_after,json=stalledAfter,proto3" json:"stalled_after,omitempty"`
+	// For messages of these priorities, before those for local mailboxes; what is
+	// missing is as for all.
+	HighPriority  *PriorityTimes `protobuf:"bytes,13,opt,name=high_priority,json=highPriority,proto3" json:"high_priority,omitempty"`
+	LowPriority   *PriorityTimes `protobuf:"bytes,14,opt,name=low_priority,json=lowPriority,proto3" json:"low_priority,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3551,6 +3555,73 @@ func (x *RetryClock) GetStalledAfter() *durationpb.Duration {
 	return nil
 }
 
+func (x *RetryClock) GetHighPriority() *PriorityTimes {
+	if x != nil {
+		return x.HighPriority
+	}
+	return nil
+}
+
+func (x *RetryClock) GetLowPriority() *PriorityTimes {
+	if x != nil {
+		return x.LowPriority
+	}
+	return nil
+}
+
+// PriorityTimes: how long messages of one priority wait.
+type PriorityTimes struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DelayNotice   *durationpb.Duration   `protobuf:"bytes,1,opt,name=delay_notice,json=delayNotice,proto3" json:"delay_notice,omitempty"`
+	Expiration    *durationpb.Duration   `protobuf:"bytes,2,opt,name=expiration,proto3" json:"expiration,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PriorityTimes) Reset() {
+	*x = PriorityTimes{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PriorityTimes) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PriorityTimes) ProtoMessage() {}
+
+func (x *PriorityTimes) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PriorityTimes.ProtoReflect.Descriptor instead.
+func (*PriorityTimes) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *PriorityTimes) GetDelayNotice() *durationpb.Duration {
+	if x != nil {
+		return x.DelayNotice
+	}
+	return nil
+}
+
+func (x *PriorityTimes) GetExpiration() *durationpb.Duration {
+	if x != nil {
+		return x.Expiration
+	}
+	return nil
+}
+
 // Outbound: how a server sends. A change holds for the next connection, of
 // limits at once. The first virtual server of a server, by name, speaks for it.
 type Outbound struct {
@@ -3581,14 +3652,16 @@ type Outbound struct {
 	// Proof of identity to the virtual server's smart host.
 	Credentials *OutboundCredentials `protobuf:"bytes,16,opt,name=credentials,proto3" json:"credentials,omitempty"`
 	// IPv4 addresses of a host are tried before its IPv6 addresses; default: after them.
-	PreferIpv4    bool `protobuf:"varint,17,opt,name=prefer_ipv4,json=preferIpv4,proto3" json:"prefer_ipv4,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	PreferIpv4 bool `protobuf:"varint,17,opt,name=prefer_ipv4,json=preferIpv4,proto3" json:"prefer_ipv4,omitempty"`
+	// Messages over one connection to a host outside; 0: no limit.
+	MaxMessagesPerConnection int32 `protobuf:"varint,18,opt,name=max_messages_per_connection,json=maxMessagesPerConnection,proto3" json:"max_messages_per_connection,omitempty"`
+	unknownFields            protoimpl.UnknownFields
+	sizeCache                protoimpl.SizeCache
 }
 
 func (x *Outbound) Reset() {
 	*x = Outbound{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[28]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3600,7 +3673,7 @@ func (x *Outbound) String() string {
 func (*Outbound) ProtoMessage() {}
 
 func (x *Outbound) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[28]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3613,7 +3686,7 @@ func (x *Outbound) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outbound.ProtoReflect.Descriptor instead.
 func (*Outbound) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{28}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Outbound) GetMaxConnections() int32 {
@@ -3714,6 +3787,13 @@ func (x *Outbound) GetPreferIpv4() bool {
 	return false
 }
 
+func (x *Outbound) GetMaxMessagesPerConnection() int32 {
+	if x != nil {
+		return x.MaxMessagesPerConnection
+	}
+	return 0
+}
+
 // OutboundTimeouts: how long a host outside may take. Defaults are those of RFC
 // 5321 section 4.5.3.2 but for connect, and for the greeting of a smart host.
 type OutboundTimeouts struct {
@@ -3738,7 +3818,7 @@ type OutboundTimeouts struct {
 
 func (x *OutboundTimeouts) Reset() {
 	*x = OutboundTimeouts{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[29]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3750,7 +3830,7 @@ func (x *OutboundTimeouts) String() string {
 func (*OutboundTimeouts) ProtoMessage() {}
 
 func (x *OutboundTimeouts) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[29]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3763,7 +3843,7 @@ func (x *OutboundTimeouts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboundTimeouts.ProtoReflect.Descriptor instead.
 func (*OutboundTimeouts) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{29}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *OutboundTimeouts) GetConnect() *durationpb.Duration {
@@ -3837,7 +3917,7 @@ type Detection struct {
 
 func (x *Detection) Reset() {
 	*x = Detection{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[30]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3849,7 +3929,7 @@ func (x *Detection) String() string {
 func (*Detection) ProtoMessage() {}
 
 func (x *Detection) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[30]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3862,7 +3942,7 @@ func (x *Detection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Detection.ProtoReflect.Descriptor instead.
 func (*Detection) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{30}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Detection) GetGlitchRetries() int32 {
@@ -3929,7 +4009,7 @@ type Damping struct {
 
 func (x *Damping) Reset() {
 	*x = Damping{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[31]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3941,7 +4021,7 @@ func (x *Damping) String() string {
 func (*Damping) ProtoMessage() {}
 
 func (x *Damping) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[31]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3954,7 +4034,7 @@ func (x *Damping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Damping.ProtoReflect.Descriptor instead.
 func (*Damping) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{31}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Damping) GetDisabled() bool {
@@ -4023,7 +4103,7 @@ type Restrictions struct {
 
 func (x *Restrictions) Reset() {
 	*x = Restrictions{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[32]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4035,7 +4115,7 @@ func (x *Restrictions) String() string {
 func (*Restrictions) ProtoMessage() {}
 
 func (x *Restrictions) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[32]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4048,7 +4128,7 @@ func (x *Restrictions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Restrictions.ProtoReflect.Descriptor instead.
 func (*Restrictions) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{32}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Restrictions) GetMaxMessageSize() int64 {
@@ -4106,7 +4186,7 @@ type BridgeheadWeight struct {
 
 func (x *BridgeheadWeight) Reset() {
 	*x = BridgeheadWeight{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[33]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4118,7 +4198,7 @@ func (x *BridgeheadWeight) String() string {
 func (*BridgeheadWeight) ProtoMessage() {}
 
 func (x *BridgeheadWeight) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[33]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4131,7 +4211,7 @@ func (x *BridgeheadWeight) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BridgeheadWeight.ProtoReflect.Descriptor instead.
 func (*BridgeheadWeight) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{33}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *BridgeheadWeight) GetServer() string {
@@ -4187,7 +4267,7 @@ type RoutingGroupConnector struct {
 
 func (x *RoutingGroupConnector) Reset() {
 	*x = RoutingGroupConnector{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[34]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4199,7 +4279,7 @@ func (x *RoutingGroupConnector) String() string {
 func (*RoutingGroupConnector) ProtoMessage() {}
 
 func (x *RoutingGroupConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[34]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4212,7 +4292,7 @@ func (x *RoutingGroupConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoutingGroupConnector.ProtoReflect.Descriptor instead.
 func (*RoutingGroupConnector) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{34}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RoutingGroupConnector) GetSourceGroup() string {
@@ -4356,7 +4436,7 @@ type AddressSpace struct {
 
 func (x *AddressSpace) Reset() {
 	*x = AddressSpace{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[35]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4368,7 +4448,7 @@ func (x *AddressSpace) String() string {
 func (*AddressSpace) ProtoMessage() {}
 
 func (x *AddressSpace) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[35]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4381,7 +4461,7 @@ func (x *AddressSpace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddressSpace.ProtoReflect.Descriptor instead.
 func (*AddressSpace) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{35}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *AddressSpace) GetType() string {
@@ -4465,7 +4545,7 @@ type SMTPConnector struct {
 
 func (x *SMTPConnector) Reset() {
 	*x = SMTPConnector{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[36]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4477,7 +4557,7 @@ func (x *SMTPConnector) String() string {
 func (*SMTPConnector) ProtoMessage() {}
 
 func (x *SMTPConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[36]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4490,7 +4570,7 @@ func (x *SMTPConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SMTPConnector.ProtoReflect.Descriptor instead.
 func (*SMTPConnector) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{36}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *SMTPConnector) GetRoutingGroup() string {
@@ -4715,7 +4795,7 @@ type SmartHostWeight struct {
 
 func (x *SmartHostWeight) Reset() {
 	*x = SmartHostWeight{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[37]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4727,7 +4807,7 @@ func (x *SmartHostWeight) String() string {
 func (*SmartHostWeight) ProtoMessage() {}
 
 func (x *SmartHostWeight) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[37]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4740,7 +4820,7 @@ func (x *SmartHostWeight) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SmartHostWeight.ProtoReflect.Descriptor instead.
 func (*SmartHostWeight) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{37}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SmartHostWeight) GetHost() string {
@@ -4787,7 +4867,7 @@ type Dequeue struct {
 
 func (x *Dequeue) Reset() {
 	*x = Dequeue{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[38]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4799,7 +4879,7 @@ func (x *Dequeue) String() string {
 func (*Dequeue) ProtoMessage() {}
 
 func (x *Dequeue) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[38]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4812,7 +4892,7 @@ func (x *Dequeue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dequeue.ProtoReflect.Descriptor instead.
 func (*Dequeue) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{38}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Dequeue) GetMethod() DequeueMethod {
@@ -4881,7 +4961,7 @@ type ConnectedGroup struct {
 
 func (x *ConnectedGroup) Reset() {
 	*x = ConnectedGroup{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[39]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4893,7 +4973,7 @@ func (x *ConnectedGroup) String() string {
 func (*ConnectedGroup) ProtoMessage() {}
 
 func (x *ConnectedGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[39]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4906,7 +4986,7 @@ func (x *ConnectedGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectedGroup.ProtoReflect.Descriptor instead.
 func (*ConnectedGroup) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{39}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ConnectedGroup) GetGroup() string {
@@ -4934,7 +5014,7 @@ type OutboundCredentials struct {
 
 func (x *OutboundCredentials) Reset() {
 	*x = OutboundCredentials{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[40]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4946,7 +5026,7 @@ func (x *OutboundCredentials) String() string {
 func (*OutboundCredentials) ProtoMessage() {}
 
 func (x *OutboundCredentials) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[40]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4959,7 +5039,7 @@ func (x *OutboundCredentials) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboundCredentials.ProtoReflect.Descriptor instead.
 func (*OutboundCredentials) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{40}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *OutboundCredentials) GetUser() string {
@@ -5016,7 +5096,7 @@ type ForeignConnector struct {
 
 func (x *ForeignConnector) Reset() {
 	*x = ForeignConnector{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[41]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5028,7 +5108,7 @@ func (x *ForeignConnector) String() string {
 func (*ForeignConnector) ProtoMessage() {}
 
 func (x *ForeignConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[41]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5041,7 +5121,7 @@ func (x *ForeignConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignConnector.ProtoReflect.Descriptor instead.
 func (*ForeignConnector) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{41}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ForeignConnector) GetRoutingGroup() string {
@@ -5215,7 +5295,7 @@ type RecipientPolicy struct {
 
 func (x *RecipientPolicy) Reset() {
 	*x = RecipientPolicy{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[42]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5227,7 +5307,7 @@ func (x *RecipientPolicy) String() string {
 func (*RecipientPolicy) ProtoMessage() {}
 
 func (x *RecipientPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[42]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5240,7 +5320,7 @@ func (x *RecipientPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecipientPolicy.ProtoReflect.Descriptor instead.
 func (*RecipientPolicy) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{42}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RecipientPolicy) GetDomains() []*PolicyDomain {
@@ -5263,7 +5343,7 @@ type PolicyDomain struct {
 
 func (x *PolicyDomain) Reset() {
 	*x = PolicyDomain{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[43]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5275,7 +5355,7 @@ func (x *PolicyDomain) String() string {
 func (*PolicyDomain) ProtoMessage() {}
 
 func (x *PolicyDomain) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[43]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5288,7 +5368,7 @@ func (x *PolicyDomain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyDomain.ProtoReflect.Descriptor instead.
 func (*PolicyDomain) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{43}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *PolicyDomain) GetDomain() string {
@@ -5324,7 +5404,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[44]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5336,7 +5416,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[44]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5349,7 +5429,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{44}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Recipient) GetAddresses() []string {
@@ -5438,7 +5518,7 @@ type Mailbox struct {
 
 func (x *Mailbox) Reset() {
 	*x = Mailbox{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[45]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5450,7 +5530,7 @@ func (x *Mailbox) String() string {
 func (*Mailbox) ProtoMessage() {}
 
 func (x *Mailbox) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[45]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5463,7 +5543,7 @@ func (x *Mailbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mailbox.ProtoReflect.Descriptor instead.
 func (*Mailbox) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{45}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Mailbox) GetHomeServer() string {
@@ -5508,7 +5588,7 @@ type Quota struct {
 
 func (x *Quota) Reset() {
 	*x = Quota{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[46]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5520,7 +5600,7 @@ func (x *Quota) String() string {
 func (*Quota) ProtoMessage() {}
 
 func (x *Quota) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[46]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5533,7 +5613,7 @@ func (x *Quota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quota.ProtoReflect.Descriptor instead.
 func (*Quota) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{46}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Quota) GetSize() int64 {
@@ -5560,7 +5640,7 @@ type Contact struct {
 
 func (x *Contact) Reset() {
 	*x = Contact{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[47]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5572,7 +5652,7 @@ func (x *Contact) String() string {
 func (*Contact) ProtoMessage() {}
 
 func (x *Contact) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[47]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5585,7 +5665,7 @@ func (x *Contact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Contact.ProtoReflect.Descriptor instead.
 func (*Contact) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{47}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Contact) GetTargetAddress() string {
@@ -5605,7 +5685,7 @@ type DistributionGroup struct {
 
 func (x *DistributionGroup) Reset() {
 	*x = DistributionGroup{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[48]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5617,7 +5697,7 @@ func (x *DistributionGroup) String() string {
 func (*DistributionGroup) ProtoMessage() {}
 
 func (x *DistributionGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[48]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5630,7 +5710,7 @@ func (x *DistributionGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DistributionGroup.ProtoReflect.Descriptor instead.
 func (*DistributionGroup) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{48}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *DistributionGroup) GetMembers() []string {
@@ -5658,7 +5738,7 @@ type MessageFilter struct {
 
 func (x *MessageFilter) Reset() {
 	*x = MessageFilter{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[49]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5670,7 +5750,7 @@ func (x *MessageFilter) String() string {
 func (*MessageFilter) ProtoMessage() {}
 
 func (x *MessageFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[49]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5683,7 +5763,7 @@ func (x *MessageFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageFilter.ProtoReflect.Descriptor instead.
 func (*MessageFilter) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{49}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *MessageFilter) GetSenders() []string {
@@ -5730,7 +5810,7 @@ type MessageFormat struct {
 
 func (x *MessageFormat) Reset() {
 	*x = MessageFormat{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[50]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5742,7 +5822,7 @@ func (x *MessageFormat) String() string {
 func (*MessageFormat) ProtoMessage() {}
 
 func (x *MessageFormat) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[50]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5755,7 +5835,7 @@ func (x *MessageFormat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageFormat.ProtoReflect.Descriptor instead.
 func (*MessageFormat) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{50}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *MessageFormat) GetDomain() string {
@@ -5792,7 +5872,7 @@ type Account struct {
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[51]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5804,7 +5884,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[51]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5817,7 +5897,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{51}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Account) GetPassword() string {
@@ -5868,7 +5948,7 @@ type ScramKeys struct {
 
 func (x *ScramKeys) Reset() {
 	*x = ScramKeys{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[52]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5880,7 +5960,7 @@ func (x *ScramKeys) String() string {
 func (*ScramKeys) ProtoMessage() {}
 
 func (x *ScramKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[52]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5893,7 +5973,7 @@ func (x *ScramKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScramKeys.ProtoReflect.Descriptor instead.
 func (*ScramKeys) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{52}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ScramKeys) GetSalt() []byte {
@@ -5938,7 +6018,7 @@ type Schedule struct {
 
 func (x *Schedule) Reset() {
 	*x = Schedule{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[53]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5950,7 +6030,7 @@ func (x *Schedule) String() string {
 func (*Schedule) ProtoMessage() {}
 
 func (x *Schedule) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[53]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5963,7 +6043,7 @@ func (x *Schedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schedule.ProtoReflect.Descriptor instead.
 func (*Schedule) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{53}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Schedule) GetTimeZone() string {
@@ -6003,7 +6083,7 @@ type MailRule struct {
 
 func (x *MailRule) Reset() {
 	*x = MailRule{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[54]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6015,7 +6095,7 @@ func (x *MailRule) String() string {
 func (*MailRule) ProtoMessage() {}
 
 func (x *MailRule) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[54]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6028,7 +6108,7 @@ func (x *MailRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MailRule.ProtoReflect.Descriptor instead.
 func (*MailRule) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{54}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *MailRule) GetMatch() string {
@@ -6293,7 +6373,7 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\x12auth_failure_delay\x18\x12 \x01(\v2\x19.google.protobuf.DurationR\x10authFailureDelay\x12B\n" +
 	"\x0fmessage_timeout\x18\x13 \x01(\v2\x19.google.protobuf.DurationR\x0emessageTimeout\x12F\n" +
 	"\x11handshake_timeout\x18\x14 \x01(\v2\x19.google.protobuf.DurationR\x10handshakeTimeout\x124\n" +
-	"\x16max_refused_recipients\x18\x15 \x01(\x05R\x14maxRefusedRecipients\"\xa4\x04\n" +
+	"\x16max_refused_recipients\x18\x15 \x01(\x05R\x14maxRefusedRecipients\"\xb8\x05\n" +
 	"\n" +
 	"RetryClock\x12/\n" +
 	"\x05first\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05first\x121\n" +
@@ -6309,7 +6389,14 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\x12local_delay_notice\x18\n" +
 	" \x01(\v2\x19.google.protobuf.DurationR\x10localDelayNotice\x12D\n" +
 	"\x10local_expiration\x18\v \x01(\v2\x19.google.protobuf.DurationR\x0flocalExpiration\x12>\n" +
-	"\rstalled_after\x18\f \x01(\v2\x19.google.protobuf.DurationR\fstalledAfter\"\x9c\x05\n" +
+	"\rstalled_after\x18\f \x01(\v2\x19.google.protobuf.DurationR\fstalledAfter\x12I\n" +
+	"\rhigh_priority\x18\r \x01(\v2$.postroad.directory.v1.PriorityTimesR\fhighPriority\x12G\n" +
+	"\flow_priority\x18\x0e \x01(\v2$.postroad.directory.v1.PriorityTimesR\vlowPriority\"\x88\x01\n" +
+	"\rPriorityTimes\x12<\n" +
+	"\fdelay_notice\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\vdelayNotice\x129\n" +
+	"\n" +
+	"expiration\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"expiration\"\xdb\x05\n" +
 	"\bOutbound\x12'\n" +
 	"\x0fmax_connections\x18\x01 \x01(\x05R\x0emaxConnections\x127\n" +
 	"\x18max_connections_per_link\x18\x02 \x01(\x05R\x15maxConnectionsPerLink\x12\x12\n" +
@@ -6327,7 +6414,8 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\fdirect_first\x18\x0f \x01(\bR\vdirectFirst\x12L\n" +
 	"\vcredentials\x18\x10 \x01(\v2*.postroad.directory.v1.OutboundCredentialsR\vcredentials\x12\x1f\n" +
 	"\vprefer_ipv4\x18\x11 \x01(\bR\n" +
-	"preferIpv4\"\xf3\x02\n" +
+	"preferIpv4\x12=\n" +
+	"\x1bmax_messages_per_connection\x18\x12 \x01(\x05R\x18maxMessagesPerConnection\"\xf3\x02\n" +
 	"\x10OutboundTimeouts\x123\n" +
 	"\aconnect\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\aconnect\x125\n" +
 	"\bgreeting\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\bgreeting\x12-\n" +
@@ -6614,7 +6702,7 @@ func file_postroad_directory_v1_directory_proto_rawDescGZIP() []byte {
 }
 
 var file_postroad_directory_v1_directory_proto_enumTypes = make([]protoimpl.EnumInfo, 15)
-var file_postroad_directory_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 55)
+var file_postroad_directory_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
 var file_postroad_directory_v1_directory_proto_goTypes = []any{
 	(DrainMode)(0),                // 0: postroad.directory.v1.DrainMode
 	(Preset)(0),                   // 1: postroad.directory.v1.Preset
@@ -6659,34 +6747,35 @@ var file_postroad_directory_v1_directory_proto_goTypes = []any{
 	(*RelayPolicy)(nil),           // 40: postroad.directory.v1.RelayPolicy
 	(*InboundLimits)(nil),         // 41: postroad.directory.v1.InboundLimits
 	(*RetryClock)(nil),            // 42: postroad.directory.v1.RetryClock
-	(*Outbound)(nil),              // 43: postroad.directory.v1.Outbound
-	(*OutboundTimeouts)(nil),      // 44: postroad.directory.v1.OutboundTimeouts
-	(*Detection)(nil),             // 45: postroad.directory.v1.Detection
-	(*Damping)(nil),               // 46: postroad.directory.v1.Damping
-	(*Restrictions)(nil),          // 47: postroad.directory.v1.Restrictions
-	(*BridgeheadWeight)(nil),      // 48: postroad.directory.v1.BridgeheadWeight
-	(*RoutingGroupConnector)(nil), // 49: postroad.directory.v1.RoutingGroupConnector
-	(*AddressSpace)(nil),          // 50: postroad.directory.v1.AddressSpace
-	(*SMTPConnector)(nil),         // 51: postroad.directory.v1.SMTPConnector
-	(*SmartHostWeight)(nil),       // 52: postroad.directory.v1.SmartHostWeight
-	(*Dequeue)(nil),               // 53: postroad.directory.v1.Dequeue
-	(*ConnectedGroup)(nil),        // 54: postroad.directory.v1.ConnectedGroup
-	(*OutboundCredentials)(nil),   // 55: postroad.directory.v1.OutboundCredentials
-	(*ForeignConnector)(nil),      // 56: postroad.directory.v1.ForeignConnector
-	(*RecipientPolicy)(nil),       // 57: postroad.directory.v1.RecipientPolicy
-	(*PolicyDomain)(nil),          // 58: postroad.directory.v1.PolicyDomain
-	(*Recipient)(nil),             // 59: postroad.directory.v1.Recipient
-	(*Mailbox)(nil),               // 60: postroad.directory.v1.Mailbox
-	(*Quota)(nil),                 // 61: postroad.directory.v1.Quota
-	(*Contact)(nil),               // 62: postroad.directory.v1.Contact
-	(*DistributionGroup)(nil),     // 63: postroad.directory.v1.DistributionGroup
-	(*MessageFilter)(nil),         // 64: postroad.directory.v1.MessageFilter
-	(*MessageFormat)(nil),         // 65: postroad.directory.v1.MessageFormat
-	(*Account)(nil),               // 66: postroad.directory.v1.Account
-	(*ScramKeys)(nil),             // 67: postroad.directory.v1.ScramKeys
-	(*Schedule)(nil),              // 68: postroad.directory.v1.Schedule
-	(*MailRule)(nil),              // 69: postroad.directory.v1.MailRule
-	(*durationpb.Duration)(nil),   // 70: google.protobuf.Duration
+	(*PriorityTimes)(nil),         // 43: postroad.directory.v1.PriorityTimes
+	(*Outbound)(nil),              // 44: postroad.directory.v1.Outbound
+	(*OutboundTimeouts)(nil),      // 45: postroad.directory.v1.OutboundTimeouts
+	(*Detection)(nil),             // 46: postroad.directory.v1.Detection
+	(*Damping)(nil),               // 47: postroad.directory.v1.Damping
+	(*Restrictions)(nil),          // 48: postroad.directory.v1.Restrictions
+	(*BridgeheadWeight)(nil),      // 49: postroad.directory.v1.BridgeheadWeight
+	(*RoutingGroupConnector)(nil), // 50: postroad.directory.v1.RoutingGroupConnector
+	(*AddressSpace)(nil),          // 51: postroad.directory.v1.AddressSpace
+	(*SMTPConnector)(nil),         // 52: postroad.directory.v1.SMTPConnector
+	(*SmartHostWeight)(nil),       // 53: postroad.directory.v1.SmartHostWeight
+	(*Dequeue)(nil),               // 54: postroad.directory.v1.Dequeue
+	(*ConnectedGroup)(nil),        // 55: postroad.directory.v1.ConnectedGroup
+	(*OutboundCredentials)(nil),   // 56: postroad.directory.v1.OutboundCredentials
+	(*ForeignConnector)(nil),      // 57: postroad.directory.v1.ForeignConnector
+	(*RecipientPolicy)(nil),       // 58: postroad.directory.v1.RecipientPolicy
+	(*PolicyDomain)(nil),          // 59: postroad.directory.v1.PolicyDomain
+	(*Recipient)(nil),             // 60: postroad.directory.v1.Recipient
+	(*Mailbox)(nil),               // 61: postroad.directory.v1.Mailbox
+	(*Quota)(nil),                 // 62: postroad.directory.v1.Quota
+	(*Contact)(nil),               // 63: postroad.directory.v1.Contact
+	(*DistributionGroup)(nil),     // 64: postroad.directory.v1.DistributionGroup
+	(*MessageFilter)(nil),         // 65: postroad.directory.v1.MessageFilter
+	(*MessageFormat)(nil),         // 66: postroad.directory.v1.MessageFormat
+	(*Account)(nil),               // 67: postroad.directory.v1.Account
+	(*ScramKeys)(nil),             // 68: postroad.directory.v1.ScramKeys
+	(*Schedule)(nil),              // 69: postroad.directory.v1.Schedule
+	(*MailRule)(nil),              // 70: postroad.directory.v1.MailRule
+	(*durationpb.Duration)(nil),   // 71: google.protobuf.Duration
 }
 var file_postroad_directory_v1_directory_proto_depIdxs = []int32{
 	15,  // 0: postroad.directory.v1.Object.metadata:type_name -> postroad.directory.v1.Metadata
@@ -6694,23 +6783,23 @@ var file_postroad_directory_v1_directory_proto_depIdxs = []int32{
 	20,  // 2: postroad.directory.v1.Object.routing_group:type_name -> postroad.directory.v1.RoutingGroup
 	22,  // 3: postroad.directory.v1.Object.server:type_name -> postroad.directory.v1.Server
 	27,  // 4: postroad.directory.v1.Object.virtual_server:type_name -> postroad.directory.v1.VirtualServer
-	49,  // 5: postroad.directory.v1.Object.routing_group_connector:type_name -> postroad.directory.v1.RoutingGroupConnector
-	51,  // 6: postroad.directory.v1.Object.smtp_connector:type_name -> postroad.directory.v1.SMTPConnector
-	56,  // 7: postroad.directory.v1.Object.foreign_connector:type_name -> postroad.directory.v1.ForeignConnector
-	57,  // 8: postroad.directory.v1.Object.recipient_policy:type_name -> postroad.directory.v1.RecipientPolicy
-	59,  // 9: postroad.directory.v1.Object.recipient:type_name -> postroad.directory.v1.Recipient
-	64,  // 10: postroad.directory.v1.Object.message_filter:type_name -> postroad.directory.v1.MessageFilter
-	65,  // 11: postroad.directory.v1.Object.message_format:type_name -> postroad.directory.v1.MessageFormat
-	66,  // 12: postroad.directory.v1.Object.account:type_name -> postroad.directory.v1.Account
-	68,  // 13: postroad.directory.v1.Object.schedule:type_name -> postroad.directory.v1.Schedule
-	69,  // 14: postroad.directory.v1.Object.mail_rule:type_name -> postroad.directory.v1.MailRule
+	50,  // 5: postroad.directory.v1.Object.routing_group_connector:type_name -> postroad.directory.v1.RoutingGroupConnector
+	52,  // 6: postroad.directory.v1.Object.smtp_connector:type_name -> postroad.directory.v1.SMTPConnector
+	57,  // 7: postroad.directory.v1.Object.foreign_connector:type_name -> postroad.directory.v1.ForeignConnector
+	58,  // 8: postroad.directory.v1.Object.recipient_policy:type_name -> postroad.directory.v1.RecipientPolicy
+	60,  // 9: postroad.directory.v1.Object.recipient:type_name -> postroad.directory.v1.Recipient
+	65,  // 10: postroad.directory.v1.Object.message_filter:type_name -> postroad.directory.v1.MessageFilter
+	66,  // 11: postroad.directory.v1.Object.message_format:type_name -> postroad.directory.v1.MessageFormat
+	67,  // 12: postroad.directory.v1.Object.account:type_name -> postroad.directory.v1.Account
+	69,  // 13: postroad.directory.v1.Object.schedule:type_name -> postroad.directory.v1.Schedule
+	70,  // 14: postroad.directory.v1.Object.mail_rule:type_name -> postroad.directory.v1.MailRule
 	19,  // 15: postroad.directory.v1.Organization.link_state:type_name -> postroad.directory.v1.LinkStateTimings
 	18,  // 16: postroad.directory.v1.Organization.reports:type_name -> postroad.directory.v1.ReportLimits
-	70,  // 17: postroad.directory.v1.LinkStateTimings.keepalive:type_name -> google.protobuf.Duration
-	70,  // 18: postroad.directory.v1.LinkStateTimings.suspect_after:type_name -> google.protobuf.Duration
-	70,  // 19: postroad.directory.v1.LinkStateTimings.refute_within:type_name -> google.protobuf.Duration
-	70,  // 20: postroad.directory.v1.LinkStateTimings.anti_entropy:type_name -> google.protobuf.Duration
-	70,  // 21: postroad.directory.v1.LinkStateTimings.diverged_after:type_name -> google.protobuf.Duration
+	71,  // 17: postroad.directory.v1.LinkStateTimings.keepalive:type_name -> google.protobuf.Duration
+	71,  // 18: postroad.directory.v1.LinkStateTimings.suspect_after:type_name -> google.protobuf.Duration
+	71,  // 19: postroad.directory.v1.LinkStateTimings.refute_within:type_name -> google.protobuf.Duration
+	71,  // 20: postroad.directory.v1.LinkStateTimings.anti_entropy:type_name -> google.protobuf.Duration
+	71,  // 21: postroad.directory.v1.LinkStateTimings.diverged_after:type_name -> google.protobuf.Duration
 	24,  // 22: postroad.directory.v1.Server.local_delivery:type_name -> postroad.directory.v1.LocalDelivery
 	0,   // 23: postroad.directory.v1.Server.drain:type_name -> postroad.directory.v1.DrainMode
 	21,  // 24: postroad.directory.v1.Server.back_pressure:type_name -> postroad.directory.v1.BackPressure
@@ -6722,7 +6811,7 @@ var file_postroad_directory_v1_directory_proto_depIdxs = []int32{
 	40,  // 30: postroad.directory.v1.VirtualServer.relay:type_name -> postroad.directory.v1.RelayPolicy
 	41,  // 31: postroad.directory.v1.VirtualServer.limits:type_name -> postroad.directory.v1.InboundLimits
 	42,  // 32: postroad.directory.v1.VirtualServer.retry:type_name -> postroad.directory.v1.RetryClock
-	43,  // 33: postroad.directory.v1.VirtualServer.outbound:type_name -> postroad.directory.v1.Outbound
+	44,  // 33: postroad.directory.v1.VirtualServer.outbound:type_name -> postroad.directory.v1.Outbound
 	1,   // 34: postroad.directory.v1.VirtualServer.preset:type_name -> postroad.directory.v1.Preset
 	2,   // 35: postroad.directory.v1.VirtualServer.state:type_name -> postroad.directory.v1.RunState
 	28,  // 36: postroad.directory.v1.VirtualServer.connection_control:type_name -> postroad.directory.v1.ConnectionControl
@@ -6735,95 +6824,99 @@ var file_postroad_directory_v1_directory_proto_depIdxs = []int32{
 	36,  // 43: postroad.directory.v1.VirtualServer.display_names:type_name -> postroad.directory.v1.DisplayNames
 	3,   // 44: postroad.directory.v1.ProtocolPolicy.line_ends:type_name -> postroad.directory.v1.LinePolicy
 	3,   // 45: postroad.directory.v1.ProtocolPolicy.nuls:type_name -> postroad.directory.v1.LinePolicy
-	70,  // 46: postroad.directory.v1.ProtocolPolicy.max_hold:type_name -> google.protobuf.Duration
-	70,  // 47: postroad.directory.v1.ProtocolPolicy.min_deliver_by:type_name -> google.protobuf.Duration
-	70,  // 48: postroad.directory.v1.RecipientFilter.tarpit:type_name -> google.protobuf.Duration
+	71,  // 46: postroad.directory.v1.ProtocolPolicy.max_hold:type_name -> google.protobuf.Duration
+	71,  // 47: postroad.directory.v1.ProtocolPolicy.min_deliver_by:type_name -> google.protobuf.Duration
+	71,  // 48: postroad.directory.v1.RecipientFilter.tarpit:type_name -> google.protobuf.Duration
 	34,  // 49: postroad.directory.v1.BlockLists.lists:type_name -> postroad.directory.v1.BlockList
-	70,  // 50: postroad.directory.v1.BlockLists.timeout:type_name -> google.protobuf.Duration
+	71,  // 50: postroad.directory.v1.BlockLists.timeout:type_name -> google.protobuf.Duration
 	4,   // 51: postroad.directory.v1.ProtocolLog.rotation:type_name -> postroad.directory.v1.LogRotation
 	38,  // 52: postroad.directory.v1.ServerTLS.certificates:type_name -> postroad.directory.v1.CertificateFiles
-	70,  // 53: postroad.directory.v1.InboundLimits.timeout:type_name -> google.protobuf.Duration
-	70,  // 54: postroad.directory.v1.InboundLimits.auth_failure_window:type_name -> google.protobuf.Duration
-	70,  // 55: postroad.directory.v1.InboundLimits.auth_failure_delay:type_name -> google.protobuf.Duration
-	70,  // 56: postroad.directory.v1.InboundLimits.message_timeout:type_name -> google.protobuf.Duration
-	70,  // 57: postroad.directory.v1.InboundLimits.handshake_timeout:type_name -> google.protobuf.Duration
-	70,  // 58: postroad.directory.v1.RetryClock.first:type_name -> google.protobuf.Duration
-	70,  // 59: postroad.directory.v1.RetryClock.second:type_name -> google.protobuf.Duration
-	70,  // 60: postroad.directory.v1.RetryClock.third:type_name -> google.protobuf.Duration
-	70,  // 61: postroad.directory.v1.RetryClock.subsequent:type_name -> google.protobuf.Duration
-	70,  // 62: postroad.directory.v1.RetryClock.delay_notice:type_name -> google.protobuf.Duration
-	70,  // 63: postroad.directory.v1.RetryClock.expiration:type_name -> google.protobuf.Duration
-	70,  // 64: postroad.directory.v1.RetryClock.local_delay_notice:type_name -> google.protobuf.Duration
-	70,  // 65: postroad.directory.v1.RetryClock.local_expiration:type_name -> google.protobuf.Duration
-	70,  // 66: postroad.directory.v1.RetryClock.stalled_after:type_name -> google.protobuf.Duration
-	70,  // 67: postroad.directory.v1.Outbound.idle_timeout:type_name -> google.protobuf.Duration
-	5,   // 68: postroad.directory.v1.Outbound.tls:type_name -> postroad.directory.v1.TLSPolicy
-	44,  // 69: postroad.directory.v1.Outbound.timeouts:type_name -> postroad.directory.v1.OutboundTimeouts
-	55,  // 70: postroad.directory.v1.Outbound.credentials:type_name -> postroad.directory.v1.OutboundCredentials
-	70,  // 71: postroad.directory.v1.OutboundTimeouts.connect:type_name -> google.protobuf.Duration
-	70,  // 72: postroad.directory.v1.OutboundTimeouts.greeting:type_name -> google.protobuf.Duration
-	70,  // 73: postroad.directory.v1.OutboundTimeouts.mail:type_name -> google.protobuf.Duration
-	70,  // 74: postroad.directory.v1.OutboundTimeouts.recipient:type_name -> google.protobuf.Duration
-	70,  // 75: postroad.directory.v1.OutboundTimeouts.data:type_name -> google.protobuf.Duration
-	70,  // 76: postroad.directory.v1.OutboundTimeouts.block:type_name -> google.protobuf.Duration
-	70,  // 77: postroad.directory.v1.OutboundTimeouts.end:type_name -> google.protobuf.Duration
-	70,  // 78: postroad.directory.v1.Detection.glitch_interval:type_name -> google.protobuf.Duration
-	70,  // 79: postroad.directory.v1.Detection.probe_interval:type_name -> google.protobuf.Duration
-	46,  // 80: postroad.directory.v1.Detection.damping:type_name -> postroad.directory.v1.Damping
-	70,  // 81: postroad.directory.v1.Detection.idle_probe_interval:type_name -> google.protobuf.Duration
-	70,  // 82: postroad.directory.v1.Damping.half_life:type_name -> google.protobuf.Duration
-	70,  // 83: postroad.directory.v1.Damping.maximum:type_name -> google.protobuf.Duration
-	47,  // 84: postroad.directory.v1.RoutingGroupConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
-	45,  // 85: postroad.directory.v1.RoutingGroupConnector.detection:type_name -> postroad.directory.v1.Detection
-	7,   // 86: postroad.directory.v1.RoutingGroupConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
-	0,   // 87: postroad.directory.v1.RoutingGroupConnector.drain:type_name -> postroad.directory.v1.DrainMode
-	23,  // 88: postroad.directory.v1.RoutingGroupConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
-	6,   // 89: postroad.directory.v1.RoutingGroupConnector.spread:type_name -> postroad.directory.v1.Spread
-	48,  // 90: postroad.directory.v1.RoutingGroupConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
-	8,   // 91: postroad.directory.v1.RoutingGroupConnector.link_state_carrier:type_name -> postroad.directory.v1.LinkStateCarrier
-	50,  // 92: postroad.directory.v1.SMTPConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
-	9,   // 93: postroad.directory.v1.SMTPConnector.scope:type_name -> postroad.directory.v1.Scope
-	54,  // 94: postroad.directory.v1.SMTPConnector.connected_groups:type_name -> postroad.directory.v1.ConnectedGroup
-	47,  // 95: postroad.directory.v1.SMTPConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
-	45,  // 96: postroad.directory.v1.SMTPConnector.detection:type_name -> postroad.directory.v1.Detection
-	7,   // 97: postroad.directory.v1.SMTPConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
-	10,  // 98: postroad.directory.v1.SMTPConnector.fallback:type_name -> postroad.directory.v1.Fallback
-	5,   // 99: postroad.directory.v1.SMTPConnector.tls:type_name -> postroad.directory.v1.TLSPolicy
-	55,  // 100: postroad.directory.v1.SMTPConnector.credentials:type_name -> postroad.directory.v1.OutboundCredentials
-	0,   // 101: postroad.directory.v1.SMTPConnector.drain:type_name -> postroad.directory.v1.DrainMode
-	23,  // 102: postroad.directory.v1.SMTPConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
-	6,   // 103: postroad.directory.v1.SMTPConnector.spread:type_name -> postroad.directory.v1.Spread
-	48,  // 104: postroad.directory.v1.SMTPConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
-	53,  // 105: postroad.directory.v1.SMTPConnector.dequeue:type_name -> postroad.directory.v1.Dequeue
-	11,  // 106: postroad.directory.v1.SMTPConnector.smart_host_order:type_name -> postroad.directory.v1.SmartHostOrder
-	52,  // 107: postroad.directory.v1.SMTPConnector.smart_host_weights:type_name -> postroad.directory.v1.SmartHostWeight
-	12,  // 108: postroad.directory.v1.Dequeue.method:type_name -> postroad.directory.v1.DequeueMethod
-	55,  // 109: postroad.directory.v1.Dequeue.credentials:type_name -> postroad.directory.v1.OutboundCredentials
-	70,  // 110: postroad.directory.v1.Dequeue.interval:type_name -> google.protobuf.Duration
-	50,  // 111: postroad.directory.v1.ForeignConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
-	9,   // 112: postroad.directory.v1.ForeignConnector.scope:type_name -> postroad.directory.v1.Scope
-	26,  // 113: postroad.directory.v1.ForeignConnector.lmtp:type_name -> postroad.directory.v1.LMTP
-	47,  // 114: postroad.directory.v1.ForeignConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
-	45,  // 115: postroad.directory.v1.ForeignConnector.detection:type_name -> postroad.directory.v1.Detection
-	0,   // 116: postroad.directory.v1.ForeignConnector.drain:type_name -> postroad.directory.v1.DrainMode
-	23,  // 117: postroad.directory.v1.ForeignConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
-	6,   // 118: postroad.directory.v1.ForeignConnector.spread:type_name -> postroad.directory.v1.Spread
-	48,  // 119: postroad.directory.v1.ForeignConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
-	7,   // 120: postroad.directory.v1.ForeignConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
-	10,  // 121: postroad.directory.v1.ForeignConnector.fallback:type_name -> postroad.directory.v1.Fallback
-	58,  // 122: postroad.directory.v1.RecipientPolicy.domains:type_name -> postroad.directory.v1.PolicyDomain
-	60,  // 123: postroad.directory.v1.Recipient.mailbox:type_name -> postroad.directory.v1.Mailbox
-	62,  // 124: postroad.directory.v1.Recipient.contact:type_name -> postroad.directory.v1.Contact
-	63,  // 125: postroad.directory.v1.Recipient.group:type_name -> postroad.directory.v1.DistributionGroup
-	61,  // 126: postroad.directory.v1.Mailbox.quota:type_name -> postroad.directory.v1.Quota
-	13,  // 127: postroad.directory.v1.MessageFilter.action:type_name -> postroad.directory.v1.FilterAction
-	67,  // 128: postroad.directory.v1.Account.keys:type_name -> postroad.directory.v1.ScramKeys
-	14,  // 129: postroad.directory.v1.MailRule.action:type_name -> postroad.directory.v1.MailRuleAction
-	130, // [130:130] is the sub-list for method output_type
-	130, // [130:130] is the sub-list for method input_type
-	130, // [130:130] is the sub-list for extension type_name
-	130, // [130:130] is the sub-list for extension extendee
-	0,   // [0:130] is the sub-list for field type_name
+	71,  // 53: postroad.directory.v1.InboundLimits.timeout:type_name -> google.protobuf.Duration
+	71,  // 54: postroad.directory.v1.InboundLimits.auth_failure_window:type_name -> google.protobuf.Duration
+	71,  // 55: postroad.directory.v1.InboundLimits.auth_failure_delay:type_name -> google.protobuf.Duration
+	71,  // 56: postroad.directory.v1.InboundLimits.message_timeout:type_name -> google.protobuf.Duration
+	71,  // 57: postroad.directory.v1.InboundLimits.handshake_timeout:type_name -> google.protobuf.Duration
+	71,  // 58: postroad.directory.v1.RetryClock.first:type_name -> google.protobuf.Duration
+	71,  // 59: postroad.directory.v1.RetryClock.second:type_name -> google.protobuf.Duration
+	71,  // 60: postroad.directory.v1.RetryClock.third:type_name -> google.protobuf.Duration
+	71,  // 61: postroad.directory.v1.RetryClock.subsequent:type_name -> google.protobuf.Duration
+	71,  // 62: postroad.directory.v1.RetryClock.delay_notice:type_name -> google.protobuf.Duration
+	71,  // 63: postroad.directory.v1.RetryClock.expiration:type_name -> google.protobuf.Duration
+	71,  // 64: postroad.directory.v1.RetryClock.local_delay_notice:type_name -> google.protobuf.Duration
+	71,  // 65: postroad.directory.v1.RetryClock.local_expiration:type_name -> google.protobuf.Duration
+	71,  // 66: postroad.directory.v1.RetryClock.stalled_after:type_name -> google.protobuf.Duration
+	43,  // 67: postroad.directory.v1.RetryClock.high_priority:type_name -> postroad.directory.v1.PriorityTimes
+	43,  // 68: postroad.directory.v1.RetryClock.low_priority:type_name -> postroad.directory.v1.PriorityTimes
+	71,  // 69: postroad.directory.v1.PriorityTimes.delay_notice:type_name -> google.protobuf.Duration
+	71,  // 70: postroad.directory.v1.PriorityTimes.expiration:type_name -> google.protobuf.Duration
+	71,  // 71: postroad.directory.v1.Outbound.idle_timeout:type_name -> google.protobuf.Duration
+	5,   // 72: postroad.directory.v1.Outbound.tls:type_name -> postroad.directory.v1.TLSPolicy
+	45,  // 73: postroad.directory.v1.Outbound.timeouts:type_name -> postroad.directory.v1.OutboundTimeouts
+	56,  // 74: postroad.directory.v1.Outbound.credentials:type_name -> postroad.directory.v1.OutboundCredentials
+	71,  // 75: postroad.directory.v1.OutboundTimeouts.connect:type_name -> google.protobuf.Duration
+	71,  // 76: postroad.directory.v1.OutboundTimeouts.greeting:type_name -> google.protobuf.Duration
+	71,  // 77: postroad.directory.v1.OutboundTimeouts.mail:type_name -> google.protobuf.Duration
+	71,  // 78: postroad.directory.v1.OutboundTimeouts.recipient:type_name -> google.protobuf.Duration
+	71,  // 79: postroad.directory.v1.OutboundTimeouts.data:type_name -> google.protobuf.Duration
+	71,  // 80: postroad.directory.v1.OutboundTimeouts.block:type_name -> google.protobuf.Duration
+	71,  // 81: postroad.directory.v1.OutboundTimeouts.end:type_name -> google.protobuf.Duration
+	71,  // 82: postroad.directory.v1.Detection.glitch_interval:type_name -> google.protobuf.Duration
+	71,  // 83: postroad.directory.v1.Detection.probe_interval:type_name -> google.protobuf.Duration
+	47,  // 84: postroad.directory.v1.Detection.damping:type_name -> postroad.directory.v1.Damping
+	71,  // 85: postroad.directory.v1.Detection.idle_probe_interval:type_name -> google.protobuf.Duration
+	71,  // 86: postroad.directory.v1.Damping.half_life:type_name -> google.protobuf.Duration
+	71,  // 87: postroad.directory.v1.Damping.maximum:type_name -> google.protobuf.Duration
+	48,  // 88: postroad.directory.v1.RoutingGroupConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
+	46,  // 89: postroad.directory.v1.RoutingGroupConnector.detection:type_name -> postroad.directory.v1.Detection
+	7,   // 90: postroad.directory.v1.RoutingGroupConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
+	0,   // 91: postroad.directory.v1.RoutingGroupConnector.drain:type_name -> postroad.directory.v1.DrainMode
+	23,  // 92: postroad.directory.v1.RoutingGroupConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
+	6,   // 93: postroad.directory.v1.RoutingGroupConnector.spread:type_name -> postroad.directory.v1.Spread
+	49,  // 94: postroad.directory.v1.RoutingGroupConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
+	8,   // 95: postroad.directory.v1.RoutingGroupConnector.link_state_carrier:type_name -> postroad.directory.v1.LinkStateCarrier
+	51,  // 96: postroad.directory.v1.SMTPConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
+	9,   // 97: postroad.directory.v1.SMTPConnector.scope:type_name -> postroad.directory.v1.Scope
+	55,  // 98: postroad.directory.v1.SMTPConnector.connected_groups:type_name -> postroad.directory.v1.ConnectedGroup
+	48,  // 99: postroad.directory.v1.SMTPConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
+	46,  // 100: postroad.directory.v1.SMTPConnector.detection:type_name -> postroad.directory.v1.Detection
+	7,   // 101: postroad.directory.v1.SMTPConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
+	10,  // 102: postroad.directory.v1.SMTPConnector.fallback:type_name -> postroad.directory.v1.Fallback
+	5,   // 103: postroad.directory.v1.SMTPConnector.tls:type_name -> postroad.directory.v1.TLSPolicy
+	56,  // 104: postroad.directory.v1.SMTPConnector.credentials:type_name -> postroad.directory.v1.OutboundCredentials
+	0,   // 105: postroad.directory.v1.SMTPConnector.drain:type_name -> postroad.directory.v1.DrainMode
+	23,  // 106: postroad.directory.v1.SMTPConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
+	6,   // 107: postroad.directory.v1.SMTPConnector.spread:type_name -> postroad.directory.v1.Spread
+	49,  // 108: postroad.directory.v1.SMTPConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
+	54,  // 109: postroad.directory.v1.SMTPConnector.dequeue:type_name -> postroad.directory.v1.Dequeue
+	11,  // 110: postroad.directory.v1.SMTPConnector.smart_host_order:type_name -> postroad.directory.v1.SmartHostOrder
+	53,  // 111: postroad.directory.v1.SMTPConnector.smart_host_weights:type_name -> postroad.directory.v1.SmartHostWeight
+	12,  // 112: postroad.directory.v1.Dequeue.method:type_name -> postroad.directory.v1.DequeueMethod
+	56,  // 113: postroad.directory.v1.Dequeue.credentials:type_name -> postroad.directory.v1.OutboundCredentials
+	71,  // 114: postroad.directory.v1.Dequeue.interval:type_name -> google.protobuf.Duration
+	51,  // 115: postroad.directory.v1.ForeignConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
+	9,   // 116: postroad.directory.v1.ForeignConnector.scope:type_name -> postroad.directory.v1.Scope
+	26,  // 117: postroad.directory.v1.ForeignConnector.lmtp:type_name -> postroad.directory.v1.LMTP
+	48,  // 118: postroad.directory.v1.ForeignConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
+	46,  // 119: postroad.directory.v1.ForeignConnector.detection:type_name -> postroad.directory.v1.Detection
+	0,   // 120: postroad.directory.v1.ForeignConnector.drain:type_name -> postroad.directory.v1.DrainMode
+	23,  // 121: postroad.directory.v1.ForeignConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
+	6,   // 122: postroad.directory.v1.ForeignConnector.spread:type_name -> postroad.directory.v1.Spread
+	49,  // 123: postroad.directory.v1.ForeignConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
+	7,   // 124: postroad.directory.v1.ForeignConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
+	10,  // 125: postroad.directory.v1.ForeignConnector.fallback:type_name -> postroad.directory.v1.Fallback
+	59,  // 126: postroad.directory.v1.RecipientPolicy.domains:type_name -> postroad.directory.v1.PolicyDomain
+	61,  // 127: postroad.directory.v1.Recipient.mailbox:type_name -> postroad.directory.v1.Mailbox
+	63,  // 128: postroad.directory.v1.Recipient.contact:type_name -> postroad.directory.v1.Contact
+	64,  // 129: postroad.directory.v1.Recipient.group:type_name -> postroad.directory.v1.DistributionGroup
+	62,  // 130: postroad.directory.v1.Mailbox.quota:type_name -> postroad.directory.v1.Quota
+	13,  // 131: postroad.directory.v1.MessageFilter.action:type_name -> postroad.directory.v1.FilterAction
+	68,  // 132: postroad.directory.v1.Account.keys:type_name -> postroad.directory.v1.ScramKeys
+	14,  // 133: postroad.directory.v1.MailRule.action:type_name -> postroad.directory.v1.MailRuleAction
+	134, // [134:134] is the sub-list for method output_type
+	134, // [134:134] is the sub-list for method input_type
+	134, // [134:134] is the sub-list for extension type_name
+	134, // [134:134] is the sub-list for extension extendee
+	0,   // [0:134] is the sub-list for field type_name
 }
 
 func init() { file_postroad_directory_v1_directory_proto_init() }
@@ -6851,12 +6944,12 @@ func file_postroad_directory_v1_directory_proto_init() {
 		(*LocalDelivery_Maildir)(nil),
 		(*LocalDelivery_Lmtp)(nil),
 	}
-	file_postroad_directory_v1_directory_proto_msgTypes[30].OneofWrappers = []any{}
-	file_postroad_directory_v1_directory_proto_msgTypes[41].OneofWrappers = []any{
+	file_postroad_directory_v1_directory_proto_msgTypes[31].OneofWrappers = []any{}
+	file_postroad_directory_v1_directory_proto_msgTypes[42].OneofWrappers = []any{
 		(*ForeignConnector_DropDirectory)(nil),
 		(*ForeignConnector_Lmtp)(nil),
 	}
-	file_postroad_directory_v1_directory_proto_msgTypes[44].OneofWrappers = []any{
+	file_postroad_directory_v1_directory_proto_msgTypes[45].OneofWrappers = []any{
 		(*Recipient_Mailbox)(nil),
 		(*Recipient_Contact)(nil),
 		(*Recipient_Group)(nil),
@@ -6867,7 +6960,7 @@ func file_postroad_directory_v1_directory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postroad_directory_v1_directory_proto_rawDesc), len(file_postroad_directory_v1_directory_proto_rawDesc)),
 			NumEnums:      15,
-			NumMessages:   55,
+			NumMessages:   56,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

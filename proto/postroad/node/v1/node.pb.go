@@ -42,8 +42,10 @@ type Passport struct {
 	// When the hold that the sender asked for ended (RFC 4865): the clock of
 	// expiration begins there. Unix milliseconds; 0: there was none.
 	HeldUntilUnixMs int64 `protobuf:"varint,9,opt,name=held_until_unix_ms,json=heldUntilUnixMs,proto3" json:"held_until_unix_ms,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// The sender was told already that it is late.
+	Notified      bool `protobuf:"varint,10,opt,name=notified,proto3" json:"notified,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Passport) Reset() {
@@ -137,6 +139,13 @@ func (x *Passport) GetHeldUntilUnixMs() int64 {
 		return x.HeldUntilUnixMs
 	}
 	return 0
+}
+
+func (x *Passport) GetNotified() bool {
+	if x != nil {
+		return x.Notified
+	}
+	return false
 }
 
 type LedgerRequest struct {
@@ -1062,7 +1071,7 @@ var File_postroad_node_v1_node_proto protoreflect.FileDescriptor
 
 const file_postroad_node_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x1bpostroad/node/v1/node.proto\x12\x10postroad.node.v1\"\xac\x02\n" +
+	"\x1bpostroad/node/v1/node.proto\x12\x10postroad.node.v1\"\xc8\x02\n" +
 	"\bPassport\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\fR\x06origin\x12&\n" +
 	"\x0fcreated_unix_ms\x18\x02 \x01(\x03R\rcreatedUnixMs\x12\x18\n" +
@@ -1072,7 +1081,9 @@ const file_postroad_node_v1_node_proto_rawDesc = "" +
 	"\x06system\x18\x06 \x01(\bR\x06system\x12\x18\n" +
 	"\aaccount\x18\a \x01(\tR\aaccount\x12-\n" +
 	"\x12directory_revision\x18\b \x01(\x03R\x11directoryRevision\x12+\n" +
-	"\x12held_until_unix_ms\x18\t \x01(\x03R\x0fheldUntilUnixMs\",\n" +
+	"\x12held_until_unix_ms\x18\t \x01(\x03R\x0fheldUntilUnixMs\x12\x1a\n" +
+	"\bnotified\x18\n" +
+	" \x01(\bR\bnotified\",\n" +
 	"\rLedgerRequest\x12\x1b\n" +
 	"\tall_nodes\x18\x01 \x01(\bR\ballNodes\"\xc9\x01\n" +
 	"\x0eLedgerResponse\x122\n" +

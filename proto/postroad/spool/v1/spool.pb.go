@@ -63,6 +63,8 @@ type Envelope struct {
 	LongLines bool `protobuf:"varint,29,opt,name=long_lines,json=longLines,proto3" json:"long_lines,omitempty"`
 	// GUID of the virtual server that took it; empty: none did.
 	VirtualServer []byte `protobuf:"bytes,30,opt,name=virtual_server,json=virtualServer,proto3" json:"virtual_server,omitempty"`
+	// An earlier node has told the sender that the message is late.
+	Notified      bool `protobuf:"varint,31,opt,name=notified,proto3" json:"notified,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -305,6 +307,13 @@ func (x *Envelope) GetVirtualServer() []byte {
 		return x.VirtualServer
 	}
 	return nil
+}
+
+func (x *Envelope) GetNotified() bool {
+	if x != nil {
+		return x.Notified
+	}
+	return false
 }
 
 type Recipient struct {
@@ -796,7 +805,7 @@ var File_postroad_spool_v1_spool_proto protoreflect.FileDescriptor
 
 const file_postroad_spool_v1_spool_proto_rawDesc = "" +
 	"\n" +
-	"\x1dpostroad/spool/v1/spool.proto\x12\x11postroad.spool.v1\"\xc7\a\n" +
+	"\x1dpostroad/spool/v1/spool.proto\x12\x11postroad.spool.v1\"\xe3\a\n" +
 	"\bEnvelope\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
 	"\x06origin\x18\x02 \x01(\fR\x06origin\x12\x1d\n" +
@@ -839,7 +848,8 @@ const file_postroad_spool_v1_spool_proto_rawDesc = "" +
 	"\x12hold_until_unix_ms\x18\x1c \x01(\x03R\x0fholdUntilUnixMs\x12\x1d\n" +
 	"\n" +
 	"long_lines\x18\x1d \x01(\bR\tlongLines\x12%\n" +
-	"\x0evirtual_server\x18\x1e \x01(\fR\rvirtualServer\"m\n" +
+	"\x0evirtual_server\x18\x1e \x01(\fR\rvirtualServer\x12\x1a\n" +
+	"\bnotified\x18\x1f \x01(\bR\bnotified\"m\n" +
 	"\tRecipient\x12\x14\n" +
 	"\x05local\x18\x01 \x01(\tR\x05local\x12\x16\n" +
 	"\x06domain\x18\x02 \x01(\tR\x06domain\x12\x1a\n" +
