@@ -31,7 +31,7 @@ func startEtcd(t testing.TB, c EmbedConfig) *Embedded {
 func openDirectory(t testing.TB, endpoints []string) *Directory {
 	t.Helper()
 	d, err := Open(context.WithoutCancel(t.Context()), Config{
-		Endpoints: endpoints, Heartbeat: 50 * time.Millisecond, RequestTimeout: 5 * time.Second,
+		Endpoints: endpoints, Heartbeat: 50 * time.Millisecond, RequestTimeout: 30 * time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)
