@@ -42,7 +42,7 @@ func TestCommands(t *testing.T) {
 		lines   []string
 		stdin   string // for -f -: the name of a Server
 	}{
-		{file: "get", lines: []string{"get", "get servers", "get -o wide", "get -o name", "get server paris-1 -o yaml", "get -o json", "get account", "get server nowhere", "get server away", "get teapot"}},
+		{file: "get", lines: []string{"get", "get servers", "get -o wide", "get -o name", "get server paris-1 -o yaml", "get server/paris-1 -o name", "get -o json", "get account", "get server nowhere", "get server away", "get teapot"}},
 		{file: "apply-created", stdin: "new", lines: []string{apply, apply + " --dry-run", apply + " -o json"}},
 		{file: "apply-changed", stdin: "paris-1", lines: []string{apply, "diff -f -", "diff -f - -o json", "diff -f - -o name"}},
 		{file: "apply-same", stdin: "same", lines: []string{apply, "diff -f -"}},

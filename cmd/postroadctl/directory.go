@@ -85,6 +85,9 @@ func getCommand(c *client) *cobra.Command {
 		Args:  cobra.MaximumNArgs(2),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error {
 			req := &directoryv1.GetRequest{}
+			if len(args) == 1 {
+				args = strings.SplitN(args[0], "/", 2) // as apply and get write it
+			}
 			if len(args) > 0 {
 				var err error
 				if req.Kind, err = kindNamed(args[0]); err != nil {

@@ -92,6 +92,11 @@ func readPair(b []byte) (*mail.Envelope, string, error) {
 		if err != nil {
 			return nil, "", fmt.Errorf("recipients[%d]: %w", i, err)
 		}
+		if r.Original != "" {
+			if _, _, err := mail.ParseOriginal(r.Original); err != nil {
+				return nil, "", fmt.Errorf("recipients[%d].original: %q %w", i, r.Original, err)
+			}
+		}
 		notify, err := notifyOf(r.Notify)
 		if err != nil {
 			return nil, "", fmt.Errorf("recipients[%d].notify: %w", i, err)

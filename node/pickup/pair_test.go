@@ -43,3 +43,20 @@ func TestContentIsAFile(t *testing.T) {
 		})
 	}
 }
+
+// What the envelope file asks of reports is read as strictly as SMTP does.
+func TestPairParameters(t *testing.T) {
+	for fields, want := range map[string]string{
+		`"notify":"SUCCESS,delay","original":"rfc822;b+2Bb@x.test"`: "",
+		`"notify":"NEVER,SUCCESS"`:                                  "recipients[0].notify: must be NEVER alone",
+		`"notify":"SUCCESS,SUCCESS"`:                                "recipients[0].notify: must be",
+		`"original":"b@x.test"`:                                     `recipients[0].original: "b@x.test" must be ADDRESS-TYPE;ADDRESS`,
+		`"original":"rfc822;a+0A"`:                                  "recipients[0].original: ",
+		`"original":"rfc822;a+4"`:                                   "recipients[0].original: ",
+	} {
+		_, _, err := readPair([]byte(`{"sender":"a@x.test","recipients":[{"address":"b@x.test",` + fields + `}],"content":"one.eml"}`))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", fields, err, want)
+		}
+	}
+}

@@ -135,7 +135,7 @@ func (c *Conn) mailDSN(req *mailRequest, p param) reply {
 	if len(p.value) == 0 || len(p.value) > 100 {
 		return badParam(p, "must have 1 to 100 characters")
 	}
-	id, err := decodeXtext(p.value)
+	id, err := mail.DecodeXtext(p.value)
 	if err != nil || !isPrintable(id) {
 		return badParam(p, "must be xtext of printable ASCII")
 	}
@@ -149,7 +149,7 @@ func (c *Conn) mailAuth(req *mailRequest, p param) reply {
 	if len(c.mechanisms()) == 0 && !c.Authenticated() {
 		return unknownParam(p)
 	}
-	box, err := decodeXtext(p.value)
+	box, err := mail.DecodeXtext(p.value)
 	if err != nil || box == "" {
 		return badParam(p, "must be <> or a mailbox as xtext")
 	}
@@ -181,14 +181,14 @@ func (c *Conn) rcptParam(opts *smtp.RcptOptions, p param) reply {
 	if len(p.value) > 500 {
 		return badParam(p, "must have at most 500 characters")
 	}
-	t, text, err := parseOriginal(p.value)
+	t, text, err := mail.ParseOriginal(p.value)
 	if err != nil {
 		return badParam(p, err.Error())
 	}
 	if !isPrintable(p.value) && !c.tx.utf8 {
 		return badParam(p, "needs SMTPUTF8 at MAIL for this address")
 	}
-	opts.OriginalRecipientType, opts.OriginalRecipient = t, text
+	opts.OriginalRecipientType, opts.OriginalRecipient = smtp.DSNAddressType(t), text
 	return reply{}
 }
 

@@ -74,6 +74,15 @@ func isKeyword(s string) bool {
 	return s != ""
 }
 
+func isPrintable(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 // isParamValue is esmtp-value with the UTF-8 of RFC 6531 section 3.3.
 func isParamValue(s string) bool {
 	wide := false

@@ -76,12 +76,12 @@ func FuzzParams(f *testing.F) {
 				t.Errorf("%q: %v", words, err)
 			}
 		}
-		if x, err := decodeXtext(s); err == nil {
-			if y, err := decodeXtext(encodeXtext(x)); err != nil || y != x {
+		if x, err := mail.DecodeXtext(s); err == nil {
+			if y, err := mail.DecodeXtext(encodeXtext(x)); err != nil || y != x {
 				t.Errorf("xtext %q: %q %v", s, y, err)
 			}
 		}
-		if typ, text, err := parseOriginal(s); err == nil && (typ == "" || text == "") {
+		if typ, text, err := mail.ParseOriginal(s); err == nil && (typ == "" || text == "") {
 			t.Errorf("ORCPT %q: %q %q", s, typ, text)
 		}
 		if k, err := parseChunk(s); err == nil && (k.size < 0 || !strings.HasPrefix(strings.TrimLeft(s, "0"), strings.TrimLeft(strconv.FormatInt(k.size, 10), "0"))) {
@@ -124,8 +124,8 @@ func TestOriginalRecipient(t *testing.T) {
 		{"a b;c", "", ""},
 		{"rfc822;", "", ""},
 	} {
-		typ, text, err := parseOriginal(c.in)
-		if c.typ == "" != (err != nil) || c.typ != "" && (string(typ) != c.typ || text != c.text) {
+		typ, text, err := mail.ParseOriginal(c.in)
+		if c.typ == "" != (err != nil) || c.typ != "" && (typ != c.typ || text != c.text) {
 			t.Errorf("%q: %q %q %v", c.in, typ, text, err)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/emersion/go-smtp"
+
+	"github.com/postroad/postroad/node/mail"
 )
 
 // XCLIENT is Postfix's (its XCLIENT_README): a host in front says who the client
@@ -90,7 +92,7 @@ func parseXClient(arg string) (x xclientCommand, wrong string) {
 	for word := range strings.FieldsSeq(arg) {
 		key, value, found := strings.Cut(word, "=")
 		key = upper(key)
-		value, err := decodeXtext(value)
+		value, err := mail.DecodeXtext(value)
 		if !found || value == "" || err != nil || !isPrintable(value) {
 			return x, "XCLIENT needs ATTRIBUTE=VALUE, the value as xtext"
 		}

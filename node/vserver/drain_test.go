@@ -31,6 +31,19 @@ func TestDrained(t *testing.T) {
 	node.say("AUTH EXTERNAL "+b64("paris-2"), "235")
 	node.say("MAIL FROM:<a@outside.test>", "250")
 
+	// Where no node comes in the greeting says so.
+	for _, settings := range []string{"", ", authentication: {noIntegrated: true}", ", preset: submission"} {
+		site := newSite(t, settings, "")
+		site.book.set(t, strings.Replace(base, "fqdn: paris-1.example.test", "fqdn: paris-1.example.test, drain: hard", 1)+fmt.Sprintf(anyVirtualServer, settings))
+		want := "421 4.3.2"
+		if settings == "" {
+			want = "220 "
+		}
+		if got := site.greeting(); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: greeted with %q", settings, got)
+		}
+	}
+
 	drain(", drain: soft")
 	late := s.connect()
 	late.say("EHLO c.example", "250")

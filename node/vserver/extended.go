@@ -15,6 +15,7 @@ func (s *session) MailExtended(from string, opts *smtp.MailOptions, ext *smtpd.M
 	e := s.env
 	e.DeliverBy, e.HoldUntil = ext.DeliverBy, ext.HoldUntil
 	e.MTPriority = s.granted(ext.MTPriority)
+	s.lowered = e.MTPriority != ext.MTPriority
 	if p := s.passport; p != nil {
 		e.HoldUntil = p.HeldUntil // it was kept where the message came in
 		return nil

@@ -238,6 +238,10 @@ spec:
 	if defaults.MaxRecipients != 64000 || defaults.MaxErrors != 20 || defaults.Timeouts.Command != 10*time.Minute || defaults.Banner != "Postroad ESMTP" {
 		t.Errorf("defaults %+v", defaults)
 	}
+	lmtp := &directoryv1.VirtualServer{Protocol: &directoryv1.ProtocolPolicy{Lmtp: true}}
+	if got := newRules(directory.VirtualServer{Spec: lmtp}, &directory.Configuration{}).engine(lmtp).Banner; got != "Postroad LMTP" {
+		t.Errorf("an LMTP server greets as %s", got)
+	}
 }
 
 func TestRefusalsAreCounted(t *testing.T) {

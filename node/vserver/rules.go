@@ -17,6 +17,7 @@ const (
 	defaultMaxErrors     = 20
 	defaultTimeout       = 10 * time.Minute
 	defaultGreeting      = "Postroad ESMTP"
+	defaultLMTPGreeting  = "Postroad LMTP"
 )
 
 // rules are a virtual server's settings in the form in which they are asked
@@ -124,6 +125,9 @@ func (r *rules) engine(v *directoryv1.VirtualServer) smtpd.Config {
 		Timeouts: smtpd.Timeouts{
 			Command: timeout, Data: timeout, Message: l.GetMessageTimeout().AsDuration(), Handshake: l.GetHandshakeTimeout().AsDuration(),
 		},
+	}
+	if p.GetLmtp() && v.GetGreeting() == "" {
+		c.Banner = defaultLMTPGreeting
 	}
 	if p.GetLineEnds() == directoryv1.LinePolicy_LINE_POLICY_REPAIR {
 		c.LineEnds = smtpd.LineEndsRepair

@@ -41,6 +41,7 @@ type session struct {
 	trusted  bool           // may relay by where it is
 	filter   *messageFilter // that the sender was caught by
 	listing  *listing       // the search in block lists; nil: none
+	lowered  bool           // it got another priority than it asked for
 	spared   bool           // the dry runs of the transaction were counted
 }
 
@@ -372,7 +373,12 @@ func (s *session) DataReply() (smtp.EnhancedCode, string) {
 	if id == "" {
 		id = s.env.ID.String() + "@" + s.rules().fqdn
 	}
-	return smtp.EnhancedCode{2, 6, 0}, fmt.Sprintf("<%s> [InternalId=%s] Queued mail for delivery", id, s.env.ID)
+	text := fmt.Sprintf("<%s> [InternalId=%s] Queued mail for delivery", id, s.env.ID)
+	if s.lowered {
+		// RFC 6710 section 9: the code for another priority than was asked for, and which.
+		return smtp.EnhancedCode{2, 3, 6}, fmt.Sprintf("%d is the new priority. %s", s.env.MTPriority, text)
+	}
+	return smtp.EnhancedCode{2, 6, 0}, text
 }
 
 // MaxMessageSize in octets. What one node has accepted no other refuses for

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -149,7 +150,11 @@ func TestGrantedPriority(t *testing.T) {
 		p.say("MAIL FROM:<a@elsewhere.test> MT-PRIORITY="+c.asked+" BY=60;RT", "250")
 		p.say("RCPT TO:<bob@example.test>", "250")
 		p.say("DATA", "354")
-		p.say("Subject: x\r\n\r\nx\r\n.", "250")
+		reply := "250 2.6.0 <"
+		if c.asked != strconv.Itoa(int(c.want)) {
+			reply = "250 2.3.6 0 is the new priority. <" // RFC 6710
+		}
+		p.say("Subject: x\r\n\r\nx\r\n.", reply)
 		s.tray.mu.Lock()
 		e := s.tray.got[len(s.tray.got)-1].Envelope
 		s.tray.mu.Unlock()

@@ -137,6 +137,8 @@ func (v *virtual) Greet(c *smtpd.Conn) (banner string, err error) {
 		err = notReady()
 	case r.paused:
 		err = paused()
+	case r.noIntegrated && v.deps.drained() && !c.Turned(): // where nodes may come in, only MAIL tells who is none
+		err = drained()
 	case !c.Turned(): // whom this side called may speak
 		err = r.admission.admit(v.clientOf(c))
 	}

@@ -259,6 +259,7 @@ func TestWarnings(t *testing.T) {
 		"foreign domain": {"kind: Recipient\nname: x\nspec: {addresses: [x@elsewhere.example], mailbox: {homeServer: oslo-1}}", "the domain elsewhere.example is in no RecipientPolicy"},
 		"clear password": {"kind: VirtualServer\nname: x\nspec: {server: oslo-1, authentication: {basicInClear: true}}", "lets passwords cross the network unencrypted"},
 		"no reports":     {"kind: MessageFilter\nname: x\nspec: {blankSenders: true}", "keeps reports from own users too"},
+		"relative path":  {"kind: VirtualServer\nname: x\nspec: {server: oslo-1, tls: {certificateFile: mx.crt, keyFile: /mx.key}}", `tls.certificateFile: is "mx.crt", which is looked for where the node was started`},
 		"short timeout":  {"kind: VirtualServer\nname: x\nspec: {server: oslo-1, limits: {timeout: 1m, maxRecipients: 100}}", "RFC 5321 asks for at least 5m"},
 	} {
 		if w := Warnings(withDocuments(t, c.add)); len(w) != 1 || !strings.Contains(w[0].Error(), c.want) {

@@ -65,10 +65,22 @@ func (c *checker) preset(v *directoryv1.VirtualServer) {
 }
 
 func (c *checker) certificates(t *directoryv1.ServerTLS) {
+	for field, p := range map[string]string{"certificateFile": t.GetCertificateFile(), "keyFile": t.GetKeyFile()} {
+		c.relativeFile("tls."+field, p)
+	}
 	for i, f := range t.GetCertificates() {
 		if f.GetCertificateFile() == "" || f.GetKeyFile() == "" {
 			c.failf(item("tls.certificates", i), "must have certificateFile and keyFile; write both")
 		}
+		c.relativeFile(item("tls.certificates", i)+".certificateFile", f.GetCertificateFile())
+		c.relativeFile(item("tls.certificates", i)+".keyFile", f.GetKeyFile())
+	}
+}
+
+// relativeFile warns of a path that means another file for each way to start the node.
+func (c *checker) relativeFile(field, p string) {
+	if p != "" && !path.IsAbs(p) {
+		c.warnf(field, "is %q, which is looked for where the node was started; write an absolute path", p)
 	}
 }
 

@@ -1928,7 +1928,8 @@ type VirtualServer struct {
 	Bindings []string `protobuf:"bytes,2,rep,name=bindings,proto3" json:"bindings,omitempty"`
 	// Name in the greeting, EHLO answer and Received field; default: the server's fqdn.
 	Fqdn string `protobuf:"bytes,3,opt,name=fqdn,proto3" json:"fqdn,omitempty"`
-	// Text after the name in the 220 line; default "Postroad ESMTP".
+	// Text after the name in the 220 line; default "Postroad ESMTP", with LMTP
+	// "Postroad LMTP".
 	Greeting       string                `protobuf:"bytes,4,opt,name=greeting,proto3" json:"greeting,omitempty"`
 	Tls            *ServerTLS            `protobuf:"bytes,5,opt,name=tls,proto3" json:"tls,omitempty"`
 	Authentication *ServerAuthentication `protobuf:"bytes,6,opt,name=authentication,proto3" json:"authentication,omitempty"`

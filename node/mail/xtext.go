@@ -1,12 +1,10 @@
-package smtpd
+package mail
 
 import (
 	"errors"
 	"strconv"
 	"strings"
 	"unicode/utf8"
-
-	"github.com/emersion/go-smtp"
 )
 
 var (
@@ -14,9 +12,9 @@ var (
 	errOriginal = errors.New("must be ADDRESS-TYPE;ADDRESS")
 )
 
-// decodeXtext is RFC 3461 section 4. The parameter parser has already kept out
-// blanks, controls and "=".
-func decodeXtext(s string) (string, error) {
+// DecodeXtext reads xtext (RFC 3461 section 4). Octets that may not stand in it for
+// themselves ("=", blanks, controls) are the caller's to keep out.
+func DecodeXtext(s string) (string, error) {
 	if strings.IndexByte(s, '+') < 0 {
 		return s, nil
 	}
@@ -50,35 +48,30 @@ func hexDigit(c byte) int {
 	return -1
 }
 
-func isPrintable(s string) bool {
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] > '~' {
-			return false
-		}
-	}
-	return true
-}
-
-// parseOriginal reads the value of ORCPT (RFC 3461 section 4.2, RFC 6533 section 3).
-func parseOriginal(s string) (smtp.DSNAddressType, string, error) {
+// ParseOriginal reads the value of ORCPT (RFC 3461 section 4.2, RFC 6533 section 3). The
+// type comes back in upper case, the address decoded.
+func ParseOriginal(s string) (typ, address string, err error) {
 	typ, text, found := strings.Cut(s, ";")
-	if !found || !isKeyword(typ) || text == "" {
+	if !found || text == "" || typ == "" || strings.Trim(typ, addressTypeOctets) != "" || typ[0] == '-' {
 		return "", "", errOriginal
 	}
-	t := smtp.DSNAddressType(upper(typ))
-	var err error
-	if t == smtp.DSNAddressTypeUTF8 {
-		text, err = decodeUnitext(text)
-		return t, text, err
+	typ = strings.ToUpper(typ)
+	if typ == "UTF-8" {
+		address, err = decodeUnitext(text)
+		return typ, address, err
 	}
-	if text, err = decodeXtext(text); err != nil {
+	if address, err = DecodeXtext(text); err != nil {
 		return "", "", err
 	}
-	if !isPrintable(text) {
-		return "", "", errOriginal
+	for i := range len(address) {
+		if address[i] < ' ' || address[i] > '~' {
+			return "", "", errOriginal
+		}
 	}
-	return t, text, nil
+	return typ, address, nil
 }
+
+const addressTypeOctets = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-"
 
 // decodeUnitext reads utf-8-addr-xtext and utf-8-addr-unitext (RFC 6533 section
 // 3): \x{HEX} stands for a character, in as many upper-case digits as it needs,
