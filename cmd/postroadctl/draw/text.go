@@ -11,7 +11,8 @@ import (
 	topologyv1 "github.com/postroad/postroad/proto/postroad/topology/v1"
 )
 
-// Text shows the groups as boxes and below them one line for each connector.
+// Text shows the groups as boxes, below them one line for each connector, and last what
+// is not as it should be.
 func Text(w io.Writer, m *topologyv1.ShowResponse) error {
 	boxes(w, m.GetGroups())
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -31,7 +32,16 @@ func Text(w io.Writer, m *topologyv1.ShowResponse) error {
 		}
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", k.GetSourceGroup(), arrow(k), to, state, carried(k), k.GetName(), dead.carriers(k))
 	}
-	return t.Flush()
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for i, l := range troubles(m) {
+		if i == 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintln(w, l)
+	}
+	return nil
 }
 
 // spacesText names few address spaces: a line is for a terminal.
