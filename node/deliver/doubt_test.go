@@ -60,3 +60,30 @@ func TestLostAfterTheDot(t *testing.T) {
 		}
 	}
 }
+
+// A number that means "not understood" is believed only where nothing beside it says
+// that the command was: else one user who does not exist would hold up a link for ever.
+func TestOddNumbers(t *testing.T) {
+	for reply, want := range map[string]string{
+		"500 5.1.1 no such user": "failed 5.1.1", "503 5.7.1 not from you": "failed 5.7.1", "502 5.2.1 closed": "failed 5.2.1",
+		"500 what?": "deferred 4.5.0", "503 5.5.1 MAIL first": "deferred 4.5.0", "500 5.0.0 no": "deferred 4.5.0",
+	} {
+		for _, verb := range []string{"MAIL", "RCPT"} {
+			f := &fake{ext: []string{"PIPELINING"}, script: func(v, line string) string {
+				if v == verb && strings.Contains(line, "odd") {
+					return reply
+				}
+				return ""
+			}}
+			odd := message(body, "odd@x.example")
+			odd.Envelope.From = address("odd@a.example")
+			feed := newFeed(t, message(body, "before@x.example"), odd, message(body, "after@x.example"))
+			err := serve(t, smartHost(), feed, f.serve)
+			got := feed.check()
+			if got["before@x.example"] != "delivered 2.0.0" || got["odd@x.example"] != want || (err == nil) != (want[0] == 'f') ||
+				err == nil && got["after@x.example"] != "delivered 2.0.0" {
+				t.Errorf("%s at %s: %v, %v", reply, verb, got, err)
+			}
+		}
+	}
+}

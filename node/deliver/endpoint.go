@@ -63,7 +63,7 @@ func (a *Agent) endpoints(ctx context.Context, hop mail.Hop) ([]endpoint, error)
 	if len(list) == 0 {
 		return nil, refuse(mail.Defer(mail.StatusNoAnswer, "no host is known for "+hop.Name))
 	}
-	a.shaky.order(list, a.opts.Clock())
+	a.shaky.order(hop.Name, list, a.opts.Clock())
 	return list[:min(len(list), maxEndpoints)], nil
 }
 

@@ -129,19 +129,36 @@ func (s *session) shutdown(r *reply) *mail.Outcome {
 	return &o
 }
 
-// confused says whether the code means that the peer did not see the command
-// for what it was. Taken as a verdict, one lost line would bounce the
-// messages behind it.
-func confused(code int) bool { return code == 500 || code == 502 || code == 503 }
+// confused says whether the reply means that the peer did not see the command for what
+// it was. Taken as a verdict, one lost line would bounce the messages behind it. A host
+// that gives a status of its own for addresses, mailboxes or policy (RFC 3463 section 3)
+// has seen it well, whatever number stands before.
+func confused(r *reply) bool {
+	return (r.code == 500 || r.code == 502 || r.code == 503) && (r.status.Subject == 0 || r.status.Subject == 5)
+}
+
+// hear notes when a host puts mail off for a reason of its own, of which its neighbours
+// may know nothing: no room, no service (RFC 3463 section 3.4). A mailbox that is full and
+// greylisting are none; without a status neither is anything at RCPT. mu is held.
+func (s *session) hear(at step, r *reply) {
+	switch {
+	case r.class() != 4:
+	case !r.status.IsZero():
+		s.ails = s.ails || r.status.Subject == 3
+	case at != stepRcpt && (r.code == 451 || r.code == 452): // RFC 5321 section 4.2.3
+		s.ails = true
+	}
+}
 
 func (s *session) takeMail(f *flight, r *reply) *mail.Outcome {
 	switch {
 	case r.class() == 2:
 		return nil
-	case r.class() == 3 || confused(r.code):
+	case r.class() == 3 || confused(r):
 		return breach(fmt.Sprintf("the answer to MAIL is %s", r.keep()))
 	}
 	f.refused = true
+	s.hear(stepMail, r)
 	s.settle(f, mail.FromReply(r.keep(), s.peer.remote))
 	return nil
 }
@@ -153,9 +170,10 @@ func (s *session) takeRcpt(f *flight, target int, r *reply) *mail.Outcome {
 	case r.class() == 2:
 		f.accepted++
 		return nil
-	case r.class() == 3 || confused(r.code):
+	case r.class() == 3 || confused(r):
 		return breach(fmt.Sprintf("the answer to RCPT is %s", r.keep()))
 	}
+	s.hear(stepRcpt, r)
 	o := mail.FromReply(r.keep(), s.peer.remote)
 	if r.code == 552 && (r.status.IsZero() || r.status == mail.Status{Class: 5, Subject: 5, Detail: 3}) {
 		// RFC 5321 section 4.5.3.1.10: 552 to RCPT means 452, too many recipients.
@@ -172,6 +190,7 @@ func (s *session) takeData(f *flight, r *reply) *mail.Outcome {
 	case r.class() < 4, r.code == 503 && !hopeless:
 		return breach(fmt.Sprintf("the answer to DATA is %s", r.keep()))
 	case !hopeless:
+		s.hear(stepData, r)
 		s.settle(f, mail.FromReply(r.keep(), s.peer.remote))
 	}
 	f.dataCode, f.dataWanted = r.code, !hopeless
@@ -213,6 +232,7 @@ func (s *session) landOne(f *flight, r *reply) {
 
 // final is the outcome of an end of message.
 func (s *session) final(f *flight, r *reply) mail.Outcome {
+	s.hear(stepEnd, r)
 	o := mail.FromReply(r.keep(), s.peer.remote)
 	// RFC 3461 section 5.2.2: a host without DSN will not report, so we say that
 	// it was relayed. LMTP hosts are the final delivery.

@@ -42,6 +42,7 @@ type session struct {
 	failed   *mail.Outcome       // why the session is over
 	closing  bool                // QUIT was sent, or the peer said 421 with nothing in flight
 	ours     bool                // the failure is this node's own, not the peer's
+	ails     bool                // the peer has put off mail for a reason of its own
 	hurry    bool                // writing is over; what was received already is still read
 	gone     bool                // the reader has ended in peace; nothing more will be answered
 	carry    []*mail.Transaction // taken and not begun
@@ -80,8 +81,15 @@ func (s *session) result() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	at := s.peer.at.address
+	hop := s.peer.hop.Name
 	if s.failed == nil {
 		s.agent.shaky.worked(at)
+		switch {
+		case s.ails:
+			s.agent.shaky.troubled(hop, at, s.agent.opts.Clock())
+		case s.finished > 0:
+			s.agent.shaky.eased(hop, at)
+		}
 		return nil
 	}
 	o := *s.failed
@@ -93,6 +101,9 @@ func (s *session) result() error {
 	}
 	if s.finished == 0 {
 		s.agent.shaky.failed(at, o.At)
+	}
+	if s.finished == 0 || s.ails {
+		s.agent.shaky.troubled(hop, at, o.At)
 	}
 	return refuse(o)
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -145,5 +147,132 @@ func TestBadSmartHostIsRemembered(t *testing.T) {
 	a.shaky.worked("192.0.2.1:25")
 	if got := first(); got != "192.0.2.1" {
 		t.Errorf("after it worked %s", got)
+	}
+}
+
+// A host that takes the connection and then no mail, for a reason of its own, ends the
+// attempt; the next one goes to the next host (RFC 5321 section 5.1). What is about a
+// message or a mailbox is no reason, and who takes mail again is the first again.
+func TestNextAttemptNextHost(t *testing.T) {
+	type host int
+	says := func(at, what string) func(string, string) string {
+		return func(verb, _ string) string {
+			if verb == at || at == "end" && (verb == "DOT" || verb == "BDAT") {
+				return what
+			}
+			return ""
+		}
+	}
+	for name, c := range map[string]struct {
+		script func(string, string) string // of the better host
+		second host                        // that the second attempt goes to
+	}{
+		"no room":                 {says("MAIL", "452 4.3.1 disk full"), 2},
+		"no room, without status": {says("MAIL", "452 disk full"), 2},
+		"no room for the content": {says("end", "452 4.3.1 disk full"), 2},
+		"something wrong":         {says("end", "451 local error"), 2},
+		"no service for RCPT":     {says("RCPT", "450 4.3.2 not now"), 2},
+		"421 at MAIL":             {says("MAIL", "421 4.3.2 overloaded"), 2},
+		"goes away at RCPT":       {says("RCPT", "drop"), 2},
+		"not SMTP":                {says("MAIL", "what?"), 2},
+		"greylisting":             {says("RCPT", "450 4.7.1 greylisted"), 1},
+		"greylisting, no status":  {says("RCPT", "451 greylisted"), 1},
+		"a full mailbox":          {says("RCPT", "452 4.2.2 full"), 1},
+		"policy at the end":       {says("end", "451 4.7.1 later"), 1},
+		"a refusal":               {says("RCPT", "550 5.1.1 nobody"), 1},
+		"all is well":             {says("", ""), 1},
+	} {
+		for _, ext := range []string{"nothing", "pipelining", "pipelining+chunking"} {
+			t.Run(name+"/"+ext, func(t *testing.T) {
+				now := time.Unix(1000, 0)
+				asked := map[host]int{}
+				script := c.script
+				d := &dialTo{server: func(address string, conn net.Conn) {
+					f := &fake{ext: combinations[ext]}
+					if strings.HasPrefix(address, "192.0.2.1:") {
+						asked[1]++
+						f.script = script
+					} else {
+						asked[2]++
+					}
+					f.serve(0, conn)
+				}}
+				o := Options{Hostname: "me.example", Dialer: d, Clock: func() time.Time { return now }}
+				twoHosts(&o)
+				a := New(o)
+				hop := mail.Hop{Kind: mail.HopMX, Name: "x.example (MX)", Domain: "x.example"}
+				attempt := func() host {
+					clear(asked)
+					_ = a.Serve(t.Context(), hop, newFeed(t, many(1)...))
+					d.wg.Wait()
+					if asked[1]+asked[2] != 1 {
+						t.Fatalf("hosts asked: %v", asked)
+					}
+					if asked[1] > 0 {
+						return 1
+					}
+					return 2
+				}
+				if got := attempt(); got != 1 {
+					t.Errorf("the first attempt went to host %d", got)
+				}
+				now = now.Add(10 * time.Minute)
+				if got := attempt(); got != c.second {
+					t.Errorf("the second attempt went to host %d, want %d", got, c.second)
+				}
+				now = now.Add(troubledFor)
+				script = nil // it has been repaired
+				for range 2 {
+					if got := attempt(); got != 1 {
+						t.Errorf("after %v the attempt went to host %d", troubledFor, got)
+					}
+				}
+			})
+		}
+	}
+}
+
+// dialTo gives each connection, with the address, to a server function.
+type dialTo struct {
+	wg     sync.WaitGroup
+	server func(address string, c net.Conn)
+}
+
+func (d *dialTo) DialContext(_ context.Context, _, address string) (net.Conn, error) {
+	a, b := net.Pipe()
+	d.wg.Go(func() {
+		defer func() { _ = b.Close() }()
+		d.server(address, b)
+	})
+	return a, nil
+}
+
+// Of hosts that are all in trouble each has its turn.
+func TestTroubledHostsTakeTurns(t *testing.T) {
+	s, now := newShakyHosts(), time.Unix(1000, 0)
+	list := func() string {
+		l := []endpoint{{address: "a"}, {address: "b"}, {address: "c"}}
+		s.order("hop", l, now)
+		return l[0].address + l[1].address + l[2].address
+	}
+	for _, step := range []struct {
+		do   func()
+		want string
+	}{
+		{func() {}, "abc"},
+		{func() { s.troubled("hop", "a", now) }, "bca"},
+		{func() { s.troubled("other hop", "b", now) }, "bca"},
+		{func() { s.failed("b", now) }, "cab"},
+		{func() { s.troubled("hop", "c", now) }, "abc"},
+		{func() { s.troubled("hop", "a", now) }, "bca"},
+		{func() { now = now.Add(5 * time.Minute) }, "bca"},
+		{func() { s.eased("hop", "a") }, "abc"},
+		{func() { now = now.Add(troubledFor) }, "abc"},
+	} {
+		now = now.Add(time.Second)
+		step.do()
+		if got := list(); got != step.want {
+			t.Errorf("%s, want %s", got, step.want)
+		}
 	}
 }
