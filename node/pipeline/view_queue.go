@@ -172,7 +172,7 @@ func (p *Pipeline) Retry(id string) (int, error) {
 // known refuses a queue that is not here: each node has queues of its own, and
 // nothing done to none of them looks like success.
 func (p *Pipeline) known(id string) error {
-	if id == "" || slices.ContainsFunc(p.queues.List(), func(q queue.Info) bool { return q.ID == id }) {
+	if id == "" || slices.ContainsFunc(p.queues.List(), func(q queue.Info) bool { return q.ID == id || q.Is([]string{id}) }) {
 		return nil
 	}
 	return fmt.Errorf("queue: %s has no queue %q; `postroadctl queue list` shows the queues of all nodes, ask the one that has it", p.cfg.Self.Name, id)

@@ -152,7 +152,7 @@ func (c *Conn) keywords() []string {
 		list = append(list, "LIMITS"+l)
 	}
 	add(c.offersETRN(), "ETRN")
-	add(c.offersATRN(), "ATRN")
+	add(c.listsATRN(), "ATRN")
 	add(c.offersTURN(), "TURN")
 	add(c.acceptsPassport(), "XPOSTROAD")
 	add(c.offersLinkState(), "X-LINK2STATE")

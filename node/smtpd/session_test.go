@@ -259,6 +259,7 @@ func (f fullSession) StartQueue(node string) (int, error) {
 	return -1, nil
 }
 
+func (f fullSession) OffersATRN() bool { return f.turn }
 func (f fullSession) AllowsATRN() bool { return f.turn }
 func (f fullSession) AllowsTURN() bool { return f.turn }
 

@@ -27,11 +27,13 @@ type QueueStarter interface {
 // Turner is a session that hands mail over on the same connection, in the
 // opposite direction, after ATRN (RFC 2645) or TURN (RFC 5321 appendix F.1).
 // AllowsATRN and AllowsTURN are asked for EHLO and for the command; the engine
-// takes neither before AUTH. domains is empty if the client named none. An error that is no
+// takes neither before AUTH. OffersATRN is asked for EHLO before AUTH: a client looks
+// for the keyword before it shows who it is (RFC 2645 section 8). domains is empty if the client named none. An error that is no
 // *smtp.SMTPError is answered 451; RFC 2645 section 5 has 450 for refused and 453 for
 // no mail.
 type Turner interface {
 	Session
+	OffersATRN() bool
 	AllowsATRN() bool
 	AllowsTURN() bool
 	Turn(domains []string) (Reversal, error)
@@ -46,6 +48,14 @@ type Reversal func(context.Context, net.Conn)
 func (c *Conn) offersETRN() bool {
 	s, able := c.session.(QueueStarter)
 	return able && s.StartsQueues() && !c.isBarred("ETRN")
+}
+
+func (c *Conn) listsATRN() bool {
+	if c.Authenticated() {
+		return c.offersATRN()
+	}
+	s, able := c.session.(Turner)
+	return able && s.OffersATRN()
 }
 
 func (c *Conn) offersATRN() bool {

@@ -95,6 +95,13 @@ func (s *session) StartQueue(node string) (int, error) {
 	return n, nil
 }
 
+// OffersATRN implements smtpd.Turner.
+func (s *session) OffersATRN() bool {
+	return s.v.deps.Triggers != nil && slices.ContainsFunc(s.v.deps.Directory.Config().SMTPConnectors(), func(c directory.SMTPConnector) bool {
+		return c.Spec.GetRemoteTriggered() && !c.Spec.GetDisabled() && len(c.Spec.GetTriggerAccounts()) > 0
+	})
+}
+
 // AllowsATRN implements smtpd.Turner (RFC 2645 section 4: after AUTH).
 func (s *session) AllowsATRN() bool { return len(s.triggerable(false)) > 0 }
 

@@ -103,9 +103,15 @@ func TestETRN(t *testing.T) {
 func TestATRN(t *testing.T) {
 	s := triggered(t, "127.0.0.0/8")
 	p := s.connect()
-	p.say("EHLO c.test", "250")
+	// Section 8: offered before AUTH, or clients do not go on.
+	if r := p.say("EHLO c.test", "250"); !strings.Contains(r, "ATRN") || strings.Contains(r, "TURN") {
+		t.Errorf("%s", r)
+	}
 	p.say("ATRN branch.test", "530 5.7.0")
 	p.login("guest")
+	if r := p.say("EHLO c.test", "250"); strings.Contains(r, "ATRN") {
+		t.Errorf("offered to who may not: %s", r)
+	}
 	p.say("ATRN branch.test", "450 4.7.1")
 	for command, want := range map[string]string{
 		"ATRN other.test":             "450 4.7.1",
