@@ -3,6 +3,7 @@ package queue
 import (
 	"fmt"
 	"testing"
+	"testing/synctest"
 
 	"pgregory.net/rapid"
 
@@ -206,4 +207,38 @@ func TestProblemsKeepToTheirPriority(t *testing.T) {
 	if want := map[byte]int{3: 100, 2: 50, 1: 10}; fmt.Sprint(count) != fmt.Sprint(want) {
 		t.Errorf("of 160 turns: %v, want %v", count, want)
 	}
+}
+
+// What the next hop says to mail moves the number: 4yz for all recipients halves it, and
+// a message that is put off for one of two does not.
+func TestConcurrencyFollowsAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig()
+		g.agent.answer = func(_ mail.Hop, _ *mail.Transaction, target mail.Target) mail.Outcome {
+			if target.Address.Local == "late" {
+				return mail.FromReply(mail.Reply{Code: 451, Status: mail.Status{Class: 4, Subject: 3}, Lines: []string{"later"}}, "x")
+			}
+			return delivered
+		}
+		g.start(noNotice)
+		synctest.Wait()
+		window := func() int {
+			g.send(99, "late@x") // so that there is a queue to look at
+			synctest.Wait()
+			return g.queue(t, KindRemote).Window
+		}
+		for i := range 20 {
+			g.send(i+1, "b@x")
+			synctest.Wait()
+		}
+		if n := window(); n != 4 {
+			t.Errorf("after twenty good answers and one 451: %d connections are allowed, want 4 of 8", n)
+		}
+		g.send(100, "late@x", "b@x")
+		synctest.Wait()
+		if n := g.queue(t, KindRemote).Window; n != 4 {
+			t.Errorf("after a message of which one recipient was put off: %d, want 4", n)
+		}
+		g.stop()
+	})
 }

@@ -338,6 +338,14 @@ func TestConnectionsPerDomain(t *testing.T) {
 	if n != 3 {
 		t.Errorf("%d connections to one domain, want 3", n)
 	}
+	k := keyFor(3)
+	s.AddQueue(k, mail.Hop{Kind: mail.HopMX, Domain: "x", Connector: mail.GUID{9}}, false, 1)
+	s.Reserve(k.Name(), mail.ID{9})
+	s.Commit(k.Name(), Ref{ID: mail.ID{9}, Due: 1, Created: 1}, 1)
+	if got := s.info(s.queues[k.Name()], 1).WaitingFor; got != "a free connection: all 3 to x are in use" {
+		t.Errorf("a third connector waits for %q", got)
+	}
+	s.RouteQueue(k.Name(), mail.Hop{Kind: mail.HopUnreachable}, 1)
 	s.Closed(1, Ending{}, 1)
 	if n := dialled(); n != 1 {
 		t.Errorf("%d connections in place of one, want 1", n)

@@ -170,7 +170,7 @@ func (s *Scheduler) kick(l *link, now int64) {
 	if l.hop.Kind == mail.HopMX {
 		domain = l.hop.Domain
 	}
-	crowded := domain != "" && s.domains[domain] >= s.limits.PerDomain
+	crowded := s.domainFull(l)
 	if crowded || len(s.conns) >= s.limits.Connections {
 		s.starve(l, crowded)
 		return
@@ -184,6 +184,12 @@ func (s *Scheduler) kick(l *link, now int64) {
 	s.conns[c.id], l.conns[c.id] = c, c
 	l.lastTry = now
 	s.effect(Effect{Kind: EffectDial, Conn: c.id, Hop: l.hop, Verdict: verdict})
+}
+
+// domainFull says whether the hosts of the link's domain have all connections that
+// they may have.
+func (s *Scheduler) domainFull(l *link) bool {
+	return l.hop.Kind == mail.HopMX && l.hop.Domain != "" && s.domains[l.hop.Domain] >= s.limits.PerDomain
 }
 
 // starve notes that a link wants a connection when all are taken. A link without

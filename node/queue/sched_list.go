@@ -74,6 +74,8 @@ func (s *Scheduler) explain(q *queue, i *Info, now int64) {
 		i.retry(head)
 	case len(l.conns) > 0:
 		i.State = Active
+	case l.starved && s.domainFull(l):
+		i.WaitingFor = fmt.Sprintf("a free connection: all %d to %s are in use", s.limits.PerDomain, l.hop.Domain)
 	case l.starved:
 		i.WaitingFor = fmt.Sprintf("a free connection: all %d are in use", s.limits.Connections)
 	}

@@ -5,8 +5,6 @@ import (
 	"maps"
 	"slices"
 	"time"
-
-	"github.com/postroad/postroad/node/mail"
 )
 
 // The watchdog finds what should move and does not though nothing says what it
@@ -160,8 +158,7 @@ func (s *Scheduler) crowded(l *link) bool {
 	if len(l.conns) > 0 {
 		return false
 	}
-	return len(s.conns) >= s.limits.Connections ||
-		l.hop.Kind == mail.HopMX && l.hop.Domain != "" && s.domains[l.hop.Domain] >= s.limits.PerDomain
+	return len(s.conns) >= s.limits.Connections || s.domainFull(l)
 }
 
 func (s *Scheduler) watchQueue(q *queue, committing bool, now int64) []Stall {

@@ -1,6 +1,7 @@
 package route
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -91,5 +92,47 @@ func TestVirtualServerSends(t *testing.T) {
 	r = gatedRoute(t, func(_ *directoryv1.SMTPConnector, v *directoryv1.VirtualServer) { v.Outbound.DirectFirst = true })
 	if h := r.Gated(elsewhere, mail.Class{}, nil); h.Kind != mail.HopMX || h.Domain != "x.example" || !slices.Equal(h.Options.Smart, []string{"relay.test:2525"}) {
 		t.Errorf("%+v", h)
+	}
+}
+
+// Connectors of all kinds have schedules: those between groups, and gateways too.
+func TestGatedConnectorsOfAllKinds(t *testing.T) {
+	objs, err := directory.DecodeYAML(strings.NewReader(gated), "test.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objs {
+		o.Metadata.Guid = directory.GUID(guid(o.Metadata.Name)).String()
+		if c := o.GetRoutingGroupConnector(); c != nil {
+			c.Schedule, c.OversizeSchedule = "night", "never"
+		}
+		if c := o.GetForeignConnector(); c != nil {
+			c.Schedule = "night"
+		}
+	}
+	conf, err := directory.NewConfiguration(1, objs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := New()
+	r.Update(topology("paris-1"), conf)
+	seen := map[string]bool{}
+	for _, d := range []mail.Destination{server("oslo-1"), {Place: mail.PlaceForeign, Type: "FAX", Domain: "+47 1"}, {Place: mail.PlaceForeign, Type: "X400", Domain: "c=no;"}} {
+		for size, want := range map[int64]string{1000: "night", 3_000_000: "never"} {
+			h := r.Gated(d, mail.Class{Size: mail.SizeBound(size, r.SizeLimits())}, nil)
+			if h.Connector.IsZero() {
+				continue
+			}
+			if h.Kind != mail.HopNode {
+				want = "night"
+			}
+			if h.Options.Timetable == nil || h.Options.Timetable.Name != want {
+				t.Errorf("%s, %d octets: %+v, want the schedule %s", d, size, h, want)
+			}
+			seen[fmt.Sprint(h.Kind == mail.HopNode)] = true
+		}
+	}
+	if len(seen) != 2 {
+		t.Errorf("seen: %v", seen)
 	}
 }
