@@ -197,3 +197,7 @@ func fold(r rune) rune {
 	}
 	return least
 }
+
+// Glob says whether a text is like a pattern with * and ?, whatever the case, as the
+// operator ~ does.
+func Glob(pattern, text string) bool { return glob(pattern, text) }

@@ -25,6 +25,13 @@ type actFlags struct {
 	yes, dryRun, allNodes bool
 	ndr, noNDR            bool
 	reason, filter, to    string
+	destination, nextHop  string
+	connector             string
+}
+
+// alike says whether queues are meant by what they are like.
+func (f *actFlags) alike() bool {
+	return f.destination != "" || f.nextHop != "" || f.connector != ""
 }
 
 const aboutFilters = `A filter names fields, as 'state = retry and age > 2h' or 'sender ~ *@shop.example'; what may be written there is in
@@ -35,8 +42,13 @@ func queueFreeze(c *client) *cobra.Command {
 		Use:   "freeze [QUEUE-ID...]",
 		Short: "Stop queues: mail comes in, none leaves",
 		Long: `Stop queues: mail comes in, none leaves, until 'queue thaw', over restarts too. What is in flight is finished. Delay
-notices and expiration go on (expired mail is returned with 4.3.2). ` + aboutFilters + `It speaks of queues here, of those there are now.`,
-		Example: "  postroadctl queue freeze 3w5e11264sgsf --reason 'their host is ill'\n  postroadctl queue freeze --filter 'destination ~ *example.com*' --all-nodes",
+notices and expiration go on (expired mail is returned with 4.3.2), but not before routing: pre-submission, reports, directory and
+routing can be frozen by these IDs. ` + aboutFilters + `It speaks of queues here, of those there are now.
+
+--destination, --next-hop and --connector (patterns with * and ?) freeze what is like that, queues to come included, and so do the IDs
+local and deferred; 'queue list' shows these freezes, 'queue thaw' with the same flags ends them.`,
+		Example: "  postroadctl queue freeze 3w5e11264sgsf --reason 'their host is ill'\n  postroadctl queue freeze --filter 'destination ~ *example.com*' --all-nodes\n" +
+			"  postroadctl queue freeze --next-hop mx.example.com --all-nodes --reason 'their host is ill'",
 	})
 }
 
@@ -81,10 +93,12 @@ func messageCommand(c *client) *cobra.Command {
 		}),
 		actCommand(c, queuev1.Action_ACTION_DELETE, true, &cobra.Command{
 			Use: "delete [ID...]", Short: "Delete messages, with (--ndr) or without (--no-ndr) a report to the sender",
+			Long: "Delete messages, with (--ndr) or without (--no-ndr) a report to the sender. One in flight is deleted after the\nattempt, if it is still there, though the node restarts meanwhile. " + aboutFilters,
 		}),
 		actCommand(c, queuev1.Action_ACTION_REDIRECT, true, &cobra.Command{
 			Use: "redirect [ID...] --to connector:NAME|HOST[:PORT]|auto", Short: "Send messages another way",
 		}),
+		messageShow(c),
 	)
 }
 
@@ -96,6 +110,9 @@ func actCommand(c *client, action queuev1.Action, onMessages bool, cmd *cobra.Co
 			Action: action, OnMessages: onMessages, Filter: f.filter, Report: f.ndr, To: f.to, Reason: f.reason, By: operator(),
 			Node: c.node, AllNodes: f.allNodes,
 		}
+		if f.alike() {
+			req.Like = &queuev1.Likeness{Destination: f.destination, NextHop: f.nextHop, Connector: f.connector}
+		}
 		if onMessages {
 			req.Messages = args
 		} else {
@@ -106,6 +123,11 @@ func actCommand(c *client, action queuev1.Action, onMessages bool, cmd *cobra.Co
 	cmd.Args = func(cmd *cobra.Command, args []string) error { return f.check(action, destructive, cmd, args) }
 	fl := cmd.Flags()
 	fl.StringVar(&f.filter, "filter", "", "those that the filter means")
+	if !onMessages && !destructive {
+		fl.StringVar(&f.destination, "destination", "", "queues for this destination, those to come too")
+		fl.StringVar(&f.nextHop, "next-hop", "", "queues for this next hop, those to come too")
+		fl.StringVar(&f.connector, "connector", "", "queues over this connector, those to come too")
+	}
 	if action == queuev1.Action_ACTION_DELETE {
 		fl.BoolVar(&f.ndr, "ndr", false, "tell the senders")
 		fl.BoolVar(&f.noNDR, "no-ndr", false, "tell nobody")
@@ -129,7 +151,9 @@ func (f *actFlags) common(cmd *cobra.Command) {
 func (f *actFlags) check(action queuev1.Action, destructive bool, cmd *cobra.Command, args []string) error {
 	path := strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 	switch {
-	case len(args) == 0 && f.filter == "":
+	case f.alike() && (len(args) > 0 || f.filter != ""):
+		return fmt.Errorf("%s: --destination, --next-hop and --connector mean queues to come too; give no IDs and no --filter beside", path)
+	case len(args) == 0 && f.filter == "" && !f.alike():
 		return fmt.Errorf("%s: name what is meant, by IDs or by --filter", path)
 	case slices.Contains(args, ""):
 		return fmt.Errorf("%s: an ID is empty", path)
@@ -173,7 +197,8 @@ func (c *client) act(cmd *cobra.Command, conn grpc.ClientConnInterface, req *que
 		if f.dryRun {
 			return c.printAct(cmd, m, req, " (dry run)")
 		}
-		if touched(m) > 0 {
+		// A standing freeze is worth asking for though nothing waits.
+		if touched(m) > 0 || req.GetLike() != nil && notFound(m, req) == nil {
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s %s", verbOf(req), actWords(m, req))
 			if err := confirmed(cmd.InOrStdin(), cmd.ErrOrStderr()); err != nil {
 				return err
@@ -182,7 +207,7 @@ func (c *client) act(cmd *cobra.Command, conn grpc.ClientConnInterface, req *que
 			return err
 		} else {
 			fmt.Fprintln(w, "there is nothing to do")
-			return missing(cmd.ErrOrStderr(), m.GetMissing())
+			return firstError(staying(m), missing(cmd.ErrOrStderr(), m.GetMissing()))
 		}
 	}
 	m, err := ask(false)
@@ -259,18 +284,40 @@ func (c *client) printAct(cmd *cobra.Command, m *queuev1.ActResponse, req *queue
 			}
 		}
 		for _, id := range r.GetUnrouted() {
-			failed = &failure{fmt.Errorf("%s: %s is in no queue of a destination yet; try again when it is routed", r.GetNode(), id), exitConflict}
+			failed = &failure{fmt.Errorf("%s: %s is in no queue of a destination yet, so there is nothing to redirect; try again when it is routed", r.GetNode(), id), exitConflict}
 		}
 		if r.GetError() != "" {
 			failed = &failure{fmt.Errorf("%s: not done to the end: %s", r.GetNode(), r.GetError()), exitFailed}
 		}
 	}
-	return firstError(failed, notFound(m, req), missing(cmd.ErrOrStderr(), m.GetMissing()))
+	return firstError(failed, staying(m), notFound(m, req), missing(cmd.ErrOrStderr(), m.GetMissing()))
+}
+
+// staying names queues that were asked for and stay as they are.
+func staying(m *queuev1.ActResponse) error {
+	for _, r := range m.GetResults() {
+		for _, id := range sortedKeys(r.GetStays()) {
+			return &failure{fmt.Errorf("%s: queue %s stays as it is: %s", r.GetNode(), id, r.GetStays()[id]), exitConflict}
+		}
+	}
+	return nil
 }
 
 // notFound names what no node has that answered.
 func notFound(m *queuev1.ActResponse, req *queuev1.ActRequest) error {
 	var none []string
+	if req.GetLike() != nil {
+		for _, r := range m.GetResults() {
+			if len(r.GetUnknown()) == 0 {
+				return nil
+			}
+			none = r.GetUnknown()
+		}
+		if len(none) > 0 {
+			return &failure{fmt.Errorf("%s: no such standing freeze on the nodes that were asked; 'queue list' shows them", none[0]), exitNotFound}
+		}
+		return nil
+	}
 	what := "queue"
 	if len(req.GetMessages()) > 0 {
 		what = "message"

@@ -36,6 +36,7 @@ const (
 // exit code.
 func TestCommands(t *testing.T) {
 	clock := regexp.MustCompile(`(?m)^\d\d:\d\d:\d\d `)
+	date := regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d \((in .*?|.*? ago)\)`)
 	for _, set := range []struct {
 		file    string
 		missing map[string]string
@@ -57,7 +58,10 @@ func TestCommands(t *testing.T) {
 		{file: "queue", lines: []string{"queue list", "queue list --empty", "queue list --one", "queue list --busy -o wide", "queue list -o name",
 			"queue list --filter messages=0", "queue list --limit 2 --empty", "queue list --node nowhere",
 			"queue messages", "queue messages nowhere", "queue messages q1 --queue q2", "queue messages --limit 1", "queue messages --limit 1 --page next -o wide",
-			"queue messages --filter size>1G", "queue messages --filter shop.example", "queue shape", "queue shape --by nowhere", "queue retry", "queue retry poison", "queue retry nowhere"}},
+			"queue messages --filter size>1G", "queue messages --filter shop.example", "queue shape", "queue shape --by nowhere", "queue retry", "queue retry q1", "queue retry poison", "queue retry nowhere", "queue retry --server oslo-1", "queue retry q1 -o json"}},
+		{file: "like", lines: []string{"queue freeze --next-hop mx.example --yes", "queue freeze --next-hop mx.example", "queue freeze q1 --next-hop mx.example", "queue thaw --next-hop never --yes", "queue thaw --next-hop never",
+			"queue thaw q8 --yes", "queue delete --next-hop x", "queue list"}},
+		{file: "show", lines: []string{"message show retry", "message show ready", "message show frozen", "message show flying", "message show nowhere", "message show", "message show retry -o name"}},
 		{file: "actions", lines: []string{"queue freeze q1 q2 --yes", "queue freeze q1 --dry-run", "queue freeze", "queue freeze q1", "queue thaw q1 --yes --all-nodes", "queue thaw never --yes",
 			"queue delete q1 --reason junk --yes", "queue delete q1 --ndr --no-ndr", "queue delete q1 --ndr --yes", "queue delete --filter size>5M --no-ndr --reason junk --yes -o json",
 			"queue redirect q1 --yes --reason x", "queue redirect q1 local --to mx.example --yes --reason x", "message freeze 06H0 flying --yes", "message thaw there never --yes --all-nodes",
@@ -81,7 +85,8 @@ func TestCommands(t *testing.T) {
 			"route explain olav@example.test --size 5M", "route explain olav@example.test --size huge"}},
 		{file: "node", lines: []string{"node list", "node list -o name", "node list -o xml", "node ledger", "node ledger -o wide", "node ledger -o name", "node ledger --one"}},
 		{file: "silence", missing: map[string]string{"oslo-1": "127.0.0.1:6955: connection refused"},
-			lines: []string{"node list -o name", "queue list -o name", "track follow 06H0 -o name", "linkstate list -o name", "linkstate validate"}},
+			lines: []string{"node list -o name", "queue list -o name", "track follow 06H0 -o name", "linkstate list -o name", "linkstate validate",
+				"track find -o name", "queue retry", "queue retry elsewhere", "message show ready -o name"}},
 		{file: "virtualserver", lines: []string{"virtualserver list", "virtualserver list submission", "virtualserver list nowhere", "virtualserver list -o json",
 			"virtualserver pause submission", "virtualserver stop a b", "virtualserver start nowhere", "virtualserver stop busy", "virtualserver stop", "get virtualserver paris-1-smtp -o wide"}},
 		{file: "usage", lines: []string{"frobnicate", "node frobnicate", "node list extra", "node list --frobnicate", "node list --timeout soon"}},
@@ -103,6 +108,7 @@ func TestCommands(t *testing.T) {
 					stdout = reindent(t, stdout)
 				}
 				stdout = clock.ReplaceAllString(stdout, "HH:MM:SS ")
+				stdout = date.ReplaceAllString(stdout, "DATE (DISTANCE)")
 				fmt.Fprintf(&got, "$ postroadctl %s\n%s%s[exit code %d]\n\n", line, stdout, marked(stderr), code)
 			}
 			golden(t, set.file+".golden", got.String())

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -269,6 +270,9 @@ func (f fakeQueue) List(_ context.Context, r *queuev1.ListRequest) (*queuev1.Lis
 	if n := int(r.GetPageSize()); n > 0 && n < len(resp.Queues) {
 		resp.Queues, resp.NextPageToken = resp.Queues[:n], strconv.Itoa(n)
 	}
+	if f.name == "paris-1" && len(f.missing) == 0 && r.GetFilter() == "" && r.GetPageToken() == "" && r.GetPageSize() > 100 {
+		resp.Freezes = []*queuev1.StandingFreeze{{Node: "oslo-1", Like: &queuev1.Likeness{NextHop: "mx.example", Connector: "internet"}, By: "ada", Reason: "ill", Messages: 4, Queues: 1}}
+	}
 	return resp, mood(context.Background(), r.GetNode())
 }
 
@@ -319,7 +323,40 @@ func (f fakeQueue) Quarantine(ctx context.Context, r *queuev1.QuarantineRequest)
 }
 
 func (f fakeQueue) Retry(ctx context.Context, r *queuev1.RetryRequest) (*queuev1.RetryResponse, error) {
-	return &queuev1.RetryResponse{Links: 2}, mood(ctx, r.GetQueue())
+	m := &queuev1.RetryResponse{Links: 2, Missing: f.missing, LinksOf: map[string]int32{f.name: 2}}
+	switch {
+	case r.GetAllNodes() && r.GetQueue() == "":
+		m.LinksOf["oslo-1"] = 0
+	case r.GetAllNodes() && r.GetQueue() == "elsewhere":
+		m = &queuev1.RetryResponse{Missing: f.missing}
+	case r.GetNode() != "":
+		m.Links, m.LinksOf = 0, map[string]int32{r.GetNode(): 0}
+	}
+	return m, mood(ctx, r.GetQueue())
+}
+
+// Show knows what keeps messages by their ID.
+func (f fakeQueue) Show(ctx context.Context, r *queuev1.ShowRequest) (*queuev1.ShowResponse, error) {
+	now := time.Now().UnixMilli() + 200 // so that it is rounded to the same second
+	o := &queuev1.Outlook{Ahead: 3, Beside: 40, RetryAfterMs: 600_000, Class: "normal", Message: &queuev1.Message{
+		Node: f.name, QueueId: r.GetMessage(), MessageId: "hello@example.test", Sender: "alice@example.test", Recipients: []string{"olav@example.net"},
+		Size: 1234, ReceivedUnixMs: now - 3_600_000, Queue: "q1", Kind: "Remote delivery", Destination: "SMTP:example.net", NextHop: "mx.example.net",
+		Connector: "internet", State: "retry", Attempts: 2,
+	}, ExpiresUnixMs: now + 7_200_000, DelayNotified: true}
+	switch r.GetMessage() {
+	case "retry":
+		o.LeavesUnixMs = now + 60_000
+		o.Blocks = []*queuev1.Block{{Kind: "link", Text: "retry 1 of the next hop: connection refused", UntilUnixMs: now + 60_000}}
+		o.Attempts = []*queuev1.LastAttempt{{Recipient: "olav@example.net", Attempts: 2, AtUnixMs: now - 60_000, Status: "4.2.1", Text: "450 4.2.1 later", Remote: "mx.example.net"}}
+	case "ready":
+		o.LeavesUnixMs, o.DelayNotified, o.DelayNoticeUnixMs, o.Connections = now-1000, false, now+3_600_000, 2
+	case "frozen":
+		o.Message.Hold, o.Message.State, o.AheadOpen = "hand", "frozen", true
+		o.Blocks = []*queuev1.Block{{Kind: "frozen message", Text: "frozen by ada: look at it; `message thaw` lets it go"}}
+	case "flying":
+		o.InFlight, o.DeliverByUnixMs = true, now+600_000
+	}
+	return &queuev1.ShowResponse{Outlooks: []*queuev1.Outlook{o}, Missing: f.missing}, mood(ctx, r.GetMessage())
 }
 
 func (f fakeQueue) Dequeue(ctx context.Context, r *queuev1.DequeueRequest) (*queuev1.DequeueResponse, error) {
@@ -361,6 +398,16 @@ func (f fakeQueue) Act(ctx context.Context, r *queuev1.ActRequest) (*queuev1.Act
 			res.Queues, res.Messages, res.Recipients, res.Bytes = res.Queues+1, res.Messages+2, res.Recipients+3, res.Bytes+4000
 		}
 	}
+	switch r.GetLike().GetNextHop() {
+	case "":
+	case "never":
+		res.Unknown = append(res.Unknown, "next hop never")
+	default:
+		res.Queues, res.Messages = 1, 4
+	}
+	if slices.Contains(named, "q8") && r.GetAction() == queuev1.Action_ACTION_THAW {
+		res.Queues, res.Messages, res.Stays = 0, 0, map[string]string{"q8": "`queue thaw --next-hop mx.example`: frozen by ada"}
+	}
 	resp := &queuev1.ActResponse{Results: []*queuev1.ActResult{res}, Missing: f.missing}
 	if r.GetAllNodes() {
 		other := &queuev1.ActResult{Node: "oslo-1"}
@@ -387,7 +434,7 @@ func (f fakeTracking) Follow(ctx context.Context, r *trackingv1.FollowRequest) (
 }
 
 func (f fakeTracking) Find(context.Context, *trackingv1.FindRequest) (*trackingv1.FindResponse, error) {
-	return &trackingv1.FindResponse{Events: events()}, nil
+	return &trackingv1.FindResponse{Events: events(), Missing: f.missing}, nil
 }
 
 func events() []*trackingv1.Event {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -58,6 +59,7 @@ always has all.
 			if err := c.queues(cmd, m, hide); err != nil {
 				return err
 			}
+			c.freezes(cmd.OutOrStdout(), m.GetFreezes())
 			onward(cmd.ErrOrStderr(), "more queues", m.GetNextPageToken())
 			return missing(cmd.ErrOrStderr(), m.GetMissing())
 		}),
@@ -87,6 +89,7 @@ func allQueues(ctx context.Context, conn grpc.ClientConnInterface, req *queuev1.
 			return nil, err
 		}
 		out.Queues = append(out.Queues, m.GetQueues()...)
+		out.Freezes = append(out.Freezes, m.GetFreezes()...)
 		out.Missing = joined(out.Missing, m.GetMissing())
 		out.NextPageToken = m.GetNextPageToken()
 		if ask.PageToken = out.NextPageToken; ask.PageToken == "" || limit > 0 && len(out.GetQueues()) >= limit {
@@ -181,13 +184,28 @@ func frozenWords(m *queuev1.Message) string {
 // poisonQueue is the ID of the queue of messages that crashed what processed them.
 const poisonQueue = "poison"
 
+// serverFlag is for commands that ask all nodes unless one is named.
+func (c *client) serverFlag(cmd *cobra.Command, server *string) {
+	cmd.Flags().StringVar(server, "server", "", "only this node, by name (default: all nodes)")
+}
+
+// meant is the node that is meant, and whether all are.
+func (c *client) meant(server string) (node string, all bool) {
+	if server == "" && c.node == "" {
+		return "", true
+	}
+	return cmp.Or(server, c.passedOn()), false
+}
+
 func queueRetry(c *client) *cobra.Command {
-	return &cobra.Command{
+	var server string
+	cmd := &cobra.Command{
 		Use:   "retry [QUEUE-ID]",
-		Short: "Make waiting links of the node that is asked try now",
+		Short: "Make waiting links of all nodes, or of one, try now",
 		Args:  cobra.MaximumNArgs(1),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error {
 			req := &queuev1.RetryRequest{}
+			req.Node, req.AllNodes = c.meant(server)
 			if len(args) > 0 {
 				req.Queue = args[0]
 			}
@@ -196,20 +214,61 @@ func queueRetry(c *client) *cobra.Command {
 				return err
 			}
 			if done, err := c.message(cmd.OutOrStdout(), m); done {
-				return err
+				return firstError(err, missing(cmd.ErrOrStderr(), m.GetMissing()))
 			}
-			if m.GetLinks() == 0 {
-				fmt.Fprintln(cmd.OutOrStdout(), "no link was waiting for its next try")
-				return nil
-			}
-			noun := "link"
+			noun, of := "link", ""
 			if req.GetQueue() == poisonQueue {
 				noun = "message"
 			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%s tried now\n", count(int(m.GetLinks()), noun))
-			return nil
+			if n := len(m.GetLinksOf()); n > 1 {
+				of = " on " + count(n, "node")
+			}
+			switch {
+			case len(m.GetLinksOf()) == 0 && len(m.GetMissing()) > 0:
+				fmt.Fprintln(cmd.OutOrStdout(), "no node that answered has the queue")
+			case m.GetLinks() == 0:
+				fmt.Fprintf(cmd.OutOrStdout(), "no %s was waiting for its next try%s\n", noun, of)
+			default:
+				fmt.Fprintf(cmd.OutOrStdout(), "%s tried now%s\n", count(int(m.GetLinks()), noun), of)
+			}
+			return missing(cmd.ErrOrStderr(), m.GetMissing())
 		}),
 	}
+	c.serverFlag(cmd, &server)
+	return cmd
+}
+
+// freezes tells of those that hold for queues to come: no row of the table need show them.
+func (c *client) freezes(w io.Writer, list []*queuev1.StandingFreeze) {
+	if c.format == "name" {
+		return
+	}
+	for _, f := range list {
+		fmt.Fprintf(w, "%s: frozen until thawed, queues to come too: %s (%s, %s now)%s\n", f.GetNode(), likeWords(f.GetLike()),
+			count64(f.GetQueues(), "queue", "queues"), count64(f.GetMessages(), "message", "messages"), frozenBy(f.GetBy(), f.GetReason()))
+	}
+}
+
+func frozenBy(by, reason string) string {
+	text := ""
+	if by != "" {
+		text = ", by " + by
+	}
+	if reason != "" {
+		text += ": " + reason
+	}
+	return text
+}
+
+// likeWords are a likeness as the flags say it.
+func likeWords(l *queuev1.Likeness) string {
+	var words []string
+	for _, f := range [][2]string{{"", l.GetKind()}, {"destination ", l.GetDestination()}, {"next hop ", l.GetNextHop()}, {"connector ", l.GetConnector()}} {
+		if f[1] != "" {
+			words = append(words, f[0]+f[1])
+		}
+	}
+	return strings.Join(words, ", ")
 }
 
 func firstError(errs ...error) error {

@@ -14,13 +14,14 @@ import (
 )
 
 func trackFollow(c *client) *cobra.Command {
-	return &cobra.Command{
+	var server string
+	cmd := &cobra.Command{
 		Use:   "follow MESSAGE-ID",
 		Short: "Tell a message's way over all nodes",
 		Long:  "Tell a message's way over all nodes, by its Message-ID header, its queue ID or its origin ID.",
 		Args:  needs("MESSAGE-ID"),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error {
-			m, err := trackingv1.NewTrackingServiceClient(conn).Follow(ctx, &trackingv1.FollowRequest{Message: args[0]})
+			m, err := trackingv1.NewTrackingServiceClient(conn).Follow(ctx, &trackingv1.FollowRequest{Message: args[0], Node: server})
 			if err != nil {
 				return err
 			}
@@ -30,32 +31,37 @@ func trackFollow(c *client) *cobra.Command {
 			return firstError(c.events(cmd.OutOrStdout(), m.GetEvents()), missing(cmd.ErrOrStderr(), m.GetMissing()))
 		}),
 	}
+	c.serverFlag(cmd, &server)
+	return cmd
 }
 
 func trackFind(c *client) *cobra.Command {
 	req := &trackingv1.FindRequest{}
 	var since time.Duration
+	var server string
 	cmd := &cobra.Command{
 		Use:   "find",
-		Short: "Search the events of the node that is asked",
+		Short: "Search the events of all nodes, or of one",
 		Args:  needs(),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, _ []string) error {
+			req.Node, req.AllNodes = c.meant(server)
 			req.SinceUnixUs = time.Now().Add(-since).UnixMicro()
 			m, err := trackingv1.NewTrackingServiceClient(conn).Find(ctx, req)
 			if err != nil {
 				return err
 			}
 			if done, err := c.message(cmd.OutOrStdout(), m); done {
-				return err
+				return firstError(err, missing(cmd.ErrOrStderr(), m.GetMissing()))
 			}
-			return c.found(cmd.OutOrStdout(), m.GetEvents())
+			return firstError(c.found(cmd.OutOrStdout(), m.GetEvents()), missing(cmd.ErrOrStderr(), m.GetMissing()))
 		}),
 	}
 	f := cmd.Flags()
 	f.StringVar(&req.Sender, "sender", "", "sender's address")
 	f.StringVar(&req.Recipient, "recipient", "", "recipient's address")
 	f.DurationVar(&since, "since", time.Hour, "how far back")
-	f.Int32Var(&req.Limit, "limit", 1000, "at most this many")
+	f.Int32Var(&req.Limit, "limit", 1000, "at most this many, the latest")
+	c.serverFlag(cmd, &server)
 	return cmd
 }
 
@@ -80,14 +86,14 @@ func (c *client) events(w io.Writer, events []*trackingv1.Event) error {
 func (c *client) found(w io.Writer, events []*trackingv1.Event) error {
 	var rows [][]string
 	for _, e := range events {
-		row := []string{time.UnixMicro(e.GetTimeUnixUs()).Format("2006-01-02 15:04:05.000"), eventKind(e), "<" + e.GetSender() + ">",
+		row := []string{time.UnixMicro(e.GetTimeUnixUs()).Format("2006-01-02 15:04:05.000"), e.GetNode(), eventKind(e), "<" + e.GetSender() + ">",
 			dash(strings.Join(e.GetRecipients(), ", ")), dash(over(e)), "<" + e.GetMessageId() + ">"}
 		if c.format == "wide" {
 			row = append(row, e.GetQueueId(), e.GetOriginId(), dash(detail(e)))
 		}
 		rows = append(rows, row)
 	}
-	header := "TIME\tEVENT\tSENDER\tRECIPIENTS\tPEER\tMESSAGE-ID"
+	header := "TIME\tNODE\tEVENT\tSENDER\tRECIPIENTS\tPEER\tMESSAGE-ID"
 	if c.format == "wide" {
 		header += "\tQUEUE ID\tORIGIN ID\tDETAIL"
 	}

@@ -3,13 +3,11 @@ package admin
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -19,25 +17,6 @@ import (
 // actTimeout is how long one node may take to do what another passes on: it reads
 // every message that a filter may mean.
 const actTimeout = 2 * time.Minute
-
-// who is the one that acts, for logs and tracking: the name in the certificate; or
-// what the client says of itself, over the socket and through another node.
-func (s *Server) who(ctx context.Context, by string) string {
-	if name := caller(ctx); name != "" && !s.fromNode(ctx) {
-		return name
-	}
-	p, _ := peer.FromContext(ctx)
-	if p == nil {
-		return by
-	}
-	if u, ok := p.AuthInfo.(socketUser); ok {
-		if by == "" {
-			return u.String()
-		}
-		return fmt.Sprintf("%s (%s)", by, u)
-	}
-	return by
-}
 
 func (q *queueService) Act(ctx context.Context, req *queuev1.ActRequest) (*queuev1.ActResponse, error) {
 	if err := words(req.GetReason(), req.GetBy()); err != nil {

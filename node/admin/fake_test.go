@@ -145,6 +145,20 @@ func (f *fakeNode) Quarantine(r *queuev1.QuarantineRequest) *queuev1.QuarantineR
 
 func (f *fakeNode) Retry(string) (int, error) { return 3, f.failure }
 
+func (f *fakeNode) Freezes() []*queuev1.StandingFreeze {
+	return []*queuev1.StandingFreeze{{Node: f.name, Like: &queuev1.Likeness{NextHop: "h"}}}
+}
+
+// Show knows the messages that f.messages begins with.
+func (f *fakeNode) Show(id string) (list []*queuev1.Outlook, err error) {
+	for _, place := range f.messages {
+		if own, queue, _ := strings.Cut(place, "."); own == id {
+			list = append(list, &queuev1.Outlook{Message: &queuev1.Message{Node: f.name, QueueId: own, Queue: queue}})
+		}
+	}
+	return list, f.failure
+}
+
 func (f *fakeNode) Act(_ context.Context, req *queuev1.ActRequest, who string) (*queuev1.ActResult, error) {
 	if f.failure != nil {
 		return nil, f.failure

@@ -71,7 +71,7 @@ func one[T any](ctx context.Context, p *peers, to Peer, ask func(context.Context
 }
 
 func oneWithin[T any](ctx context.Context, p *peers, to Peer, within time.Duration, ask func(context.Context, grpc.ClientConnInterface) (T, error)) (T, error) {
-	ctx, cancel := context.WithTimeout(ctx, within)
+	ctx, cancel := context.WithTimeout(onBehalf(ctx), within)
 	defer cancel()
 	c, err := p.conn(to)
 	if err != nil {

@@ -36,6 +36,9 @@ func (q *queueService) List(ctx context.Context, req *queuev1.ListRequest) (*que
 		})
 	}
 	resp := &queuev1.ListResponse{Queues: q.s.cfg.Node.Queues()}
+	if after == "" {
+		resp.Freezes = q.s.cfg.Node.Freezes()
+	}
 	resp.Queues = slices.DeleteFunc(resp.Queues, func(q *queuev1.Queue) bool { return !f.Match(listed{q}) })
 	more := false
 	if req.GetAllNodes() {
@@ -45,9 +48,11 @@ func (q *queueService) List(ctx context.Context, req *queuev1.ListRequest) (*que
 		})
 		for _, a := range answers {
 			resp.Queues = append(resp.Queues, a.GetQueues()...)
+			resp.Freezes = append(resp.Freezes, a.GetFreezes()...)
 			more = more || a.GetNextPageToken() != ""
 		}
 	}
+	slices.SortStableFunc(resp.Freezes, func(a, b *queuev1.StandingFreeze) int { return cmp.Compare(a.GetNode(), b.GetNode()) })
 	places := make(map[*queuev1.Queue]string, len(resp.Queues))
 	for _, q := range resp.Queues {
 		places[q] = listPlace(q)

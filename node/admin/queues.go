@@ -1,8 +1,10 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -62,10 +64,89 @@ func (q *queueService) Quarantine(_ context.Context, req *queuev1.QuarantineRequ
 	return q.s.cfg.Node.Quarantine(req), nil
 }
 
-func (q *queueService) Retry(_ context.Context, req *queuev1.RetryRequest) (*queuev1.RetryResponse, error) {
-	n, err := q.s.cfg.Node.Retry(req.GetQueue())
+// Retry makes links try now here, on another node, or on all. A queue is on one node,
+// mostly: that others do not have it is no failure.
+func (q *queueService) Retry(ctx context.Context, req *queuev1.RetryRequest) (*queuev1.RetryResponse, error) {
+	to, err := q.elsewhere(req.GetNode())
 	if err != nil {
+		return nil, err
+	}
+	one := &queuev1.RetryRequest{Queue: req.GetQueue()}
+	ask := func(ctx context.Context, c grpc.ClientConnInterface) (*queuev1.RetryResponse, error) {
+		return q.client(c).Retry(ctx, one)
+	}
+	if to.Name != "" {
+		return passOn(ctx, q.s.peers, to, ask)
+	}
+	self := q.s.cfg.Node.Status().GetName()
+	resp := &queuev1.RetryResponse{LinksOf: map[string]int32{}}
+	n, err := q.s.cfg.Node.Retry(req.GetQueue())
+	if err == nil {
+		resp.LinksOf[self] = int32(n)
+	} else if !req.GetAllNodes() {
 		return nil, status.Errorf(codes.NotFound, "%v", err)
 	}
-	return &queuev1.RetryResponse{Links: int32(n)}, nil
+	if req.GetAllNodes() {
+		var answers map[string]*queuev1.RetryResponse
+		answers, resp.Missing = all(ctx, q.s.peers, found(ask))
+		for name, a := range answers {
+			if a != nil {
+				resp.LinksOf[name] = a.GetLinks()
+			}
+		}
+		if len(resp.LinksOf) == 0 && len(resp.Missing) == 0 {
+			return nil, status.Errorf(codes.NotFound, "queue: no node has a queue %q; `postroadctl queue list` shows them", req.GetQueue())
+		}
+	}
+	for _, n := range resp.LinksOf {
+		resp.Links += n
+	}
+	return resp, nil
+}
+
+// found takes it for an answer, nil, that a node does not have what is asked for.
+func found[T any](ask func(context.Context, grpc.ClientConnInterface) (*T, error)) func(context.Context, grpc.ClientConnInterface) (*T, error) {
+	return func(ctx context.Context, c grpc.ClientConnInterface) (*T, error) {
+		a, err := ask(ctx, c)
+		if status.Code(err) == codes.NotFound {
+			return nil, nil
+		}
+		return a, err
+	}
+}
+
+// Show says of one message when it will leave, wherever it is.
+func (q *queueService) Show(ctx context.Context, req *queuev1.ShowRequest) (*queuev1.ShowResponse, error) {
+	if req.GetMessage() == "" {
+		return nil, status.Error(codes.InvalidArgument, "message: must be a queue ID or a Message-ID")
+	}
+	to, err := q.elsewhere(req.GetNode())
+	if err != nil {
+		return nil, err
+	}
+	one := &queuev1.ShowRequest{Message: req.GetMessage()}
+	ask := func(ctx context.Context, c grpc.ClientConnInterface) (*queuev1.ShowResponse, error) {
+		return q.client(c).Show(ctx, one)
+	}
+	if to.Name != "" {
+		return passOn(ctx, q.s.peers, to, ask)
+	}
+	resp := &queuev1.ShowResponse{}
+	if resp.Outlooks, err = q.s.cfg.Node.Show(req.GetMessage()); err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "%v", err)
+	}
+	if req.GetAllNodes() {
+		var answers map[string]*queuev1.ShowResponse
+		answers, resp.Missing = all(ctx, q.s.peers, found(ask))
+		for _, a := range answers {
+			resp.Outlooks = append(resp.Outlooks, a.GetOutlooks()...)
+		}
+	}
+	if len(resp.Outlooks) == 0 && len(resp.Missing) == 0 {
+		return nil, status.Errorf(codes.NotFound, "no message %q waits on the nodes that were asked; `postroadctl track follow` tells what became of it", req.GetMessage())
+	}
+	slices.SortStableFunc(resp.Outlooks, func(a, b *queuev1.Outlook) int {
+		return cmp.Or(cmp.Compare(a.GetMessage().GetNode(), b.GetMessage().GetNode()), cmp.Compare(a.GetMessage().GetQueue(), b.GetMessage().GetQueue()))
+	})
+	return resp, nil
 }

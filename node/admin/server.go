@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -39,7 +40,7 @@ type Config struct {
 	// MayChange says whether the holder of a certificate may change anything.
 	MayChange func(tls.ConnectionState) bool
 	// FromNode says whether the holder is a node of the organisation: it passes on
-	// what its own caller may do. nil: none is.
+	// what its own caller may do, see caller.go. nil: none is.
 	FromNode func(tls.ConnectionState) bool
 	// ClientTLS is for asking the node of that name.
 	ClientTLS func(node string) *tls.Config
@@ -178,7 +179,7 @@ func changing(method string) bool {
 
 // delegated names the methods that a node may ask of another for its own caller.
 func delegated(method string) bool {
-	return strings.HasSuffix(method, "/Act") || strings.HasSuffix(method, "/Outbound")
+	return strings.HasSuffix(method, "/Act") || strings.HasSuffix(method, "/Outbound") || strings.HasSuffix(method, "/Retry")
 }
 
 // fromNode says whether another node asks.
@@ -196,7 +197,15 @@ func (s *Server) authorized(ctx context.Context, req any, info *grpc.UnaryServer
 		return next(ctx, req)
 	}
 	if p, ok := peer.FromContext(ctx); ok {
-		if t, ok := p.AuthInfo.(credentials.TLSInfo); ok && (s.cfg.MayChange(t.State) || passedOn(req) || delegated(info.FullMethod) && s.fromNode(ctx)) {
+		t, ok := p.AuthInfo.(credentials.TLSInfo)
+		if ok && (s.cfg.MayChange(t.State) || passedOn(req)) {
+			return next(ctx, req)
+		}
+		if ok && delegated(info.FullMethod) && s.fromNode(ctx) {
+			if err := s.allowed(ctx); err != nil {
+				s.cfg.Logger.Warn("admin_change_refused", zap.String("method", info.FullMethod), zap.String("via", caller(ctx)), zap.Error(err))
+				return nil, status.Errorf(codes.PermissionDenied, "%s: %v", info.FullMethod, err)
+			}
 			return next(ctx, req)
 		}
 	}
@@ -215,11 +224,14 @@ func passedOn(req any) bool {
 func (s *Server) logged(ctx context.Context, req any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	resp, err := next(ctx, req)
 	if changing(info.FullMethod) {
-		who := caller(ctx)
-		if who == "" {
-			who = "unix socket"
+		by := ""
+		if r, ok := req.(interface{ GetBy() string }); ok {
+			by = r.GetBy()
 		}
-		fields := []zap.Field{zap.String("method", info.FullMethod), zap.String("who", who), zap.Error(err)}
+		fields := []zap.Field{zap.String("method", info.FullMethod), zap.String("who", cmp.Or(s.who(ctx, by), "unix socket")), zap.Error(err)}
+		if s.fromNode(ctx) {
+			fields = append(fields, zap.String("via", caller(ctx)))
+		}
 		if d, ok := req.(*topologyv1.DrainRequest); ok {
 			fields = append(fields, zap.String("name", d.GetName()), zap.String("drain", d.GetMode()), zap.String("by", d.GetBy()),
 				zap.String("reason", d.GetReason()), zap.Bool("dry_run", d.GetDryRun()))

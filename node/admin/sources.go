@@ -33,6 +33,8 @@ type Node interface {
 	// Checks judges the map as this node sees it, and the load of the nodes.
 	Checks([]*topologyv1.TrafficResponse) []*linkstatev1.Check
 	Queues() []*queuev1.Queue
+	// Freezes are those that hold for queues to come.
+	Freezes() []*queuev1.StandingFreeze
 	// Messages gives a page of this node's messages, in order of their queue_id and,
 	// below it, queue. Page tokens are "QUEUE_ID.QUEUE" of the place that was looked at
 	// last; as texts they sort as the places do. The error is a *filter.SyntaxError, or
@@ -41,8 +43,12 @@ type Node interface {
 	// Shape counts this node's messages by age, for each destination or sender's
 	// domain. It reads them all.
 	Shape(ctx context.Context, by string) (*queuev1.ShapeResponse, error)
-	// Retry makes waiting links try now; "" means all. It returns how many.
+	// Retry makes waiting links try now; "" means all. It returns how many. The error
+	// says that there is no such queue.
 	Retry(queue string) (int, error)
+	// Show says of one message when it will leave each queue that it is in; nothing of
+	// one that is not here.
+	Show(message string) ([]*queuev1.Outlook, error)
 	// Quarantine releases or deletes messages that were set aside.
 	Quarantine(*queuev1.QuarantineRequest) *queuev1.QuarantineResponse
 	// Dequeue asks the provider of a connector for mail, and waits for it; node alone is

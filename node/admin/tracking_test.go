@@ -115,3 +115,39 @@ func TestOrderedIgnoresOrderAndRepetition(t *testing.T) {
 		}
 	}
 }
+
+// All nodes are searched, the latest events are given in order, and who is silent is named.
+func TestFindEverywhere(t *testing.T) {
+	w, paris := journey(t)
+	gone := listen(t)
+	gone.Close()
+	paris.node.peers = append(paris.node.peers, Peer{"gone", gone.Addr().String()})
+	c := trackingv1.NewTrackingServiceClient(w.local(paris))
+	m, err := c.Find(t.Context(), &trackingv1.FindRequest{Message: "p1", AllNodes: true, Limit: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range m.GetEvents() {
+		got = append(got, fmt.Sprint(e.GetTimeUnixUs(), " ", e.GetNode()))
+	}
+	if want := []string{"40 oslo", "40 oslo", "50 oslo"}; !slices.Equal(got, want) || len(m.GetMissing()) != 1 || m.GetMissing()["gone"] == "" {
+		t.Errorf("got %q, missing %v", got, m.GetMissing())
+	}
+	if m, err = c.Find(t.Context(), &trackingv1.FindRequest{Message: "p1", Node: "oslo"}); err != nil || len(m.GetEvents()) != 4 {
+		t.Errorf("%v, %v", m, err)
+	}
+	if m, err = c.Find(t.Context(), &trackingv1.FindRequest{Message: "p1"}); err != nil || len(m.GetEvents()) != 2 {
+		t.Errorf("%v, %v", m, err)
+	}
+	_, err = c.Find(t.Context(), &trackingv1.FindRequest{Message: "p1", Node: "nowhere"})
+	requireCode(t, err, codes.NotFound)
+	f, err := c.Follow(t.Context(), &trackingv1.FollowRequest{Message: "p1", Node: "oslo"})
+	if err != nil || len(f.GetEvents()) == 0 || slices.ContainsFunc(f.GetEvents(), func(e *trackingv1.Event) bool { return e.GetNode() != "oslo" }) {
+		t.Errorf("%v, %v", f, err)
+	}
+	f, err = c.Follow(t.Context(), &trackingv1.FollowRequest{Message: "p1", Node: "paris"})
+	if err != nil || slices.ContainsFunc(f.GetEvents(), func(e *trackingv1.Event) bool { return e.GetNode() != "paris" }) || len(f.GetMissing()) > 0 {
+		t.Errorf("%v, %v", f, err)
+	}
+}

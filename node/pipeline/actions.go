@@ -3,7 +3,9 @@ package pipeline
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -28,11 +30,14 @@ func (p *Pipeline) Act(ctx context.Context, req *queuev1.ActRequest, who string)
 	if err != nil {
 		return nil, err
 	}
-	if len(req.GetQueues()) == 0 && len(req.GetMessages()) == 0 && req.GetFilter() == "" {
+	like := likenessOf(req.GetLike())
+	if len(req.GetQueues()) == 0 && len(req.GetMessages()) == 0 && req.GetFilter() == "" && like == (queue.Likeness{}) {
 		return nil, fmt.Errorf("nothing is named: give queues, messages or a filter")
 	}
 	res := &queuev1.ActResult{Node: p.cfg.Self.Name}
-	if !req.GetOnMessages() && (o.Verb == queue.VerbFreeze || o.Verb == queue.VerbThaw) {
+	if like != (queue.Likeness{}) {
+		err = p.actOnAlike(req, like, o, res)
+	} else if !req.GetOnMessages() && (o.Verb == queue.VerbFreeze || o.Verb == queue.VerbThaw) {
 		err = p.actOnQueues(req, o, res)
 	} else {
 		err = p.actOnMessages(ctx, req, o, res)
@@ -43,7 +48,7 @@ func (p *Pipeline) Act(ctx context.Context, req *queuev1.ActRequest, who string)
 	if !req.GetDryRun() {
 		p.acted[o.Verb].Add(res.GetMessages())
 		p.cfg.Logger.Named("queue").Info("queue_action", zap.Stringer("action", o.Verb), zap.String("who", who), zap.String("reason", req.GetReason()),
-			zap.Strings("queues", req.GetQueues()), zap.Strings("ids", req.GetMessages()), zap.String("filter", req.GetFilter()), zap.String("to", req.GetTo()),
+			zap.Strings("queues", req.GetQueues()), zap.Strings("ids", req.GetMessages()), zap.String("filter", req.GetFilter()), zap.Stringer("like", like), zap.String("to", req.GetTo()),
 			zap.Bool("report", req.GetReport()), zap.Int64("queues_touched", res.GetQueues()), zap.Int64("messages", res.GetMessages()),
 			zap.Int64("bytes", res.GetBytes()), zap.Int64("later", res.GetLater()), zap.String("error", res.GetError()))
 	}
@@ -116,12 +121,23 @@ func (p *Pipeline) actOnQueues(req *queuev1.ActRequest, o queue.Order, res *queu
 	if err != nil {
 		return err
 	}
-	var ids []string
+	kinds := p.kindsMeant(req, o, res)
+	var ids, stages []string
+	alike := 0
 	for _, q := range meant {
-		if q.Whole != (o.Verb == queue.VerbThaw) {
+		switch {
+		case o.Verb == queue.VerbFreeze && !slices.Contains(req.GetQueues(), q.ID) && slices.ContainsFunc(kinds, func(id string) bool { return q.Is([]string{id}) }):
+			alike++ // it is frozen with its kind
+		case q.Whole != (o.Verb == queue.VerbThaw):
+			if q.Like != "" && o.Verb == queue.VerbThaw && slices.ContainsFunc(req.GetQueues(), func(id string) bool { return id == q.ID }) {
+				stay(res, q.ID, q.WaitingFor)
+			}
 			continue // it is so already
+		case queue.IsStage(q.ID):
+			stages = append(stages, q.ID)
+		default:
+			ids = append(ids, q.ID)
 		}
-		ids = append(ids, q.ID)
 		res.Messages += q.Messages
 	}
 	var names []string
@@ -129,21 +145,125 @@ func (p *Pipeline) actOnQueues(req *queuev1.ActRequest, o queue.Order, res *queu
 		names, _ = p.queues.QueueNames(ids)
 	}
 	_, res.Unknown = p.queues.QueueNames(req.GetQueues())
-	res.Queues = int64(len(names))
-	if req.GetDryRun() || len(names) == 0 {
+	res.Queues = int64(len(names) + len(stages) + max(alike, len(kinds)))
+	if req.GetDryRun() || len(names)+len(stages)+len(kinds) == 0 {
 		return nil
 	}
-	n := 0
-	if o.Verb == queue.VerbFreeze {
-		n, err = p.queues.FreezeQueues(names, o.Note)
-	} else {
-		n, err = p.queues.ThawQueues(names)
+	return p.stopOrGo(names, stages, kinds, o, res)
+}
+
+// stopOrGo freezes or thaws queues, stages before routing, and kinds of queues.
+func (p *Pipeline) stopOrGo(names, stages, kinds []string, o queue.Order, res *queuev1.ActResult) error {
+	done := 0
+	var failed error
+	note := func(n int, err error) {
+		done += n
+		failed = errors.Join(failed, err)
 	}
-	res.Queues = int64(n)
+	freeze := o.Verb == queue.VerbFreeze
+	for _, kind := range kinds {
+		var changed bool
+		var err error
+		if freeze {
+			changed, err = p.queues.FreezeLike(queue.Likeness{Kind: kind}, o.Note)
+		} else {
+			changed, err = p.queues.ThawLike(queue.Likeness{Kind: kind})
+		}
+		if note(0, err); changed {
+			done++
+		}
+	}
+	if len(stages) > 0 {
+		if freeze {
+			note(p.queues.FreezeStages(stages, o.Note))
+		} else {
+			note(p.queues.ThawStages(stages))
+		}
+	}
+	if len(names) > 0 {
+		if freeze {
+			note(p.queues.FreezeQueues(names, o.Note))
+		} else {
+			note(p.queues.ThawQueues(names))
+		}
+	}
+	res.Queues = max(int64(done), res.Queues)
+	if failed != nil {
+		res.Error = failed.Error()
+	}
+	return nil
+}
+
+// kindsMeant are the kinds of queues that are named as a whole: freezing them holds for
+// those to come.
+func (p *Pipeline) kindsMeant(req *queuev1.ActRequest, o queue.Order, res *queuev1.ActResult) (kinds []string) {
+	for _, id := range req.GetQueues() {
+		switch id {
+		case queue.IDLocal, queue.IDDeferred:
+			stands := slices.ContainsFunc(p.queues.Standing(), func(s queue.StandingInfo) bool { return s.Like == queue.Likeness{Kind: id} })
+			if stands == (o.Verb == queue.VerbThaw) {
+				kinds = append(kinds, id)
+			}
+		case queue.IDPoison, queue.IDQuarantine:
+			stay(res, id, "what is in it is not tried by itself; `queue quarantine` and `queue retry poison` are for it")
+		}
+	}
+	return kinds
+}
+
+func stay(res *queuev1.ActResult, id, why string) {
+	if res.Stays == nil {
+		res.Stays = map[string]string{}
+	}
+	res.Stays[id] = why
+}
+
+func likenessOf(l *queuev1.Likeness) queue.Likeness {
+	return queue.Likeness{Kind: l.GetKind(), Destination: l.GetDestination(), NextHop: l.GetNextHop(), Connector: l.GetConnector()}
+}
+
+// actOnAlike freezes or thaws queues that are alike, those to come included.
+func (p *Pipeline) actOnAlike(req *queuev1.ActRequest, like queue.Likeness, o queue.Order, res *queuev1.ActResult) error {
+	switch {
+	case req.GetOnMessages() || o.Verb != queue.VerbFreeze && o.Verb != queue.VerbThaw:
+		return fmt.Errorf("like: only whole queues are frozen and thawed so")
+	case len(req.GetQueues()) > 0 || len(req.GetMessages()) > 0 || req.GetFilter() != "":
+		return fmt.Errorf("like: name no queues, messages or filter beside")
+	case like.Kind != "" && like.Kind != queue.IDLocal && like.Kind != queue.IDDeferred:
+		return fmt.Errorf("like: kind must be %s or %s", queue.IDLocal, queue.IDDeferred)
+	}
+	stands := slices.ContainsFunc(p.queues.Standing(), func(s queue.StandingInfo) bool { return s.Like == like })
+	if o.Verb == queue.VerbThaw && !stands {
+		res.Unknown = append(res.Unknown, like.String())
+		return nil
+	}
+	for _, q := range p.queues.Alike(like) {
+		res.Queues++
+		res.Messages += q.Messages
+	}
+	var err error
+	switch {
+	case req.GetDryRun():
+	case o.Verb == queue.VerbFreeze:
+		_, err = p.queues.FreezeLike(like, o.Note)
+	default:
+		_, err = p.queues.ThawLike(like)
+	}
 	if err != nil {
 		res.Error = err.Error()
 	}
 	return nil
+}
+
+// Freezes are the standing freezes of this node.
+func (p *Pipeline) Freezes() (list []*queuev1.StandingFreeze) {
+	for _, s := range p.queues.Standing() {
+		list = append(list, &queuev1.StandingFreeze{
+			Node: p.cfg.Self.Name, By: s.Note.By, Reason: s.Note.Reason, SinceUnixMs: s.Note.At, Queues: int64(s.Queues), Messages: s.Messages,
+			Like: &queuev1.Likeness{Kind: s.Like.Kind, Destination: s.Like.Destination, NextHop: s.Like.NextHop, Connector: s.Like.Connector},
+		})
+	}
+	return list
 }
 
 // queuesMeant are the queues of destinations that a request speaks of.
@@ -160,11 +280,16 @@ func (p *Pipeline) queuesMeant(req *queuev1.ActRequest) ([]queue.Info, error) {
 	}
 	var meant []queue.Info
 	for _, q := range p.queues.List() {
-		if q.Is(req.GetQueues()) && f.Match(meantQueue{p, &q}) {
+		if (q.Is(req.GetQueues()) || freezable(q, req)) && f.Match(meantQueue{p, &q}) {
 			meant = append(meant, q)
 		}
 	}
 	return meant, nil
+}
+
+// freezable says whether a request means a queue before routing.
+func freezable(q queue.Info, req *queuev1.ActRequest) bool {
+	return queue.IsStage(q.ID) && q.ID != queue.IDPoison && (len(req.GetQueues()) == 0 || slices.Contains(req.GetQueues(), q.ID))
 }
 
 // actOnMessages carries out an order on messages, of queues or by their IDs.
@@ -186,6 +311,9 @@ func (p *Pipeline) actOnMessages(ctx context.Context, req *queuev1.ActRequest, o
 	}
 	if len(sel.Queues) > 0 {
 		_, res.Unknown = p.queues.QueueNames(sel.Queues)
+		if slices.Contains(sel.Queues, queue.IDQuarantine) {
+			stay(res, queue.IDQuarantine, "what is in it was set aside; `queue quarantine release` and `delete` are for it")
+		}
 	}
 	t, err := p.queues.Act(ctx, sel, o, req.GetDryRun())
 	res.Messages, res.Recipients, res.Bytes, res.Later = int64(t.Messages), int64(t.Recipients), t.Octets, int64(t.Later)

@@ -164,12 +164,15 @@ func New(c Config) (*Pipeline, error) {
 		Categorizer: categorizer{p.category},
 		Reporter:    p.reports,
 		Rules:       p.rules(c.Catalog.Config()),
-		SizeLimits:  p.routes.SizeLimits,
-		Events:      p.event,
-		Links:       p.linkResult,
-		Clock:       clockOf(c.Catalog.Config(), c.Self.Name),
-		Limits:      limitsOf(c.Catalog.Config(), c.Self.Name),
-		Logger:      c.Logger.Named("queue"),
+		Describe: func(d mail.Destination) string {
+			return p.destination(queue.Info{Destination: d, Kind: queue.KindLocal})
+		},
+		SizeLimits: p.routes.SizeLimits,
+		Events:     p.event,
+		Links:      p.linkResult,
+		Clock:      clockOf(c.Catalog.Config(), c.Self.Name),
+		Limits:     limitsOf(c.Catalog.Config(), c.Self.Name),
+		Logger:     c.Logger.Named("queue"),
 	})
 
 	// What the organisation knows of its links.

@@ -23,6 +23,7 @@ func (p *Pipeline) Queues() []*queuev1.Queue {
 			LastError: q.LastError, LastAttemptUnixMs: unixMS(q.LastAttempt), NextAttemptUnixMs: unixMS(q.NextAttempt),
 			Class: q.Class, Connections: int32(q.Connections), ConnectionWindow: int32(q.Window), Bytes: q.Bytes, LastHost: q.LastHost,
 			FrozenBy: q.Frozen.By, FrozenReason: q.Frozen.Reason, FrozenUnixMs: q.Frozen.At,
+			FrozenAs: q.Like,
 		}
 	}
 	return out
@@ -112,17 +113,21 @@ func (p *Pipeline) Messages(req *queuev1.MessagesRequest) (*queuev1.MessagesResp
 	if found.Next != nil {
 		resp.NextPageToken = found.Next.String()
 	}
-	for _, m := range found.Messages {
-		resp.Messages = append(resp.Messages, &queuev1.Message{
-			Node: p.cfg.Self.Name, QueueId: m.ID.String(), OriginId: m.Origin.String(), MessageId: m.MessageID, Sender: m.Sender,
-			Recipients: m.Recipients, Size: m.Size, ReceivedUnixMs: unixMS(m.Received), Queue: m.Queue,
-			Attempts: int32(m.Attempts), LastError: m.LastError,
-			State: m.State, Priority: m.Priority.String(), NextHop: m.NextHop, Connector: m.Connector, Destination: m.Destination,
-			Kind: m.Kind, NextAttemptUnixMs: unixMS(m.NextAttempt), CreatedUnixMs: unixMS(m.Created),
-			Hold: m.Hold, FrozenBy: m.Frozen.By, FrozenReason: m.Frozen.Reason, FrozenUnixMs: m.Frozen.At,
-		})
+	for i := range found.Messages {
+		resp.Messages = append(resp.Messages, p.message(&found.Messages[i]))
 	}
 	return resp, nil
+}
+
+func (p *Pipeline) message(m *queue.Message) *queuev1.Message {
+	return &queuev1.Message{
+		Node: p.cfg.Self.Name, QueueId: m.ID.String(), OriginId: m.Origin.String(), MessageId: m.MessageID, Sender: m.Sender,
+		Recipients: m.Recipients, Size: m.Size, ReceivedUnixMs: unixMS(m.Received), Queue: m.Queue,
+		Attempts: int32(m.Attempts), LastError: m.LastError,
+		State: m.State, Priority: m.Priority.String(), NextHop: m.NextHop, Connector: m.Connector, Destination: m.Destination,
+		Kind: m.Kind, NextAttemptUnixMs: unixMS(m.NextAttempt), CreatedUnixMs: unixMS(m.Created),
+		Hold: m.Hold, FrozenBy: m.Frozen.By, FrozenReason: m.Frozen.Reason, FrozenUnixMs: m.Frozen.At,
+	}
 }
 
 // Shape implements admin.Node.

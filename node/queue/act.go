@@ -19,6 +19,9 @@ type Selection struct {
 	IDs    []mail.ID // nil: all
 	// Match chooses recipients; nil: all.
 	Match func(Item) bool
+	// ByRule: a rule asks. What is not routed yet it meets then, and what is in flight
+	// at the next start.
+	ByRule bool
 }
 
 // Tally is what an action touched, or would touch. A message counts once for each
@@ -27,11 +30,13 @@ type Tally struct {
 	Messages   int
 	Recipients int
 	Octets     int64
-	// Later are those that are in flight: the attempt is finished first.
+	// Later are those that are in flight: the attempt is finished first. The order is
+	// kept over a restart.
 	Later int
 	// Refused are those that stay as they are, by the reason.
 	Refused map[string]int
-	// Unrouted are messages among the IDs that are in no queue of a destination yet.
+	// Unrouted are messages that are in no queue of a destination yet, and so cannot
+	// be redirected.
 	Unrouted []mail.ID
 	// Unknown are those that are not here.
 	Unknown []mail.ID
@@ -72,12 +77,15 @@ func (r *Runner) QueueNames(ids []string) (names, unknown []string) {
 		}
 	}
 	for _, id := range ids {
-		if !slices.ContainsFunc(list, func(q Info) bool { return q.is(id) }) {
+		if !slices.Contains(always, id) && !slices.ContainsFunc(list, func(q Info) bool { return q.is(id) }) {
 			unknown = append(unknown, id)
 		}
 	}
 	return names, unknown
 }
+
+// always are the IDs of the queues that are there even when empty.
+var always = []string{IDPreSubmission, IDReports, IDDirectory, IDRouting, IDUnreachable, IDLocal, IDDeferred, IDPoison, IDQuarantine}
 
 // Act carries out an order on the messages of a selection and tells what it
 // touched; dry: what it would touch. What was counted is on disk when it returns,
@@ -85,13 +93,18 @@ func (r *Runner) QueueNames(ids []string) (names, unknown []string) {
 func (r *Runner) Act(ctx context.Context, sel Selection, o Order, dry bool) (Tally, error) {
 	a := &action{r: r, ctx: ctx, sel: sel, order: o, dry: dry, slots: make(chan struct{}, outstanding)}
 	a.order.Note.At = r.now()
-	var err error
-	if sel.IDs != nil {
+	err := a.prepare()
+	switch {
+	case err != nil:
+	case sel.IDs != nil:
 		err = a.messages(sel.IDs)
-	} else {
+	default:
 		err = a.queues()
 	}
 	a.wait()
+	if e := a.keepLater(); e != nil && err == nil {
+		err = fmt.Errorf("what is in flight: the order cannot be kept on disk: %w", e)
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.tally, err
@@ -107,12 +120,41 @@ type action struct {
 	infos map[string]Info
 	each  map[string]*Order // the order for a queue, with what its match knows of it
 
+	stages [stages]Info
+	aside  map[mail.ID]bool
+
 	slots chan struct{} // orders that are not in flight
 
 	mu    sync.Mutex
 	tally Tally
 	later int
 	news  chan struct{} // one of later ended; nil until somebody waits
+
+	pending map[*pending]struct{} // those of later
+}
+
+// prepare finishes with what was ordered before, and looks at what is not routed yet.
+func (a *action) prepare() error {
+	a.pending, a.aside = map[*pending]struct{}{}, map[mail.ID]bool{}
+	if a.dry {
+		// Nothing to be finished with.
+	} else if err := a.r.forget(); err != nil {
+		return fmt.Errorf("orders that were carried out cannot be forgotten: %w", err)
+	}
+	for _, id := range a.r.c.Store.Aside() {
+		a.aside[mail.ID(id)] = true
+	}
+	for _, q := range a.r.intakeInfo(a.r.c.Now()) {
+		if s, ok := stageNamed(q.ID); ok {
+			a.stages[s] = q
+		}
+	}
+	return nil
+}
+
+// early says whether messages are meant that are not routed yet.
+func (a *action) early() bool {
+	return !a.sel.ByRule && (a.sel.Queues == nil || slices.ContainsFunc(a.sel.Queues, func(id string) bool { _, ok := stageNamed(id); return ok }))
 }
 
 func (a *action) info() {
@@ -129,7 +171,12 @@ func (a *action) info() {
 
 // queues goes through the queues as they are now, page by page.
 func (a *action) queues() error {
-	a.info()
+	if a.early() {
+		if err := a.unrouted(); err != nil {
+			return err
+		}
+	}
+	a.info() // after that: what was routed meanwhile is met in its queue
 	names := make([]string, 0, len(a.infos))
 	for name := range a.infos {
 		names = append(names, name)
@@ -167,14 +214,26 @@ func (a *action) messages(ids []mail.ID) error {
 			continue
 		case err != nil:
 			return fmt.Errorf("message %s: %w", id, err)
-		case st.Plan == nil:
-			a.tally.Unrouted = append(a.tally.Unrouted, id)
+		case a.aside[id]:
+			a.refuse(errAside)
 			continue
+		case st.Plan == nil:
+			err = a.beforeRouting([]mail.ID{id}, true)
+		default:
+			err = a.planned(id, st)
 		}
-		for _, e := range st.Entries {
-			if err := a.entry(e.Queue, spool.QueueEntry{ID: spool.ID(id), Due: e.Due, Tag: e.Tag}); err != nil {
-				return err
-			}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// planned carries out the order on the entries of a message.
+func (a *action) planned(id mail.ID, st spool.Stored) error {
+	for _, e := range st.Entries {
+		if err := a.entry(e.Queue, spool.QueueEntry{ID: spool.ID(id), Due: e.Due, Tag: e.Tag}); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -222,9 +281,9 @@ func (a *action) entry(name string, e spool.QueueEntry) error {
 		return nil
 	}
 	ref := refOf(id, e.Due, t, e.Tag)
-	recipients, octets, err := a.look(key, info, o, ref)
+	targets, octets, err := a.look(key, info, o, ref)
 	switch {
-	case errors.Is(err, spool.ErrNotFound) || err == nil && recipients == 0:
+	case errors.Is(err, spool.ErrNotFound) || err == nil && len(targets) == 0:
 		return nil
 	case err != nil:
 		a.refuse(err)
@@ -235,10 +294,10 @@ func (a *action) entry(name string, e spool.QueueEntry) error {
 		return nil
 	}
 	if a.dry {
-		a.tally.count(id, recipients, octets)
+		a.tally.count(id, len(targets), octets)
 		return nil
 	}
-	return a.give(name, ref, o)
+	return a.give(name, ref, targets, o)
 }
 
 func (a *action) refuse(err error) {
@@ -247,34 +306,34 @@ func (a *action) refuse(err error) {
 	a.tally.refuse(err)
 }
 
-// look counts the recipients that match, and their octets.
-func (a *action) look(key Key, info Info, o *Order, ref Ref) (recipients int, octets int64, err error) {
+// look gives the targets that match, and the message's octets.
+func (a *action) look(key Key, info Info, o *Order, ref Ref) (mine []int, octets int64, err error) {
 	st, err := a.r.c.Store.Load(spool.ID(ref.ID))
 	if err != nil {
-		return 0, 0, err
+		return nil, 0, err
 	}
 	m, err := decodeMessage(st)
 	if err != nil {
-		return 0, 0, err
+		return nil, 0, err
 	}
 	targets, err := targetsOf(ref, len(m.targets))
 	if err != nil {
-		return 0, 0, err
+		return nil, 0, err
 	}
 	it := a.r.item(key, mail.Hop{Name: info.NextHop, ConnectorName: info.Connector}, m, ref, st)
 	it.Recipients = shown(m, targets)
 	for _, i := range targets {
 		it.Target = m.targets[i]
 		if o.Match == nil || o.Match(it) {
-			recipients++
+			mine = append(mine, i)
 		}
 	}
-	return recipients, m.env.Size, nil
+	return mine, m.env.Size, nil
 }
 
 // give has an order carried out on an entry. Not more than some are on their way
 // at a time; those in flight do not count, as they may take long.
-func (a *action) give(name string, ref Ref, o *Order) error {
+func (a *action) give(name string, ref Ref, targets []int, o *Order) error {
 	select {
 	case a.slots <- struct{}{}:
 	case <-a.ctx.Done():
@@ -282,6 +341,7 @@ func (a *action) give(name string, ref Ref, o *Order) error {
 	}
 	given := *o
 	later := false
+	wait := &pending{id: ref.ID, targets: targets}
 	var once sync.Once
 	free := func() { once.Do(func() { <-a.slots }) }
 	given.done = func(res Result) {
@@ -295,6 +355,10 @@ func (a *action) give(name string, ref Ref, o *Order) error {
 		if later { // once, though it may have parted and come back twice
 			later = false
 			a.later--
+			delete(a.pending, wait)
+			if wait.seq != 0 {
+				a.r.fulfil(wait.seq)
+			}
 			if a.news != nil {
 				signal(a.news)
 			}
@@ -310,6 +374,7 @@ func (a *action) give(name string, ref Ref, o *Order) error {
 			a.mu.Lock()
 			later = true
 			a.later++
+			a.pending[wait] = struct{}{}
 			a.mu.Unlock()
 		}
 	})

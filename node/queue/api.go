@@ -143,6 +143,10 @@ type Config struct {
 	// Links hears of each connector that answered or failed to. It does not block.
 	Links func(connector mail.GUID, ok bool, reason string)
 
+	// Describe is what people call a destination; nil: its text. It is fast, and calls
+	// nothing here.
+	Describe func(mail.Destination) string
+
 	// Rules hold, return or redirect messages from the start; see [Runner.SetRules].
 	Rules []Rule
 

@@ -106,9 +106,14 @@ func (r *Runner) process(it item) {
 		}
 		if err != nil {
 			it.poison = true
-			r.unplanned(it, err)
+			if !r.gated(it.id, stagePoison) {
+				r.unplanned(it, err)
+			}
 			return
 		}
+	}
+	if r.gated(it.id, stageOf(it.env)) || r.gated(it.id, stageDirectory) {
+		return
 	}
 	plan, err := r.resolve(it.env)
 	if err = r.blame(it.id, err); crashed(err) {
@@ -116,16 +121,20 @@ func (r *Runner) process(it item) {
 		return
 	}
 	if err != nil {
-		if !r.clock().Of(it.env.Priority, false).expired(it.env.Begins().UnixMilli(), r.now()) {
+		if !r.clock().Of(it.env.Priority, false).expired(r.begins(it.env), r.now()) {
 			r.putOff(it, err)
 			return
 		}
 		plan = r.unresolved(it.env, err)
 	}
+	if r.gated(it.id, stageRouting) {
+		return
+	}
 	if err := r.plan(it, plan); err != nil {
 		r.unplanned(it, r.blame(it.id, err))
 		return
 	}
+	r.routed(it.id)
 	r.processed(it.id)
 }
 

@@ -496,6 +496,8 @@ func (a *fakeAgent) got() []string {
 // fakeCategorizer: recipients at "here" are local, "nobody@..." fails, all
 // others are foreign.
 type fakeCategorizer struct {
+	wait chan struct{} // nil: nobody waits
+
 	mu  sync.Mutex
 	err error
 }
@@ -507,6 +509,9 @@ func (c *fakeCategorizer) set(err error) {
 }
 
 func (c *fakeCategorizer) Resolve(env *mail.Envelope) (Plan, error) {
+	if c.wait != nil {
+		<-c.wait
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.err != nil {

@@ -83,8 +83,9 @@ type Info struct {
 	Window      int  // connections that the link may have at the moment; see concurrency.go
 	Frozen      Note // in state Frozen: by whom and why; zero where each message has its own
 
-	Whole  bool // the queue itself is frozen: `queue thaw` lets it go
-	Remote bool // its mail leaves this server
+	Whole  bool   // the queue itself is frozen: `queue thaw` lets it go
+	Like   string // the standing freeze that stops the queue, in words; "": none does
+	Remote bool   // its mail leaves this server
 
 	opening opening
 	name    string // the queue's name in the spool; empty for one that is only listed

@@ -17,9 +17,13 @@ type item struct {
 	env     *mail.Envelope
 	at      int64 // Unix ms; for items put off
 	attempt int
-	poison  bool // the message itself is at fault, not the directory
-	crashed bool // it crashed what processed it
+	poison  bool   // the message itself is at fault, not the directory
+	crashed bool   // it crashed what processed it
+	seq     uint64 // see intake.known
 }
+
+// claimed is the seq of no item: an administrator has the message in hand.
+const claimed = 0
 
 // intake is the first part of a message's way in memory: pre-submission, and
 // awaiting directory lookup. It is pure.
@@ -29,16 +33,22 @@ type intake struct {
 	head  int
 	later later
 	// known are the items above and those at work, so that reading the spool
-	// again brings in none of them twice.
-	known map[mail.ID]struct{}
+	// again brings in none of them twice. An item with another seq counts no more.
+	known map[mail.ID]uint64
+	seq   uint64
+	stale int // items above that count no more
 	// spilled: the spool holds submitted messages that are not known here.
 	spilled bool
-	working int
+	working map[mail.ID]struct{}
+	ended   chan struct{} // closed when one of working ended; nil: nobody waits
+	held    waitingRoom
 	reason  string // why the directory could not tell, last time
 	failing int    // failed lookups in a row
 }
 
-func newIntake(limit int) *intake { return &intake{limit: limit, known: map[mail.ID]struct{}{}} }
+func newIntake(limit int) *intake {
+	return &intake{limit: limit, known: map[mail.ID]uint64{}, working: map[mail.ID]struct{}{}, held: newWaitingRoom()}
+}
 
 // later orders items by their time.
 type later []item
@@ -61,31 +71,51 @@ func (l *later) Pop() any {
 
 // add takes in a submitted message.
 func (in *intake) add(id mail.ID, env *mail.Envelope) {
-	if _, ok := in.known[id]; ok {
+	if _, ok := in.known[id]; ok || in.held.has(id) {
+		return
+	}
+	if env != nil && in.held.stops(id, stageOf(env)) {
+		in.held.put(id, stageOf(env))
 		return
 	}
 	if len(in.known) >= in.limit {
 		in.spilled = true
 		return
 	}
-	in.known[id] = struct{}{}
-	in.ready = append(in.ready, item{id: id, env: env})
+	in.stand(item{id: id, env: env})
 }
+
+// stand puts an item at the end of the line, in place of any other of its message.
+func (in *intake) stand(it item) {
+	in.seq++
+	it.seq = in.seq
+	in.known[it.id] = in.seq
+	in.ready = append(in.ready, it)
+}
+
+// current says whether an item is the one of its message that counts.
+func (in *intake) current(it item) bool { return in.known[it.id] == it.seq && it.seq != claimed }
 
 // next gives the next item to work on. wait is when to ask again if there is
 // none (Unix ms; 0: after the next add).
 func (in *intake) next(now int64) (it item, ok bool, wait int64) {
-	if len(in.later) > 0 && in.later[0].at <= now {
-		in.working++
-		return heap.Pop(&in.later).(item), true, 0
+	for len(in.later) > 0 && (in.later[0].at <= now || !in.current(in.later[0])) {
+		if it = heap.Pop(&in.later).(item); in.current(it) {
+			in.working[it.id] = struct{}{}
+			return it, true, 0
+		}
+		in.stale--
 	}
-	if in.head < len(in.ready) {
+	for in.head < len(in.ready) {
 		it, in.ready[in.head] = in.ready[in.head], item{}
 		if in.head++; in.head == len(in.ready) {
 			in.ready, in.head = in.ready[:0], 0
 		}
-		in.working++
-		return it, true, 0
+		if in.current(it) {
+			in.working[it.id] = struct{}{}
+			return it, true, 0
+		}
+		in.stale--
 	}
 	if len(in.later) > 0 {
 		wait = in.later[0].at
@@ -99,8 +129,17 @@ func (in *intake) wantsSpool() bool { return in.spilled && len(in.known) <= in.l
 
 // done ends the work on an item; it is planned or gone.
 func (in *intake) done(id mail.ID) {
-	in.working--
+	in.atRest(id)
 	delete(in.known, id)
+}
+
+// atRest says that nobody works on a message any more.
+func (in *intake) atRest(id mail.ID) {
+	delete(in.working, id)
+	if in.ended != nil {
+		close(in.ended)
+		in.ended = nil
+	}
 }
 
 // resolved notes that the directory answered: what waited for it need not wait
@@ -121,7 +160,7 @@ func (in *intake) resolved(now int64) {
 // putOff ends the work on an item for now. first is the wait after the first
 // failure in a row.
 func (in *intake) putOff(it item, reason string, first time.Duration, now int64) {
-	in.working--
+	in.atRest(it.id)
 	it.attempt++
 	wait := first
 	if it.poison {
@@ -154,6 +193,9 @@ type census struct {
 func (in *intake) counts() census {
 	n := census{}
 	for _, it := range in.ready[in.head:] {
+		if !in.current(it) {
+			continue
+		}
 		if it.env != nil && it.env.System {
 			n.reports++
 			n.oldestReport = older(n.oldestReport, it)
@@ -163,6 +205,9 @@ func (in *intake) counts() census {
 		}
 	}
 	for _, it := range in.later {
+		if !in.current(it) {
+			continue
+		}
 		if it.poison {
 			n.poison++
 		} else {
@@ -185,7 +230,9 @@ func older(t time.Time, it item) time.Time {
 func (in *intake) putAside() map[mail.ID]bool {
 	out := make(map[mail.ID]bool, len(in.later))
 	for _, it := range in.later {
-		out[it.id] = it.poison
+		if in.current(it) {
+			out[it.id] = it.poison
+		}
 	}
 	return out
 }

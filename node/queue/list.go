@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -31,6 +32,7 @@ func (r *Runner) List() []Info {
 	} {
 		if !seen[q.Kind] {
 			q.State = Ready
+			r.explainKind(&q)
 			out = append(out, q)
 		}
 	}
@@ -39,6 +41,9 @@ func (r *Runner) List() []Info {
 
 // intakeInfo describes what comes before the queues of destinations.
 func (r *Runner) intakeInfo(now time.Time) []Info {
+	r.ctlMu.Lock()
+	frozen := r.ctl.Stages
+	r.ctlMu.Unlock()
 	r.inMu.Lock()
 	defer r.inMu.Unlock()
 	in := r.intake
@@ -54,8 +59,8 @@ func (r *Runner) intakeInfo(now time.Time) []Info {
 	if n.reports > 0 {
 		reports.State = Active
 	}
-	dir := Info{ID: IDDirectory, Kind: KindDirectory, State: Ready, Messages: int64(n.directory + in.working)}
-	if in.working > 0 {
+	dir := Info{ID: IDDirectory, Kind: KindDirectory, State: Ready, Messages: int64(n.directory + len(in.working))}
+	if len(in.working) > 0 {
 		dir.State = Active
 	}
 	if n.directory > 0 {
@@ -82,8 +87,34 @@ func (r *Runner) intakeInfo(now time.Time) []Info {
 			poison.WaitingFor = "an administrator: what processes these messages crashed on them twice; postroadctl queue retry poison"
 		}
 	}
-	// A message is routed in the same step that plans it, so that queue is empty.
-	return []Info{pre, reports, dir, {ID: IDRouting, Kind: KindRouting, State: Ready}, poison, r.quarantineInfo(now)}
+	// A message is routed in the same step that plans it, so that queue is empty unless
+	// it is frozen.
+	routing := Info{ID: IDRouting, Kind: KindRouting, State: Ready}
+	for s, q := range map[stage]*Info{stageSubmitted: &pre, stageReport: &reports, stageDirectory: &dir, stageRouting: &routing, stagePoison: &poison} {
+		if first := in.held.first(s); in.held.n[s] > 0 {
+			q.Messages += int64(in.held.n[s])
+			q.OldestAge = max(q.OldestAge, now.Sub(first.Time()))
+			q.WaitingFor = cmp.Or(q.WaitingFor, "`message thaw`: all or some were frozen one by one")
+		}
+		if note, ok := frozen[s.id()]; ok {
+			q.State, q.Whole, q.Frozen = Frozen, true, note
+			q.WaitingFor = "`queue thaw " + s.id() + "`: " + note.text() + "; messages do not expire meanwhile"
+		}
+	}
+	return []Info{pre, reports, dir, routing, poison, r.quarantineInfo(now)}
+}
+
+// explainKind says of a kind of queue of which there is none whether those to come are
+// frozen.
+func (r *Runner) explainKind(q *Info) {
+	r.ctlMu.Lock()
+	defer r.ctlMu.Unlock()
+	for _, st := range r.ctl.Standing {
+		if (st.Like == Likeness{Kind: q.ID}) {
+			q.State, q.Frozen, q.Like = Frozen, st.Note, st.Like.String()
+			q.WaitingFor = "`queue thaw " + q.ID + "`: " + st.Note.text()
+		}
+	}
 }
 
 // Messages lists the first messages of a queue by its ID, or of all queues ("").

@@ -45,6 +45,9 @@ type Order struct {
 	// stay as they are.
 	Match func(Item) bool
 
+	// only chooses targets by their index in the plan; nil: all.
+	only func(int) bool
+
 	// done is called once for each entry.
 	done func(Result)
 }
@@ -208,7 +211,7 @@ func (r *Runner) open(e Effect, o *Order) (*opened, error) {
 	it.Recipients = shown(w.msg, all)
 	for _, i := range all {
 		it.Target = w.msg.targets[i]
-		if o.Match == nil || o.Match(it) {
+		if (o.only == nil || o.only(i)) && (o.Match == nil || o.Match(it)) {
 			w.mine = append(w.mine, i)
 			w.targets = append(w.targets, it.Target)
 		} else {
@@ -285,10 +288,7 @@ func (r *Runner) deleted(queue string, w *opened, o *Order) (*settled, error) {
 	e := r.ordered(w, o, mail.EventFail, "deleted")
 	e.Status = o.Status.String()
 	if o.Report {
-		text := "deleted by an administrator"
-		if o.Note.Reason != "" {
-			text += ": " + o.Note.Reason
-		}
+		text := deletedText(o)
 		outcomes := make([]mail.Outcome, len(w.mine))
 		for i := range outcomes {
 			outcomes[i] = mail.Fail(o.Status, text)
@@ -312,17 +312,30 @@ func (r *Runner) ordered(w *opened, o *Order, kind mail.EventKind, detail string
 	for _, t := range w.targets {
 		e.Recipients = append(e.Recipients, addressOf(t))
 	}
-	e.Detail = detail
 	if rule := RuleOf(o.Hold); rule != "" && o.Verb == VerbFreeze {
-		e.Detail = "rule " + rule
+		detail = "rule " + rule
 	}
+	e.Detail = o.words(detail)
+	return e
+}
+
+// words are what an event says of an order: what was done, by whom, why.
+func (o *Order) words(detail string) string {
 	if o.Note.By != "" {
-		e.Detail = join(e.Detail, "by "+o.Note.By)
+		detail = join(detail, "by "+o.Note.By)
 	}
 	if o.Note.Reason != "" {
-		e.Detail = join(e.Detail, o.Note.Reason)
+		detail = join(detail, o.Note.Reason)
 	}
-	return e
+	return detail
+}
+
+// deletedText is what the sender is told.
+func deletedText(o *Order) string {
+	if o.Note.Reason == "" {
+		return "deleted by an administrator"
+	}
+	return "deleted by an administrator: " + o.Note.Reason
 }
 
 func join(a, b string) string {

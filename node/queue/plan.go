@@ -151,7 +151,7 @@ func (r *Runner) queue(it item, p Plan, targets []mail.Target, groups []group, r
 	entries := make([]spool.Entry, len(groups))
 	refs := make([]Ref, len(groups))
 	for i, g := range groups {
-		t := tag{created: it.env.Begins().UnixMilli(), multi: len(groups) > 1, targets: g.targets, notified: it.env.Notified}
+		t := tag{created: r.begins(it.env), multi: len(groups) > 1, targets: g.targets, notified: it.env.Notified}
 		// RFC 2852 section 4.1.4: one notice. If the time was over when the message
 		// came here, the server before has sent it.
 		if by := it.env.DeliverBy; !by.IsZero() && (by.Return || by.Deadline.After(it.env.Received)) {

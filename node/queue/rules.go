@@ -161,7 +161,7 @@ func (r *Runner) sweepRule(ctx context.Context, rule *Rule) {
 	}
 	o := rule.Order
 	match := o.Match
-	tally, err := r.Act(ctx, Selection{Match: func(it Item) bool {
+	tally, err := r.Act(ctx, Selection{ByRule: true, Match: func(it Item) bool {
 		switch {
 		case it.Envelope.System && it.Envelope.Null():
 			return false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -32,6 +33,8 @@ type Runner struct {
 
 	ctlMu sync.Mutex // guards ctl and its way to disk
 	ctl   stopOrders
+	early atomic.Int32 // how many ctl.Early has
+	kept  given        // the orders of ctl.Given
 
 	rules rulebook
 
@@ -82,6 +85,9 @@ func New(c Config) *Runner {
 	if c.Links == nil {
 		c.Links = func(mail.GUID, bool, string) {}
 	}
+	if c.Describe == nil {
+		c.Describe = mail.Destination.String
+	}
 	if c.SizeLimits == nil {
 		c.SizeLimits = func() []int64 { return nil }
 	}
@@ -94,6 +100,7 @@ func New(c Config) *Runner {
 		disk: make(chan struct{}, diskReaders),
 	}
 	r.quiet = sync.NewCond(&r.mu)
+	r.kept.news = make(chan struct{}, 1)
 	r.rules.list, r.rules.change = c.Rules, make(chan struct{}, 1)
 	r.serving, r.abort = context.WithCancel(context.Background())
 	return r
@@ -123,6 +130,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	var service, supply sync.WaitGroup
 	service.Go(func() { r.commitLoop(base) })
 	service.Go(func() { r.tellLoop(base) })
+	service.Go(func() { r.forgetLoop(base) })
 	supply.Go(func() { r.clockLoop(ctx) })
 	supply.Go(func() { r.rerouteLoop(ctx) })
 	supply.Go(func() { r.watchLoop(ctx) })
@@ -157,6 +165,10 @@ func (r *Runner) recover() error {
 	if err != nil {
 		return err
 	}
+	resumed, err := r.resume()
+	if err != nil {
+		return err
+	}
 	for _, h := range heads {
 		key, err := ParseName(h.Queue)
 		if err != nil {
@@ -164,8 +176,13 @@ func (r *Runner) recover() error {
 				zap.String("cure", "its messages stay in the spool; start the version that wrote them"))
 			continue
 		}
+		hop := r.hop(key)
 		r.do(func(now int64) {
-			r.sched.AddQueue(key, r.hop(key), true, now)
+			r.sched.AddQueue(key, hop, true, now)
+			// In one step: no connection may take the message before.
+			for _, o := range resumed[h.Queue] {
+				r.sched.Order(h.Queue, o.ref, o.order, now)
+			}
 		})
 	}
 	r.addFrozen()

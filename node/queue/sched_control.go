@@ -28,15 +28,17 @@ func (n Note) text() string {
 // control is what stands against delivery, whatever the map says.
 type control struct {
 	frozen   map[string]Note // queues by name; they stay though they are empty
-	outbound *Note           // everything that is not local delivery
+	standing []Standing
+	outbound *Note // everything that is not local delivery
 	rules    map[string]int64
 }
 
 func newControl() control { return control{frozen: map[string]Note{}} }
 
 // Restore says what stood when the process ended, before queues are added.
-func (s *Scheduler) Restore(frozen map[string]Note, outbound *Note) {
+func (s *Scheduler) Restore(frozen map[string]Note, standing []Standing, outbound *Note) {
 	maps.Copy(s.control.frozen, frozen)
+	s.control.standing = standing
 	s.control.outbound = outbound
 }
 
@@ -103,13 +105,16 @@ func remote(h mail.Hop) bool {
 // stoppedWhole says whether the queue itself is stopped, not its messages one by one.
 func (s *Scheduler) stoppedWhole(q *queue) bool {
 	_, frozen := s.control.frozen[q.name]
-	return frozen || s.control.outbound != nil && remote(q.hop)
+	return frozen || q.like != nil || s.control.outbound != nil && remote(q.hop)
 }
 
 // stop is why nothing leaves a queue, if an administrator wants that.
 func (s *Scheduler) stop(q *queue) (Note, bool) {
 	if n, ok := s.control.frozen[q.name]; ok {
 		return n, true
+	}
+	if q.like != nil {
+		return q.like.Note, true
 	}
 	if s.control.outbound != nil && remote(q.hop) {
 		return *s.control.outbound, true
@@ -138,6 +143,9 @@ func (s *Scheduler) explainFrozen(q *queue, i *Info) {
 	const goesOn = "; messages still expire"
 	_, one := s.control.frozen[q.name]
 	i.Whole = one
+	if q.like != nil {
+		i.Like = q.like.Like.String()
+	}
 	switch rule := RuleOf(q.key.Hold); {
 	case rule != "" && !s.stoppedWhole(q):
 		i.WaitingFor = "the end of rule " + rule
@@ -150,6 +158,8 @@ func (s *Scheduler) explainFrozen(q *queue, i *Info) {
 		i.WaitingFor = "`message thaw`; messages do not expire meanwhile"
 	case one:
 		i.WaitingFor = "`queue thaw`: " + note.text() + goesOn
+	case q.like != nil:
+		i.WaitingFor = "`queue thaw " + q.like.Like.flags() + "`: " + note.text() + goesOn
 	default:
 		i.WaitingFor = "`node outbound enable`: " + note.text() + goesOn
 	}

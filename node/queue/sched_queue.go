@@ -10,6 +10,7 @@ type queue struct {
 	key  Key
 	hop  mail.Hop
 	link *link
+	like *Standing // the standing freeze that stops it; nil: none does
 
 	refs   map[mail.ID]*entry // all entries in memory, whatever their state
 	win    window             // those that wait
@@ -49,6 +50,7 @@ func (s *Scheduler) AddQueue(key Key, hop mail.Hop, onDisk bool, now int64) {
 	q.timer = timer{index: -1, queue: q}
 	s.queues[name] = q
 	q.hop = hop
+	s.liken(q)
 	q.link = s.link(q)
 	q.link.queues[q] = struct{}{}
 	if onDisk {

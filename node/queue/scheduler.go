@@ -117,6 +117,7 @@ func (s *Scheduler) RouteQueue(name string, hop mail.Hop, now int64) {
 
 func (s *Scheduler) route(q *queue, hop mail.Hop, now int64) bool {
 	q.hop = hop
+	s.liken(q)
 	hop = s.gate(q)
 	if q.link.key == q.linkKey(hop) {
 		was := q.link.shut(now)

@@ -66,6 +66,7 @@ func TestSchedulerProperties(t *testing.T) {
 			"freeze":   func(*rapid.T) { w.freeze() },
 			"thaw":     func(*rapid.T) { w.thaw() },
 			"outbound": func(*rapid.T) { w.setOutbound() },
+			"like":     func(*rapid.T) { w.setLike() },
 			"rule":     func(*rapid.T) { w.setRule() },
 			"order":    func(*rapid.T) { w.order() },
 			"carry out": func(t *rapid.T) {

@@ -119,7 +119,7 @@ type finder struct {
 	now    time.Time
 	queues map[string]*place // by name in the spool
 	// before are those of messages without a plan.
-	before [4]place
+	before [stages]place
 	// quarantine is the place of what is set aside, noted what is known of that, pending
 	// those that are still to be looked at.
 	quarantine place
@@ -130,27 +130,15 @@ type finder struct {
 	list       []standing // of the message that is looked at
 }
 
-// The places of messages that have no plan.
-const (
-	placeSubmitted = iota
-	placeReport
-	placeDirectory
-	placePoison
-)
-
 func (f *finder) add(q Info) {
 	p := f.place(q)
 	switch {
 	case q.name != "":
 		f.queues[q.name] = &p
-	case q.ID == IDPreSubmission:
-		f.before[placeSubmitted] = p
-	case q.ID == IDReports:
-		f.before[placeReport] = p
-	case q.ID == IDDirectory:
-		f.before[placeDirectory] = p
-	case q.ID == IDPoison:
-		f.before[placePoison] = p
+	default:
+		if at, ok := stageNamed(q.ID); ok {
+			f.before[at] = p
+		}
 	}
 }
 
@@ -171,7 +159,7 @@ func (f *finder) setAside() {
 // apart is where a message stands that was set aside.
 func (f *finder) apart(m *Message) *place {
 	if m.Queue == IDPoison {
-		return &f.before[placePoison]
+		return &f.before[stagePoison]
 	}
 	return &f.quarantine
 }

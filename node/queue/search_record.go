@@ -22,6 +22,8 @@ type record struct {
 	entry *spool.Entry
 	tag   tag
 	noted *Message // of one in quarantine; then st is nil
+	// frozen is why it is held back before it was routed; zero: it is not.
+	frozen Note
 
 	env     *mail.Envelope
 	targets []mail.Target
@@ -145,6 +147,9 @@ func (r *record) created() time.Time {
 
 // state is that of the message if it waits by itself, else its queue's.
 func (r *record) state() string {
+	if r.frozen.At != 0 {
+		return Frozen.String()
+	}
 	if r.tag.attempts > 0 && r.entry.Due > r.now.UnixMilli() {
 		return Retry.String()
 	}
@@ -211,6 +216,9 @@ func (r *record) describe() Message {
 	}
 	if r.tag.note != nil {
 		m.Frozen = *r.tag.note
+	}
+	if r.frozen.At != 0 {
+		m.Hold, m.Frozen = HoldByHand, r.frozen
 	}
 	if r.err != nil {
 		m.LastError = r.err.Error()

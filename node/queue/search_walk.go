@@ -106,6 +106,8 @@ func (f *finder) look(id mail.ID, st *spool.Stored) (more bool) {
 		rec.at, rec.entry, rec.tag = e.at, &e.Entry, tag{}
 		if st.Plan != nil {
 			rec.tag, _ = decodeTag(e.Tag, true)
+		} else {
+			rec.frozen = f.runner.earlyNote(id)
 		}
 		rec.to = nil
 		if !e.at.wanted || f.search.Filter.Judge(rec) != filter.Yes {
@@ -151,9 +153,9 @@ func (f *finder) entries(r *record) []standing {
 }
 
 // unplannedPlace is where a message without a plan waits.
-func (f *finder) unplannedPlace(r *record) int {
+func (f *finder) unplannedPlace(r *record) stage {
 	if !f.unplanned() {
-		return placeSubmitted
+		return stageSubmitted
 	}
 	r.decode()
 	if f.aside == nil {
@@ -161,14 +163,19 @@ func (f *finder) unplannedPlace(r *record) int {
 		f.aside = f.runner.intake.putAside()
 		f.runner.inMu.Unlock()
 	}
+	f.runner.inMu.Lock()
+	held, stopped := f.runner.intake.held.of[r.id]
+	f.runner.inMu.Unlock()
 	poison, waits := f.aside[r.id]
 	switch {
+	case stopped:
+		return held
 	case poison || r.err != nil:
-		return placePoison
+		return stagePoison
 	case waits:
-		return placeDirectory
+		return stageDirectory
 	case r.env.System:
-		return placeReport
+		return stageReport
 	}
-	return placeSubmitted
+	return stageSubmitted
 }

@@ -15,6 +15,14 @@ import (
 type stopOrders struct {
 	Frozen   map[string]Note `json:"frozen,omitempty"` // by the queue's name
 	Outbound *Note           `json:"outbound,omitempty"`
+	// Standing freezes hold for queues to come, Stages are frozen before routing, by
+	// the ID of their queue.
+	Standing []Standing      `json:"standing,omitempty"`
+	Stages   map[string]Note `json:"stages,omitempty"`
+	// Early are messages without a plan that were frozen by themselves, by ID.
+	Early map[string]early `json:"early,omitempty"`
+	// Given are orders for messages that were in flight, in the order of giving.
+	Given []givenOrder `json:"given,omitempty"`
 	// Crashed is no order, but has to survive a restart as well: messages whose
 	// processing has crashed, by ID.
 	Crashed map[string]crash `json:"crashed,omitempty"`
@@ -26,17 +34,18 @@ type stopOrders struct {
 // restore reads it back. One that cannot be read stops the node: to send what was
 // to be stopped cannot be taken back.
 func (r *Runner) restore() error {
+	r.ctlMu.Lock() // before it is read: an order may come already
+	defer r.ctlMu.Unlock()
 	b, err := r.c.Store.Control()
 	if err != nil || b == nil {
 		return err
 	}
-	r.ctlMu.Lock()
-	defer r.ctlMu.Unlock()
 	if err := json.Unmarshal(b, &r.ctl); err != nil {
 		return fmt.Errorf("frozen queues: what the spool kept of them cannot be read: %w", err)
 	}
-	r.do(func(int64) { r.sched.Restore(r.ctl.Frozen, r.ctl.Outbound) })
-	return nil
+	standing := r.judged(r.ctl.Standing)
+	r.do(func(int64) { r.sched.Restore(r.ctl.Frozen, standing, r.ctl.Outbound) })
+	return r.restoreEarly()
 }
 
 // addFrozen makes the frozen queues known that are empty.
@@ -141,13 +150,18 @@ func (r *Runner) Outbound() *Note {
 	return r.ctl.Outbound
 }
 
-// Stopped counts the frozen queues and the messages that are held one by one, by
+// Stopped counts the frozen queues, stages and standing freezes, and the messages that are held one by one, by
 // hold.
 func (r *Runner) Stopped() (queues int, held map[string]int64) {
 	r.ctlMu.Lock()
-	queues = len(r.ctl.Frozen)
-	r.ctlMu.Unlock()
+	queues = len(r.ctl.Frozen) + len(r.ctl.Stages) + len(r.ctl.Standing)
 	held = map[string]int64{}
+	for _, e := range r.ctl.Early {
+		if e.frozen() {
+			held[HoldByHand]++
+		}
+	}
+	r.ctlMu.Unlock()
 	heads, err := r.c.Store.Queues()
 	if err != nil {
 		return queues, held

@@ -34,6 +34,8 @@ func (w *world) leave(queue string, id mail.ID) {
 // mayGo fails if what was given to a connection is stopped.
 func (w *world) mayGo(queue string) {
 	switch k := keyNamed(w.t, queue); {
+	case w.like && keyNamed(w.t, queue).Class.Priority == mail.PriorityHigh:
+		w.t.Fatalf("given out of %s, which is like those that are frozen", queue)
 	case w.frozen[queue]:
 		w.t.Fatalf("given out of the frozen queue %s", queue)
 	case k.Hold != "":
@@ -82,6 +84,18 @@ func (w *world) setOutbound() {
 		stop = &Note{By: "test"}
 	}
 	w.s.SetOutbound(stop, w.now)
+	w.effects()
+}
+
+// setLike stops the queues of high priority, those to come included.
+func (w *world) setLike() {
+	w.like = !w.like
+	w.forgetClocks()
+	var list []Standing
+	if w.like {
+		list = []Standing{{means: func(k Key, _ mail.Hop) bool { return k.Class.Priority == mail.PriorityHigh }}}
+	}
+	w.s.SetStanding(list, w.now)
 	w.effects()
 }
 
@@ -197,6 +211,9 @@ func (w *world) letGo() {
 	}
 	if w.outbound {
 		w.setOutbound()
+	}
+	if w.like {
+		w.setLike()
 	}
 	for len(w.orders) > 0 {
 		w.carryOut(0)

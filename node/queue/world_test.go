@@ -37,6 +37,7 @@ type world struct {
 	orders   []Effect // EffectOrder and EffectRelease that wait to be carried out
 	frozen   map[string]bool
 	outbound bool
+	like     bool
 	ending   bool // nobody freezes any more
 	rule     bool // the rule that holds is in force
 	// copies counts the entries that were made, but for those that came of

@@ -174,8 +174,11 @@ type Queue struct {
 	// Connections that the link may have at the moment: it grows while the next hop
 	// takes mail, and halves when it refuses or defers. 0: the queue has no link.
 	ConnectionWindow int32 `protobuf:"varint,30,opt,name=connection_window,json=connectionWindow,proto3" json:"connection_window,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The standing freeze that stops it, in words ("next hop mx.example"); empty: it
+	// is stopped by itself, or not at all.
+	FrozenAs      string `protobuf:"bytes,31,opt,name=frozen_as,json=frozenAs,proto3" json:"frozen_as,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Queue) Reset() {
@@ -355,6 +358,179 @@ func (x *Queue) GetConnectionWindow() int32 {
 	return 0
 }
 
+func (x *Queue) GetFrozenAs() string {
+	if x != nil {
+		return x.FrozenAs
+	}
+	return ""
+}
+
+// Likeness says which queues are alike; everything that is given must hold. The
+// destination, next hop and connector may be patterns with * and ?.
+type Likeness struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "local", "deferred", "unreachable"; empty: any.
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// As it is listed, or a domain alone.
+	Destination   string `protobuf:"bytes,2,opt,name=destination,proto3" json:"destination,omitempty"`
+	NextHop       string `protobuf:"bytes,3,opt,name=next_hop,json=nextHop,proto3" json:"next_hop,omitempty"`
+	Connector     string `protobuf:"bytes,4,opt,name=connector,proto3" json:"connector,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Likeness) Reset() {
+	*x = Likeness{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Likeness) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Likeness) ProtoMessage() {}
+
+func (x *Likeness) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Likeness.ProtoReflect.Descriptor instead.
+func (*Likeness) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Likeness) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Likeness) GetDestination() string {
+	if x != nil {
+		return x.Destination
+	}
+	return ""
+}
+
+func (x *Likeness) GetNextHop() string {
+	if x != nil {
+		return x.NextHop
+	}
+	return ""
+}
+
+func (x *Likeness) GetConnector() string {
+	if x != nil {
+		return x.Connector
+	}
+	return ""
+}
+
+// StandingFreeze stops queues that are alike, those to come included.
+type StandingFreeze struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Node        string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Like        *Likeness              `protobuf:"bytes,2,opt,name=like,proto3" json:"like,omitempty"`
+	By          string                 `protobuf:"bytes,3,opt,name=by,proto3" json:"by,omitempty"`
+	Reason      string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	SinceUnixMs int64                  `protobuf:"varint,5,opt,name=since_unix_ms,json=sinceUnixMs,proto3" json:"since_unix_ms,omitempty"`
+	// That it stops now, and the messages in them.
+	Queues        int64 `protobuf:"varint,6,opt,name=queues,proto3" json:"queues,omitempty"`
+	Messages      int64 `protobuf:"varint,7,opt,name=messages,proto3" json:"messages,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StandingFreeze) Reset() {
+	*x = StandingFreeze{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StandingFreeze) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StandingFreeze) ProtoMessage() {}
+
+func (x *StandingFreeze) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StandingFreeze.ProtoReflect.Descriptor instead.
+func (*StandingFreeze) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *StandingFreeze) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *StandingFreeze) GetLike() *Likeness {
+	if x != nil {
+		return x.Like
+	}
+	return nil
+}
+
+func (x *StandingFreeze) GetBy() string {
+	if x != nil {
+		return x.By
+	}
+	return ""
+}
+
+func (x *StandingFreeze) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *StandingFreeze) GetSinceUnixMs() int64 {
+	if x != nil {
+		return x.SinceUnixMs
+	}
+	return 0
+}
+
+func (x *StandingFreeze) GetQueues() int64 {
+	if x != nil {
+		return x.Queues
+	}
+	return 0
+}
+
+func (x *StandingFreeze) GetMessages() int64 {
+	if x != nil {
+		return x.Messages
+	}
+	return 0
+}
+
 type Message struct {
 	state          protoimpl.MessageState `protogen:"open.v1"`
 	Node           string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -391,7 +567,7 @@ type Message struct {
 
 func (x *Message) Reset() {
 	*x = Message{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[1]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -403,7 +579,7 @@ func (x *Message) String() string {
 func (*Message) ProtoMessage() {}
 
 func (x *Message) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[1]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -416,7 +592,7 @@ func (x *Message) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Message.ProtoReflect.Descriptor instead.
 func (*Message) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{1}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Message) GetNode() string {
@@ -592,7 +768,7 @@ type DequeueRequest struct {
 
 func (x *DequeueRequest) Reset() {
 	*x = DequeueRequest{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[2]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -604,7 +780,7 @@ func (x *DequeueRequest) String() string {
 func (*DequeueRequest) ProtoMessage() {}
 
 func (x *DequeueRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[2]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -617,7 +793,7 @@ func (x *DequeueRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DequeueRequest.ProtoReflect.Descriptor instead.
 func (*DequeueRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{2}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *DequeueRequest) GetConnector() string {
@@ -654,7 +830,7 @@ type DequeueResponse struct {
 
 func (x *DequeueResponse) Reset() {
 	*x = DequeueResponse{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[3]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -666,7 +842,7 @@ func (x *DequeueResponse) String() string {
 func (*DequeueResponse) ProtoMessage() {}
 
 func (x *DequeueResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[3]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -679,7 +855,7 @@ func (x *DequeueResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DequeueResponse.ProtoReflect.Descriptor instead.
 func (*DequeueResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{3}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *DequeueResponse) GetConnector() string {
@@ -743,7 +919,7 @@ type DequeueAnswer struct {
 
 func (x *DequeueAnswer) Reset() {
 	*x = DequeueAnswer{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[4]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -755,7 +931,7 @@ func (x *DequeueAnswer) String() string {
 func (*DequeueAnswer) ProtoMessage() {}
 
 func (x *DequeueAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[4]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -768,7 +944,7 @@ func (x *DequeueAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DequeueAnswer.ProtoReflect.Descriptor instead.
 func (*DequeueAnswer) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{4}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *DequeueAnswer) GetWhat() string {
@@ -806,7 +982,7 @@ type QuarantineRequest struct {
 
 func (x *QuarantineRequest) Reset() {
 	*x = QuarantineRequest{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[5]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -818,7 +994,7 @@ func (x *QuarantineRequest) String() string {
 func (*QuarantineRequest) ProtoMessage() {}
 
 func (x *QuarantineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[5]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -831,7 +1007,7 @@ func (x *QuarantineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineRequest.ProtoReflect.Descriptor instead.
 func (*QuarantineRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{5}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *QuarantineRequest) GetMessages() []string {
@@ -867,7 +1043,7 @@ type QuarantineResponse struct {
 
 func (x *QuarantineResponse) Reset() {
 	*x = QuarantineResponse{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[6]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -879,7 +1055,7 @@ func (x *QuarantineResponse) String() string {
 func (*QuarantineResponse) ProtoMessage() {}
 
 func (x *QuarantineResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[6]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -892,7 +1068,7 @@ func (x *QuarantineResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantineResponse.ProtoReflect.Descriptor instead.
 func (*QuarantineResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{6}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *QuarantineResponse) GetMessages() []string {
@@ -927,7 +1103,7 @@ type ListRequest struct {
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[7]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -939,7 +1115,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[7]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -952,7 +1128,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{7}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ListRequest) GetAllNodes() bool {
@@ -996,13 +1172,15 @@ type ListResponse struct {
 	Missing map[string]string      `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// "": that was all.
 	NextPageToken string `protobuf:"bytes,3,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// Of the nodes that answered; on the first page only.
+	Freezes       []*StandingFreeze `protobuf:"bytes,4,rep,name=freezes,proto3" json:"freezes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[8]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +1192,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[8]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +1205,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{8}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ListResponse) GetQueues() []*Queue {
@@ -1051,6 +1229,13 @@ func (x *ListResponse) GetNextPageToken() string {
 	return ""
 }
 
+func (x *ListResponse) GetFreezes() []*StandingFreeze {
+	if x != nil {
+		return x.Freezes
+	}
+	return nil
+}
+
 type MessagesRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Queue ID; empty: all.
@@ -1071,7 +1256,7 @@ type MessagesRequest struct {
 
 func (x *MessagesRequest) Reset() {
 	*x = MessagesRequest{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[9]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1083,7 +1268,7 @@ func (x *MessagesRequest) String() string {
 func (*MessagesRequest) ProtoMessage() {}
 
 func (x *MessagesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[9]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1096,7 +1281,7 @@ func (x *MessagesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessagesRequest.ProtoReflect.Descriptor instead.
 func (*MessagesRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{9}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *MessagesRequest) GetQueue() string {
@@ -1161,7 +1346,7 @@ type MessagesResponse struct {
 
 func (x *MessagesResponse) Reset() {
 	*x = MessagesResponse{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[10]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1173,7 +1358,7 @@ func (x *MessagesResponse) String() string {
 func (*MessagesResponse) ProtoMessage() {}
 
 func (x *MessagesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[10]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1186,7 +1371,7 @@ func (x *MessagesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessagesResponse.ProtoReflect.Descriptor instead.
 func (*MessagesResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{10}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *MessagesResponse) GetMessages() []*Message {
@@ -1238,7 +1423,7 @@ type ShapeRequest struct {
 
 func (x *ShapeRequest) Reset() {
 	*x = ShapeRequest{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[11]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1250,7 +1435,7 @@ func (x *ShapeRequest) String() string {
 func (*ShapeRequest) ProtoMessage() {}
 
 func (x *ShapeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[11]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1263,7 +1448,7 @@ func (x *ShapeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShapeRequest.ProtoReflect.Descriptor instead.
 func (*ShapeRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{11}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ShapeRequest) GetAllNodes() bool {
@@ -1302,7 +1487,7 @@ type ShapeResponse struct {
 
 func (x *ShapeResponse) Reset() {
 	*x = ShapeResponse{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[12]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1314,7 +1499,7 @@ func (x *ShapeResponse) String() string {
 func (*ShapeResponse) ProtoMessage() {}
 
 func (x *ShapeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[12]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1327,7 +1512,7 @@ func (x *ShapeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShapeResponse.ProtoReflect.Descriptor instead.
 func (*ShapeResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{12}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ShapeResponse) GetMinutes() []int32 {
@@ -1371,7 +1556,7 @@ type ShapeRow struct {
 
 func (x *ShapeRow) Reset() {
 	*x = ShapeRow{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[13]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1383,7 +1568,7 @@ func (x *ShapeRow) String() string {
 func (*ShapeRow) ProtoMessage() {}
 
 func (x *ShapeRow) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[13]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1396,7 +1581,7 @@ func (x *ShapeRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShapeRow.ProtoReflect.Descriptor instead.
 func (*ShapeRow) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{13}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ShapeRow) GetName() string {
@@ -1423,14 +1608,18 @@ func (x *ShapeRow) GetCounts() []int64 {
 type RetryRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Queue ID; empty: all.
-	Queue         string `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	Queue string `protobuf:"bytes,1,opt,name=queue,proto3" json:"queue,omitempty"`
+	// Ask all nodes.
+	AllNodes bool `protobuf:"varint,2,opt,name=all_nodes,json=allNodes,proto3" json:"all_nodes,omitempty"`
+	// Ask this node; "": the one that is asked.
+	Node          string `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RetryRequest) Reset() {
 	*x = RetryRequest{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[14]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1442,7 +1631,7 @@ func (x *RetryRequest) String() string {
 func (*RetryRequest) ProtoMessage() {}
 
 func (x *RetryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[14]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1455,7 +1644,7 @@ func (x *RetryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryRequest.ProtoReflect.Descriptor instead.
 func (*RetryRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{14}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *RetryRequest) GetQueue() string {
@@ -1465,16 +1654,35 @@ func (x *RetryRequest) GetQueue() string {
 	return ""
 }
 
+func (x *RetryRequest) GetAllNodes() bool {
+	if x != nil {
+		return x.AllNodes
+	}
+	return false
+}
+
+func (x *RetryRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
 type RetryResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Links         int32                  `protobuf:"varint,1,opt,name=links,proto3" json:"links,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of all nodes that were asked.
+	Links int32 `protobuf:"varint,1,opt,name=links,proto3" json:"links,omitempty"`
+	// Nodes that did not answer, and why.
+	Missing map[string]string `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// By node, of those that have the queue.
+	LinksOf       map[string]int32 `protobuf:"bytes,3,rep,name=links_of,json=linksOf,proto3" json:"links_of,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RetryResponse) Reset() {
 	*x = RetryResponse{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[15]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1486,7 +1694,7 @@ func (x *RetryResponse) String() string {
 func (*RetryResponse) ProtoMessage() {}
 
 func (x *RetryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[15]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1499,7 +1707,7 @@ func (x *RetryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryResponse.ProtoReflect.Descriptor instead.
 func (*RetryResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{15}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RetryResponse) GetLinks() int32 {
@@ -1507,6 +1715,455 @@ func (x *RetryResponse) GetLinks() int32 {
 		return x.Links
 	}
 	return 0
+}
+
+func (x *RetryResponse) GetMissing() map[string]string {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
+func (x *RetryResponse) GetLinksOf() map[string]int32 {
+	if x != nil {
+		return x.LinksOf
+	}
+	return nil
+}
+
+type ShowRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Queue ID, or a Message-ID with or without its brackets.
+	Message string `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	// Ask all nodes.
+	AllNodes bool `protobuf:"varint,2,opt,name=all_nodes,json=allNodes,proto3" json:"all_nodes,omitempty"`
+	// Ask this node; "": the one that is asked.
+	Node          string `protobuf:"bytes,3,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowRequest) Reset() {
+	*x = ShowRequest{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowRequest) ProtoMessage() {}
+
+func (x *ShowRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowRequest.ProtoReflect.Descriptor instead.
+func (*ShowRequest) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *ShowRequest) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *ShowRequest) GetAllNodes() bool {
+	if x != nil {
+		return x.AllNodes
+	}
+	return false
+}
+
+func (x *ShowRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+type ShowResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One for each queue that the message is in, by node.
+	Outlooks []*Outlook `protobuf:"bytes,1,rep,name=outlooks,proto3" json:"outlooks,omitempty"`
+	// Nodes that did not answer, and why.
+	Missing       map[string]string `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowResponse) Reset() {
+	*x = ShowResponse{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowResponse) ProtoMessage() {}
+
+func (x *ShowResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowResponse.ProtoReflect.Descriptor instead.
+func (*ShowResponse) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *ShowResponse) GetOutlooks() []*Outlook {
+	if x != nil {
+		return x.Outlooks
+	}
+	return nil
+}
+
+func (x *ShowResponse) GetMissing() map[string]string {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
+// Outlook is when a message will leave a queue, and what it waits for.
+type Outlook struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Message *Message               `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	// The next attempt if nothing changes; 0: nothing says when, see blocks.
+	LeavesUnixMs int64 `protobuf:"varint,2,opt,name=leaves_unix_ms,json=leavesUnixMs,proto3" json:"leaves_unix_ms,omitempty"`
+	// It is being sent at this moment.
+	InFlight bool `protobuf:"varint,3,opt,name=in_flight,json=inFlight,proto3" json:"in_flight,omitempty"`
+	// What keeps it, the strongest first; empty: its turn only.
+	Blocks []*Block `protobuf:"bytes,4,rep,name=blocks,proto3" json:"blocks,omitempty"`
+	// Messages of its queue that go before it; more than that if ahead_open.
+	Ahead     int64 `protobuf:"varint,5,opt,name=ahead,proto3" json:"ahead,omitempty"`
+	AheadOpen bool  `protobuf:"varint,6,opt,name=ahead_open,json=aheadOpen,proto3" json:"ahead_open,omitempty"`
+	// Messages of other queues, in memory, that wait for the same next hop.
+	Beside int64 `protobuf:"varint,7,opt,name=beside,proto3" json:"beside,omitempty"`
+	// Connections to the next hop now.
+	Connections int32 `protobuf:"varint,8,opt,name=connections,proto3" json:"connections,omitempty"`
+	// When it is given up, and when its sender is told of the delay; 0: never, or
+	// told already. They stand still while it is frozen by itself.
+	ExpiresUnixMs     int64 `protobuf:"varint,9,opt,name=expires_unix_ms,json=expiresUnixMs,proto3" json:"expires_unix_ms,omitempty"`
+	DelayNoticeUnixMs int64 `protobuf:"varint,10,opt,name=delay_notice_unix_ms,json=delayNoticeUnixMs,proto3" json:"delay_notice_unix_ms,omitempty"`
+	DelayNotified     bool  `protobuf:"varint,11,opt,name=delay_notified,json=delayNotified,proto3" json:"delay_notified,omitempty"`
+	// Its sender wants it delivered by then (RFC 2852); 0: has not said.
+	DeliverByUnixMs int64 `protobuf:"varint,12,opt,name=deliver_by_unix_ms,json=deliverByUnixMs,proto3" json:"deliver_by_unix_ms,omitempty"`
+	// The wait after its next failure.
+	RetryAfterMs int64 `protobuf:"varint,13,opt,name=retry_after_ms,json=retryAfterMs,proto3" json:"retry_after_ms,omitempty"`
+	// The last attempt for each recipient that was tried.
+	Attempts []*LastAttempt `protobuf:"bytes,14,rep,name=attempts,proto3" json:"attempts,omitempty"`
+	// Destination and class of the queue.
+	Class         string `protobuf:"bytes,15,opt,name=class,proto3" json:"class,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Outlook) Reset() {
+	*x = Outlook{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Outlook) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Outlook) ProtoMessage() {}
+
+func (x *Outlook) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Outlook.ProtoReflect.Descriptor instead.
+func (*Outlook) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *Outlook) GetMessage() *Message {
+	if x != nil {
+		return x.Message
+	}
+	return nil
+}
+
+func (x *Outlook) GetLeavesUnixMs() int64 {
+	if x != nil {
+		return x.LeavesUnixMs
+	}
+	return 0
+}
+
+func (x *Outlook) GetInFlight() bool {
+	if x != nil {
+		return x.InFlight
+	}
+	return false
+}
+
+func (x *Outlook) GetBlocks() []*Block {
+	if x != nil {
+		return x.Blocks
+	}
+	return nil
+}
+
+func (x *Outlook) GetAhead() int64 {
+	if x != nil {
+		return x.Ahead
+	}
+	return 0
+}
+
+func (x *Outlook) GetAheadOpen() bool {
+	if x != nil {
+		return x.AheadOpen
+	}
+	return false
+}
+
+func (x *Outlook) GetBeside() int64 {
+	if x != nil {
+		return x.Beside
+	}
+	return 0
+}
+
+func (x *Outlook) GetConnections() int32 {
+	if x != nil {
+		return x.Connections
+	}
+	return 0
+}
+
+func (x *Outlook) GetExpiresUnixMs() int64 {
+	if x != nil {
+		return x.ExpiresUnixMs
+	}
+	return 0
+}
+
+func (x *Outlook) GetDelayNoticeUnixMs() int64 {
+	if x != nil {
+		return x.DelayNoticeUnixMs
+	}
+	return 0
+}
+
+func (x *Outlook) GetDelayNotified() bool {
+	if x != nil {
+		return x.DelayNotified
+	}
+	return false
+}
+
+func (x *Outlook) GetDeliverByUnixMs() int64 {
+	if x != nil {
+		return x.DeliverByUnixMs
+	}
+	return 0
+}
+
+func (x *Outlook) GetRetryAfterMs() int64 {
+	if x != nil {
+		return x.RetryAfterMs
+	}
+	return 0
+}
+
+func (x *Outlook) GetAttempts() []*LastAttempt {
+	if x != nil {
+		return x.Attempts
+	}
+	return nil
+}
+
+func (x *Outlook) GetClass() string {
+	if x != nil {
+		return x.Class
+	}
+	return ""
+}
+
+// Block is one thing that keeps a message.
+type Block struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "frozen message", "rule", "frozen queue", "outbound", "set aside", "directory",
+	// "deferred", "unreachable", "schedule", "remote", "link", "retry".
+	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
+	// In words: who, why, what lets it go.
+	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
+	// When it ends by itself; 0: it does not.
+	UntilUnixMs   int64 `protobuf:"varint,3,opt,name=until_unix_ms,json=untilUnixMs,proto3" json:"until_unix_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Block) Reset() {
+	*x = Block{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Block) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Block) ProtoMessage() {}
+
+func (x *Block) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Block.ProtoReflect.Descriptor instead.
+func (*Block) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Block) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Block) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *Block) GetUntilUnixMs() int64 {
+	if x != nil {
+		return x.UntilUnixMs
+	}
+	return 0
+}
+
+type LastAttempt struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Recipient     string                 `protobuf:"bytes,1,opt,name=recipient,proto3" json:"recipient,omitempty"`
+	Attempts      int32                  `protobuf:"varint,2,opt,name=attempts,proto3" json:"attempts,omitempty"`
+	AtUnixMs      int64                  `protobuf:"varint,3,opt,name=at_unix_ms,json=atUnixMs,proto3" json:"at_unix_ms,omitempty"`
+	Status        string                 `protobuf:"bytes,4,opt,name=status,proto3" json:"status,omitempty"`
+	Text          string                 `protobuf:"bytes,5,opt,name=text,proto3" json:"text,omitempty"`
+	Remote        string                 `protobuf:"bytes,6,opt,name=remote,proto3" json:"remote,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LastAttempt) Reset() {
+	*x = LastAttempt{}
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LastAttempt) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LastAttempt) ProtoMessage() {}
+
+func (x *LastAttempt) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LastAttempt.ProtoReflect.Descriptor instead.
+func (*LastAttempt) Descriptor() ([]byte, []int) {
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *LastAttempt) GetRecipient() string {
+	if x != nil {
+		return x.Recipient
+	}
+	return ""
+}
+
+func (x *LastAttempt) GetAttempts() int32 {
+	if x != nil {
+		return x.Attempts
+	}
+	return 0
+}
+
+func (x *LastAttempt) GetAtUnixMs() int64 {
+	if x != nil {
+		return x.AtUnixMs
+	}
+	return 0
+}
+
+func (x *LastAttempt) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *LastAttempt) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *LastAttempt) GetRemote() string {
+	if x != nil {
+		return x.Remote
+	}
+	return ""
 }
 
 type ActRequest struct {
@@ -1529,15 +2186,18 @@ type ActRequest struct {
 	By     string `protobuf:"bytes,9,opt,name=by,proto3" json:"by,omitempty"`
 	DryRun bool   `protobuf:"varint,10,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	// On that node; empty: the asked one.
-	Node          string `protobuf:"bytes,11,opt,name=node,proto3" json:"node,omitempty"`
-	AllNodes      bool   `protobuf:"varint,12,opt,name=all_nodes,json=allNodes,proto3" json:"all_nodes,omitempty"`
+	Node     string `protobuf:"bytes,11,opt,name=node,proto3" json:"node,omitempty"`
+	AllNodes bool   `protobuf:"varint,12,opt,name=all_nodes,json=allNodes,proto3" json:"all_nodes,omitempty"`
+	// Freeze and thaw of queues that are alike, those to come included, in place of
+	// queues and filter.
+	Like          *Likeness `protobuf:"bytes,13,opt,name=like,proto3" json:"like,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ActRequest) Reset() {
 	*x = ActRequest{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[16]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1549,7 +2209,7 @@ func (x *ActRequest) String() string {
 func (*ActRequest) ProtoMessage() {}
 
 func (x *ActRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[16]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1562,7 +2222,7 @@ func (x *ActRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActRequest.ProtoReflect.Descriptor instead.
 func (*ActRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{16}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ActRequest) GetAction() Action {
@@ -1649,6 +2309,13 @@ func (x *ActRequest) GetAllNodes() bool {
 	return false
 }
 
+func (x *ActRequest) GetLike() *Likeness {
+	if x != nil {
+		return x.Like
+	}
+	return nil
+}
+
 type ActResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Results       []*ActResult           `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
@@ -1659,7 +2326,7 @@ type ActResponse struct {
 
 func (x *ActResponse) Reset() {
 	*x = ActResponse{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[17]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1671,7 +2338,7 @@ func (x *ActResponse) String() string {
 func (*ActResponse) ProtoMessage() {}
 
 func (x *ActResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[17]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1684,7 +2351,7 @@ func (x *ActResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActResponse.ProtoReflect.Descriptor instead.
 func (*ActResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{17}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ActResponse) GetResults() []*ActResult {
@@ -1715,21 +2382,24 @@ type ActResult struct {
 	Later int64 `protobuf:"varint,6,opt,name=later,proto3" json:"later,omitempty"`
 	// Messages that stay as they are, by the reason.
 	Refused map[string]int64 `protobuf:"bytes,7,rep,name=refused,proto3" json:"refused,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	// Messages, of those asked for, that wait for no destination yet.
+	// Messages, of those asked for, that wait for no destination yet, and cannot be
+	// redirected therefore.
 	Unrouted []string `protobuf:"bytes,8,rep,name=unrouted,proto3" json:"unrouted,omitempty"`
 	// Queues or messages, of those asked for, that this node does not have.
 	Unknown []string `protobuf:"bytes,9,rep,name=unknown,proto3" json:"unknown,omitempty"`
 	// The first messages.
 	Sample []string `protobuf:"bytes,10,rep,name=sample,proto3" json:"sample,omitempty"`
 	// Why it was not done to the end.
-	Error         string `protobuf:"bytes,11,opt,name=error,proto3" json:"error,omitempty"`
+	Error string `protobuf:"bytes,11,opt,name=error,proto3" json:"error,omitempty"`
+	// Queues, of those asked for, that stay as they are, and why.
+	Stays         map[string]string `protobuf:"bytes,12,rep,name=stays,proto3" json:"stays,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ActResult) Reset() {
 	*x = ActResult{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[18]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1741,7 +2411,7 @@ func (x *ActResult) String() string {
 func (*ActResult) ProtoMessage() {}
 
 func (x *ActResult) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[18]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1754,7 +2424,7 @@ func (x *ActResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActResult.ProtoReflect.Descriptor instead.
 func (*ActResult) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{18}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ActResult) GetNode() string {
@@ -1834,6 +2504,13 @@ func (x *ActResult) GetError() string {
 	return ""
 }
 
+func (x *ActResult) GetStays() map[string]string {
+	if x != nil {
+		return x.Stays
+	}
+	return nil
+}
+
 type OutboundRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Disable       bool                   `protobuf:"varint,1,opt,name=disable,proto3" json:"disable,omitempty"`
@@ -1848,7 +2525,7 @@ type OutboundRequest struct {
 
 func (x *OutboundRequest) Reset() {
 	*x = OutboundRequest{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[19]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1860,7 +2537,7 @@ func (x *OutboundRequest) String() string {
 func (*OutboundRequest) ProtoMessage() {}
 
 func (x *OutboundRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[19]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1873,7 +2550,7 @@ func (x *OutboundRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboundRequest.ProtoReflect.Descriptor instead.
 func (*OutboundRequest) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{19}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *OutboundRequest) GetDisable() bool {
@@ -1928,7 +2605,7 @@ type OutboundResponse struct {
 
 func (x *OutboundResponse) Reset() {
 	*x = OutboundResponse{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[20]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1940,7 +2617,7 @@ func (x *OutboundResponse) String() string {
 func (*OutboundResponse) ProtoMessage() {}
 
 func (x *OutboundResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[20]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1953,7 +2630,7 @@ func (x *OutboundResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboundResponse.ProtoReflect.Descriptor instead.
 func (*OutboundResponse) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{20}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *OutboundResponse) GetResults() []*OutboundResult {
@@ -1984,7 +2661,7 @@ type OutboundResult struct {
 
 func (x *OutboundResult) Reset() {
 	*x = OutboundResult{}
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[21]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1996,7 +2673,7 @@ func (x *OutboundResult) String() string {
 func (*OutboundResult) ProtoMessage() {}
 
 func (x *OutboundResult) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_queue_v1_queue_proto_msgTypes[21]
+	mi := &file_postroad_queue_v1_queue_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2009,7 +2686,7 @@ func (x *OutboundResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboundResult.ProtoReflect.Descriptor instead.
 func (*OutboundResult) Descriptor() ([]byte, []int) {
-	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{21}
+	return file_postroad_queue_v1_queue_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *OutboundResult) GetNode() string {
@@ -2051,7 +2728,7 @@ var File_postroad_queue_v1_queue_proto protoreflect.FileDescriptor
 
 const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\n" +
-	"\x1dpostroad/queue/v1/queue.proto\x12\x11postroad.queue.v1\"\xac\x05\n" +
+	"\x1dpostroad/queue/v1/queue.proto\x12\x11postroad.queue.v1\"\xc9\x05\n" +
 	"\x05Queue\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
@@ -2076,7 +2753,21 @@ const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\tfrozen_by\x18\x14 \x01(\tR\bfrozenBy\x12#\n" +
 	"\rfrozen_reason\x18\x15 \x01(\tR\ffrozenReason\x12$\n" +
 	"\x0efrozen_unix_ms\x18\x16 \x01(\x03R\ffrozenUnixMs\x12+\n" +
-	"\x11connection_window\x18\x1e \x01(\x05R\x10connectionWindow\"\xb1\x05\n" +
+	"\x11connection_window\x18\x1e \x01(\x05R\x10connectionWindow\x12\x1b\n" +
+	"\tfrozen_as\x18\x1f \x01(\tR\bfrozenAs\"y\n" +
+	"\bLikeness\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12 \n" +
+	"\vdestination\x18\x02 \x01(\tR\vdestination\x12\x19\n" +
+	"\bnext_hop\x18\x03 \x01(\tR\anextHop\x12\x1c\n" +
+	"\tconnector\x18\x04 \x01(\tR\tconnector\"\xd5\x01\n" +
+	"\x0eStandingFreeze\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12/\n" +
+	"\x04like\x18\x02 \x01(\v2\x1b.postroad.queue.v1.LikenessR\x04like\x12\x0e\n" +
+	"\x02by\x18\x03 \x01(\tR\x02by\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\"\n" +
+	"\rsince_unix_ms\x18\x05 \x01(\x03R\vsinceUnixMs\x12\x16\n" +
+	"\x06queues\x18\x06 \x01(\x03R\x06queues\x12\x1a\n" +
+	"\bmessages\x18\a \x01(\x03R\bmessages\"\xb1\x05\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x19\n" +
 	"\bqueue_id\x18\x02 \x01(\tR\aqueueId\x12\x1b\n" +
@@ -2137,11 +2828,12 @@ const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\n" +
 	"page_token\x18\x03 \x01(\tR\tpageToken\x12\x1b\n" +
 	"\tpage_size\x18\x04 \x01(\x05R\bpageSize\x12\x12\n" +
-	"\x04node\x18\x05 \x01(\tR\x04node\"\xec\x01\n" +
+	"\x04node\x18\x05 \x01(\tR\x04node\"\xa9\x02\n" +
 	"\fListResponse\x120\n" +
 	"\x06queues\x18\x01 \x03(\v2\x18.postroad.queue.v1.QueueR\x06queues\x12F\n" +
 	"\amissing\x18\x02 \x03(\v2,.postroad.queue.v1.ListResponse.MissingEntryR\amissing\x12&\n" +
-	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\x1a:\n" +
+	"\x0fnext_page_token\x18\x03 \x01(\tR\rnextPageToken\x12;\n" +
+	"\afreezes\x18\x04 \x03(\v2!.postroad.queue.v1.StandingFreezeR\afreezes\x1a:\n" +
 	"\fMissingEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xa5\x01\n" +
@@ -2177,11 +2869,61 @@ const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\bShapeRow\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05total\x18\x02 \x01(\x03R\x05total\x12\x16\n" +
-	"\x06counts\x18\x03 \x03(\x03R\x06counts\"$\n" +
+	"\x06counts\x18\x03 \x03(\x03R\x06counts\"U\n" +
 	"\fRetryRequest\x12\x14\n" +
-	"\x05queue\x18\x01 \x01(\tR\x05queue\"%\n" +
+	"\x05queue\x18\x01 \x01(\tR\x05queue\x12\x1b\n" +
+	"\tall_nodes\x18\x02 \x01(\bR\ballNodes\x12\x12\n" +
+	"\x04node\x18\x03 \x01(\tR\x04node\"\xb0\x02\n" +
 	"\rRetryResponse\x12\x14\n" +
-	"\x05links\x18\x01 \x01(\x05R\x05links\"\xc6\x02\n" +
+	"\x05links\x18\x01 \x01(\x05R\x05links\x12G\n" +
+	"\amissing\x18\x02 \x03(\v2-.postroad.queue.v1.RetryResponse.MissingEntryR\amissing\x12H\n" +
+	"\blinks_of\x18\x03 \x03(\v2-.postroad.queue.v1.RetryResponse.LinksOfEntryR\alinksOf\x1a:\n" +
+	"\fMissingEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a:\n" +
+	"\fLinksOfEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x05R\x05value:\x028\x01\"X\n" +
+	"\vShowRequest\x12\x18\n" +
+	"\amessage\x18\x01 \x01(\tR\amessage\x12\x1b\n" +
+	"\tall_nodes\x18\x02 \x01(\bR\ballNodes\x12\x12\n" +
+	"\x04node\x18\x03 \x01(\tR\x04node\"\xca\x01\n" +
+	"\fShowResponse\x126\n" +
+	"\boutlooks\x18\x01 \x03(\v2\x1a.postroad.queue.v1.OutlookR\boutlooks\x12F\n" +
+	"\amissing\x18\x02 \x03(\v2,.postroad.queue.v1.ShowResponse.MissingEntryR\amissing\x1a:\n" +
+	"\fMissingEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xc8\x04\n" +
+	"\aOutlook\x124\n" +
+	"\amessage\x18\x01 \x01(\v2\x1a.postroad.queue.v1.MessageR\amessage\x12$\n" +
+	"\x0eleaves_unix_ms\x18\x02 \x01(\x03R\fleavesUnixMs\x12\x1b\n" +
+	"\tin_flight\x18\x03 \x01(\bR\binFlight\x120\n" +
+	"\x06blocks\x18\x04 \x03(\v2\x18.postroad.queue.v1.BlockR\x06blocks\x12\x14\n" +
+	"\x05ahead\x18\x05 \x01(\x03R\x05ahead\x12\x1d\n" +
+	"\n" +
+	"ahead_open\x18\x06 \x01(\bR\taheadOpen\x12\x16\n" +
+	"\x06beside\x18\a \x01(\x03R\x06beside\x12 \n" +
+	"\vconnections\x18\b \x01(\x05R\vconnections\x12&\n" +
+	"\x0fexpires_unix_ms\x18\t \x01(\x03R\rexpiresUnixMs\x12/\n" +
+	"\x14delay_notice_unix_ms\x18\n" +
+	" \x01(\x03R\x11delayNoticeUnixMs\x12%\n" +
+	"\x0edelay_notified\x18\v \x01(\bR\rdelayNotified\x12+\n" +
+	"\x12deliver_by_unix_ms\x18\f \x01(\x03R\x0fdeliverByUnixMs\x12$\n" +
+	"\x0eretry_after_ms\x18\r \x01(\x03R\fretryAfterMs\x12:\n" +
+	"\battempts\x18\x0e \x03(\v2\x1e.postroad.queue.v1.LastAttemptR\battempts\x12\x14\n" +
+	"\x05class\x18\x0f \x01(\tR\x05class\"S\n" +
+	"\x05Block\x12\x12\n" +
+	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
+	"\x04text\x18\x02 \x01(\tR\x04text\x12\"\n" +
+	"\runtil_unix_ms\x18\x03 \x01(\x03R\vuntilUnixMs\"\xa9\x01\n" +
+	"\vLastAttempt\x12\x1c\n" +
+	"\trecipient\x18\x01 \x01(\tR\trecipient\x12\x1a\n" +
+	"\battempts\x18\x02 \x01(\x05R\battempts\x12\x1c\n" +
+	"\n" +
+	"at_unix_ms\x18\x03 \x01(\x03R\batUnixMs\x12\x16\n" +
+	"\x06status\x18\x04 \x01(\tR\x06status\x12\x12\n" +
+	"\x04text\x18\x05 \x01(\tR\x04text\x12\x16\n" +
+	"\x06remote\x18\x06 \x01(\tR\x06remote\"\xf7\x02\n" +
 	"\n" +
 	"ActRequest\x121\n" +
 	"\x06action\x18\x01 \x01(\x0e2\x19.postroad.queue.v1.ActionR\x06action\x12\x1f\n" +
@@ -2197,13 +2939,14 @@ const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\adry_run\x18\n" +
 	" \x01(\bR\x06dryRun\x12\x12\n" +
 	"\x04node\x18\v \x01(\tR\x04node\x12\x1b\n" +
-	"\tall_nodes\x18\f \x01(\bR\ballNodes\"\xc8\x01\n" +
+	"\tall_nodes\x18\f \x01(\bR\ballNodes\x12/\n" +
+	"\x04like\x18\r \x01(\v2\x1b.postroad.queue.v1.LikenessR\x04like\"\xc8\x01\n" +
 	"\vActResponse\x126\n" +
 	"\aresults\x18\x01 \x03(\v2\x1c.postroad.queue.v1.ActResultR\aresults\x12E\n" +
 	"\amissing\x18\x02 \x03(\v2+.postroad.queue.v1.ActResponse.MissingEntryR\amissing\x1a:\n" +
 	"\fMissingEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x84\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfd\x03\n" +
 	"\tActResult\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
 	"\x06queues\x18\x02 \x01(\x03R\x06queues\x12\x1a\n" +
@@ -2218,10 +2961,15 @@ const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\aunknown\x18\t \x03(\tR\aunknown\x12\x16\n" +
 	"\x06sample\x18\n" +
 	" \x03(\tR\x06sample\x12\x14\n" +
-	"\x05error\x18\v \x01(\tR\x05error\x1a:\n" +
+	"\x05error\x18\v \x01(\tR\x05error\x12=\n" +
+	"\x05stays\x18\f \x03(\v2'.postroad.queue.v1.ActResult.StaysEntryR\x05stays\x1a:\n" +
 	"\fRefusedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\"\x9d\x01\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a8\n" +
+	"\n" +
+	"StaysEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x9d\x01\n" +
 	"\x0fOutboundRequest\x12\x18\n" +
 	"\adisable\x18\x01 \x01(\bR\adisable\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x0e\n" +
@@ -2254,12 +3002,13 @@ const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\rACTION_FREEZE\x10\x01\x12\x0f\n" +
 	"\vACTION_THAW\x10\x02\x12\x11\n" +
 	"\rACTION_DELETE\x10\x03\x12\x13\n" +
-	"\x0fACTION_REDIRECT\x10\x042\x8c\x05\n" +
+	"\x0fACTION_REDIRECT\x10\x042\xd5\x05\n" +
 	"\fQueueService\x12G\n" +
 	"\x04List\x12\x1e.postroad.queue.v1.ListRequest\x1a\x1f.postroad.queue.v1.ListResponse\x12S\n" +
 	"\bMessages\x12\".postroad.queue.v1.MessagesRequest\x1a#.postroad.queue.v1.MessagesResponse\x12J\n" +
 	"\x05Shape\x12\x1f.postroad.queue.v1.ShapeRequest\x1a .postroad.queue.v1.ShapeResponse\x12J\n" +
-	"\x05Retry\x12\x1f.postroad.queue.v1.RetryRequest\x1a .postroad.queue.v1.RetryResponse\x12Y\n" +
+	"\x05Retry\x12\x1f.postroad.queue.v1.RetryRequest\x1a .postroad.queue.v1.RetryResponse\x12G\n" +
+	"\x04Show\x12\x1e.postroad.queue.v1.ShowRequest\x1a\x1f.postroad.queue.v1.ShowResponse\x12Y\n" +
 	"\n" +
 	"Quarantine\x12$.postroad.queue.v1.QuarantineRequest\x1a%.postroad.queue.v1.QuarantineResponse\x12P\n" +
 	"\aDequeue\x12!.postroad.queue.v1.DequeueRequest\x1a\".postroad.queue.v1.DequeueResponse\x12D\n" +
@@ -2279,78 +3028,102 @@ func file_postroad_queue_v1_queue_proto_rawDescGZIP() []byte {
 }
 
 var file_postroad_queue_v1_queue_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_postroad_queue_v1_queue_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_postroad_queue_v1_queue_proto_msgTypes = make([]protoimpl.MessageInfo, 40)
 var file_postroad_queue_v1_queue_proto_goTypes = []any{
 	(State)(0),                 // 0: postroad.queue.v1.State
 	(Action)(0),                // 1: postroad.queue.v1.Action
 	(*Queue)(nil),              // 2: postroad.queue.v1.Queue
-	(*Message)(nil),            // 3: postroad.queue.v1.Message
-	(*DequeueRequest)(nil),     // 4: postroad.queue.v1.DequeueRequest
-	(*DequeueResponse)(nil),    // 5: postroad.queue.v1.DequeueResponse
-	(*DequeueAnswer)(nil),      // 6: postroad.queue.v1.DequeueAnswer
-	(*QuarantineRequest)(nil),  // 7: postroad.queue.v1.QuarantineRequest
-	(*QuarantineResponse)(nil), // 8: postroad.queue.v1.QuarantineResponse
-	(*ListRequest)(nil),        // 9: postroad.queue.v1.ListRequest
-	(*ListResponse)(nil),       // 10: postroad.queue.v1.ListResponse
-	(*MessagesRequest)(nil),    // 11: postroad.queue.v1.MessagesRequest
-	(*MessagesResponse)(nil),   // 12: postroad.queue.v1.MessagesResponse
-	(*ShapeRequest)(nil),       // 13: postroad.queue.v1.ShapeRequest
-	(*ShapeResponse)(nil),      // 14: postroad.queue.v1.ShapeResponse
-	(*ShapeRow)(nil),           // 15: postroad.queue.v1.ShapeRow
-	(*RetryRequest)(nil),       // 16: postroad.queue.v1.RetryRequest
-	(*RetryResponse)(nil),      // 17: postroad.queue.v1.RetryResponse
-	(*ActRequest)(nil),         // 18: postroad.queue.v1.ActRequest
-	(*ActResponse)(nil),        // 19: postroad.queue.v1.ActResponse
-	(*ActResult)(nil),          // 20: postroad.queue.v1.ActResult
-	(*OutboundRequest)(nil),    // 21: postroad.queue.v1.OutboundRequest
-	(*OutboundResponse)(nil),   // 22: postroad.queue.v1.OutboundResponse
-	(*OutboundResult)(nil),     // 23: postroad.queue.v1.OutboundResult
-	nil,                        // 24: postroad.queue.v1.QuarantineResponse.FailedEntry
-	nil,                        // 25: postroad.queue.v1.ListResponse.MissingEntry
-	nil,                        // 26: postroad.queue.v1.MessagesResponse.MissingEntry
-	nil,                        // 27: postroad.queue.v1.ShapeResponse.MissingEntry
-	nil,                        // 28: postroad.queue.v1.ActResponse.MissingEntry
-	nil,                        // 29: postroad.queue.v1.ActResult.RefusedEntry
-	nil,                        // 30: postroad.queue.v1.OutboundResponse.MissingEntry
+	(*Likeness)(nil),           // 3: postroad.queue.v1.Likeness
+	(*StandingFreeze)(nil),     // 4: postroad.queue.v1.StandingFreeze
+	(*Message)(nil),            // 5: postroad.queue.v1.Message
+	(*DequeueRequest)(nil),     // 6: postroad.queue.v1.DequeueRequest
+	(*DequeueResponse)(nil),    // 7: postroad.queue.v1.DequeueResponse
+	(*DequeueAnswer)(nil),      // 8: postroad.queue.v1.DequeueAnswer
+	(*QuarantineRequest)(nil),  // 9: postroad.queue.v1.QuarantineRequest
+	(*QuarantineResponse)(nil), // 10: postroad.queue.v1.QuarantineResponse
+	(*ListRequest)(nil),        // 11: postroad.queue.v1.ListRequest
+	(*ListResponse)(nil),       // 12: postroad.queue.v1.ListResponse
+	(*MessagesRequest)(nil),    // 13: postroad.queue.v1.MessagesRequest
+	(*MessagesResponse)(nil),   // 14: postroad.queue.v1.MessagesResponse
+	(*ShapeRequest)(nil),       // 15: postroad.queue.v1.ShapeRequest
+	(*ShapeResponse)(nil),      // 16: postroad.queue.v1.ShapeResponse
+	(*ShapeRow)(nil),           // 17: postroad.queue.v1.ShapeRow
+	(*RetryRequest)(nil),       // 18: postroad.queue.v1.RetryRequest
+	(*RetryResponse)(nil),      // 19: postroad.queue.v1.RetryResponse
+	(*ShowRequest)(nil),        // 20: postroad.queue.v1.ShowRequest
+	(*ShowResponse)(nil),       // 21: postroad.queue.v1.ShowResponse
+	(*Outlook)(nil),            // 22: postroad.queue.v1.Outlook
+	(*Block)(nil),              // 23: postroad.queue.v1.Block
+	(*LastAttempt)(nil),        // 24: postroad.queue.v1.LastAttempt
+	(*ActRequest)(nil),         // 25: postroad.queue.v1.ActRequest
+	(*ActResponse)(nil),        // 26: postroad.queue.v1.ActResponse
+	(*ActResult)(nil),          // 27: postroad.queue.v1.ActResult
+	(*OutboundRequest)(nil),    // 28: postroad.queue.v1.OutboundRequest
+	(*OutboundResponse)(nil),   // 29: postroad.queue.v1.OutboundResponse
+	(*OutboundResult)(nil),     // 30: postroad.queue.v1.OutboundResult
+	nil,                        // 31: postroad.queue.v1.QuarantineResponse.FailedEntry
+	nil,                        // 32: postroad.queue.v1.ListResponse.MissingEntry
+	nil,                        // 33: postroad.queue.v1.MessagesResponse.MissingEntry
+	nil,                        // 34: postroad.queue.v1.ShapeResponse.MissingEntry
+	nil,                        // 35: postroad.queue.v1.RetryResponse.MissingEntry
+	nil,                        // 36: postroad.queue.v1.RetryResponse.LinksOfEntry
+	nil,                        // 37: postroad.queue.v1.ShowResponse.MissingEntry
+	nil,                        // 38: postroad.queue.v1.ActResponse.MissingEntry
+	nil,                        // 39: postroad.queue.v1.ActResult.RefusedEntry
+	nil,                        // 40: postroad.queue.v1.ActResult.StaysEntry
+	nil,                        // 41: postroad.queue.v1.OutboundResponse.MissingEntry
 }
 var file_postroad_queue_v1_queue_proto_depIdxs = []int32{
 	0,  // 0: postroad.queue.v1.Queue.state:type_name -> postroad.queue.v1.State
-	6,  // 1: postroad.queue.v1.DequeueResponse.answers:type_name -> postroad.queue.v1.DequeueAnswer
-	24, // 2: postroad.queue.v1.QuarantineResponse.failed:type_name -> postroad.queue.v1.QuarantineResponse.FailedEntry
-	2,  // 3: postroad.queue.v1.ListResponse.queues:type_name -> postroad.queue.v1.Queue
-	25, // 4: postroad.queue.v1.ListResponse.missing:type_name -> postroad.queue.v1.ListResponse.MissingEntry
-	3,  // 5: postroad.queue.v1.MessagesResponse.messages:type_name -> postroad.queue.v1.Message
-	26, // 6: postroad.queue.v1.MessagesResponse.missing:type_name -> postroad.queue.v1.MessagesResponse.MissingEntry
-	15, // 7: postroad.queue.v1.ShapeResponse.rows:type_name -> postroad.queue.v1.ShapeRow
-	15, // 8: postroad.queue.v1.ShapeResponse.total:type_name -> postroad.queue.v1.ShapeRow
-	27, // 9: postroad.queue.v1.ShapeResponse.missing:type_name -> postroad.queue.v1.ShapeResponse.MissingEntry
-	1,  // 10: postroad.queue.v1.ActRequest.action:type_name -> postroad.queue.v1.Action
-	20, // 11: postroad.queue.v1.ActResponse.results:type_name -> postroad.queue.v1.ActResult
-	28, // 12: postroad.queue.v1.ActResponse.missing:type_name -> postroad.queue.v1.ActResponse.MissingEntry
-	29, // 13: postroad.queue.v1.ActResult.refused:type_name -> postroad.queue.v1.ActResult.RefusedEntry
-	23, // 14: postroad.queue.v1.OutboundResponse.results:type_name -> postroad.queue.v1.OutboundResult
-	30, // 15: postroad.queue.v1.OutboundResponse.missing:type_name -> postroad.queue.v1.OutboundResponse.MissingEntry
-	9,  // 16: postroad.queue.v1.QueueService.List:input_type -> postroad.queue.v1.ListRequest
-	11, // 17: postroad.queue.v1.QueueService.Messages:input_type -> postroad.queue.v1.MessagesRequest
-	13, // 18: postroad.queue.v1.QueueService.Shape:input_type -> postroad.queue.v1.ShapeRequest
-	16, // 19: postroad.queue.v1.QueueService.Retry:input_type -> postroad.queue.v1.RetryRequest
-	7,  // 20: postroad.queue.v1.QueueService.Quarantine:input_type -> postroad.queue.v1.QuarantineRequest
-	4,  // 21: postroad.queue.v1.QueueService.Dequeue:input_type -> postroad.queue.v1.DequeueRequest
-	18, // 22: postroad.queue.v1.QueueService.Act:input_type -> postroad.queue.v1.ActRequest
-	21, // 23: postroad.queue.v1.QueueService.Outbound:input_type -> postroad.queue.v1.OutboundRequest
-	10, // 24: postroad.queue.v1.QueueService.List:output_type -> postroad.queue.v1.ListResponse
-	12, // 25: postroad.queue.v1.QueueService.Messages:output_type -> postroad.queue.v1.MessagesResponse
-	14, // 26: postroad.queue.v1.QueueService.Shape:output_type -> postroad.queue.v1.ShapeResponse
-	17, // 27: postroad.queue.v1.QueueService.Retry:output_type -> postroad.queue.v1.RetryResponse
-	8,  // 28: postroad.queue.v1.QueueService.Quarantine:output_type -> postroad.queue.v1.QuarantineResponse
-	5,  // 29: postroad.queue.v1.QueueService.Dequeue:output_type -> postroad.queue.v1.DequeueResponse
-	19, // 30: postroad.queue.v1.QueueService.Act:output_type -> postroad.queue.v1.ActResponse
-	22, // 31: postroad.queue.v1.QueueService.Outbound:output_type -> postroad.queue.v1.OutboundResponse
-	24, // [24:32] is the sub-list for method output_type
-	16, // [16:24] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	3,  // 1: postroad.queue.v1.StandingFreeze.like:type_name -> postroad.queue.v1.Likeness
+	8,  // 2: postroad.queue.v1.DequeueResponse.answers:type_name -> postroad.queue.v1.DequeueAnswer
+	31, // 3: postroad.queue.v1.QuarantineResponse.failed:type_name -> postroad.queue.v1.QuarantineResponse.FailedEntry
+	2,  // 4: postroad.queue.v1.ListResponse.queues:type_name -> postroad.queue.v1.Queue
+	32, // 5: postroad.queue.v1.ListResponse.missing:type_name -> postroad.queue.v1.ListResponse.MissingEntry
+	4,  // 6: postroad.queue.v1.ListResponse.freezes:type_name -> postroad.queue.v1.StandingFreeze
+	5,  // 7: postroad.queue.v1.MessagesResponse.messages:type_name -> postroad.queue.v1.Message
+	33, // 8: postroad.queue.v1.MessagesResponse.missing:type_name -> postroad.queue.v1.MessagesResponse.MissingEntry
+	17, // 9: postroad.queue.v1.ShapeResponse.rows:type_name -> postroad.queue.v1.ShapeRow
+	17, // 10: postroad.queue.v1.ShapeResponse.total:type_name -> postroad.queue.v1.ShapeRow
+	34, // 11: postroad.queue.v1.ShapeResponse.missing:type_name -> postroad.queue.v1.ShapeResponse.MissingEntry
+	35, // 12: postroad.queue.v1.RetryResponse.missing:type_name -> postroad.queue.v1.RetryResponse.MissingEntry
+	36, // 13: postroad.queue.v1.RetryResponse.links_of:type_name -> postroad.queue.v1.RetryResponse.LinksOfEntry
+	22, // 14: postroad.queue.v1.ShowResponse.outlooks:type_name -> postroad.queue.v1.Outlook
+	37, // 15: postroad.queue.v1.ShowResponse.missing:type_name -> postroad.queue.v1.ShowResponse.MissingEntry
+	5,  // 16: postroad.queue.v1.Outlook.message:type_name -> postroad.queue.v1.Message
+	23, // 17: postroad.queue.v1.Outlook.blocks:type_name -> postroad.queue.v1.Block
+	24, // 18: postroad.queue.v1.Outlook.attempts:type_name -> postroad.queue.v1.LastAttempt
+	1,  // 19: postroad.queue.v1.ActRequest.action:type_name -> postroad.queue.v1.Action
+	3,  // 20: postroad.queue.v1.ActRequest.like:type_name -> postroad.queue.v1.Likeness
+	27, // 21: postroad.queue.v1.ActResponse.results:type_name -> postroad.queue.v1.ActResult
+	38, // 22: postroad.queue.v1.ActResponse.missing:type_name -> postroad.queue.v1.ActResponse.MissingEntry
+	39, // 23: postroad.queue.v1.ActResult.refused:type_name -> postroad.queue.v1.ActResult.RefusedEntry
+	40, // 24: postroad.queue.v1.ActResult.stays:type_name -> postroad.queue.v1.ActResult.StaysEntry
+	30, // 25: postroad.queue.v1.OutboundResponse.results:type_name -> postroad.queue.v1.OutboundResult
+	41, // 26: postroad.queue.v1.OutboundResponse.missing:type_name -> postroad.queue.v1.OutboundResponse.MissingEntry
+	11, // 27: postroad.queue.v1.QueueService.List:input_type -> postroad.queue.v1.ListRequest
+	13, // 28: postroad.queue.v1.QueueService.Messages:input_type -> postroad.queue.v1.MessagesRequest
+	15, // 29: postroad.queue.v1.QueueService.Shape:input_type -> postroad.queue.v1.ShapeRequest
+	18, // 30: postroad.queue.v1.QueueService.Retry:input_type -> postroad.queue.v1.RetryRequest
+	20, // 31: postroad.queue.v1.QueueService.Show:input_type -> postroad.queue.v1.ShowRequest
+	9,  // 32: postroad.queue.v1.QueueService.Quarantine:input_type -> postroad.queue.v1.QuarantineRequest
+	6,  // 33: postroad.queue.v1.QueueService.Dequeue:input_type -> postroad.queue.v1.DequeueRequest
+	25, // 34: postroad.queue.v1.QueueService.Act:input_type -> postroad.queue.v1.ActRequest
+	28, // 35: postroad.queue.v1.QueueService.Outbound:input_type -> postroad.queue.v1.OutboundRequest
+	12, // 36: postroad.queue.v1.QueueService.List:output_type -> postroad.queue.v1.ListResponse
+	14, // 37: postroad.queue.v1.QueueService.Messages:output_type -> postroad.queue.v1.MessagesResponse
+	16, // 38: postroad.queue.v1.QueueService.Shape:output_type -> postroad.queue.v1.ShapeResponse
+	19, // 39: postroad.queue.v1.QueueService.Retry:output_type -> postroad.queue.v1.RetryResponse
+	21, // 40: postroad.queue.v1.QueueService.Show:output_type -> postroad.queue.v1.ShowResponse
+	10, // 41: postroad.queue.v1.QueueService.Quarantine:output_type -> postroad.queue.v1.QuarantineResponse
+	7,  // 42: postroad.queue.v1.QueueService.Dequeue:output_type -> postroad.queue.v1.DequeueResponse
+	26, // 43: postroad.queue.v1.QueueService.Act:output_type -> postroad.queue.v1.ActResponse
+	29, // 44: postroad.queue.v1.QueueService.Outbound:output_type -> postroad.queue.v1.OutboundResponse
+	36, // [36:45] is the sub-list for method output_type
+	27, // [27:36] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_postroad_queue_v1_queue_proto_init() }
@@ -2364,7 +3137,7 @@ func file_postroad_queue_v1_queue_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postroad_queue_v1_queue_proto_rawDesc), len(file_postroad_queue_v1_queue_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   29,
+			NumMessages:   40,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

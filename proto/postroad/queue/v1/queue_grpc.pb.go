@@ -25,6 +25,7 @@ const (
 	QueueService_Messages_FullMethodName   = "/postroad.queue.v1.QueueService/Messages"
 	QueueService_Shape_FullMethodName      = "/postroad.queue.v1.QueueService/Shape"
 	QueueService_Retry_FullMethodName      = "/postroad.queue.v1.QueueService/Retry"
+	QueueService_Show_FullMethodName       = "/postroad.queue.v1.QueueService/Show"
 	QueueService_Quarantine_FullMethodName = "/postroad.queue.v1.QueueService/Quarantine"
 	QueueService_Dequeue_FullMethodName    = "/postroad.queue.v1.QueueService/Dequeue"
 	QueueService_Act_FullMethodName        = "/postroad.queue.v1.QueueService/Act"
@@ -41,6 +42,8 @@ type QueueServiceClient interface {
 	Shape(ctx context.Context, in *ShapeRequest, opts ...grpc.CallOption) (*ShapeResponse, error)
 	// Retry makes all waiting links of the node try now.
 	Retry(ctx context.Context, in *RetryRequest, opts ...grpc.CallOption) (*RetryResponse, error)
+	// Show says of one message when it will leave.
+	Show(ctx context.Context, in *ShowRequest, opts ...grpc.CallOption) (*ShowResponse, error)
 	// Quarantine releases or deletes messages of this node that were set aside
 	// because they cannot be read; Messages of the queue "quarantine" lists them.
 	Quarantine(ctx context.Context, in *QuarantineRequest, opts ...grpc.CallOption) (*QuarantineResponse, error)
@@ -101,6 +104,16 @@ func (c *queueServiceClient) Retry(ctx context.Context, in *RetryRequest, opts .
 	return out, nil
 }
 
+func (c *queueServiceClient) Show(ctx context.Context, in *ShowRequest, opts ...grpc.CallOption) (*ShowResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ShowResponse)
+	err := c.cc.Invoke(ctx, QueueService_Show_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *queueServiceClient) Quarantine(ctx context.Context, in *QuarantineRequest, opts ...grpc.CallOption) (*QuarantineResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(QuarantineResponse)
@@ -151,6 +164,8 @@ type QueueServiceServer interface {
 	Shape(context.Context, *ShapeRequest) (*ShapeResponse, error)
 	// Retry makes all waiting links of the node try now.
 	Retry(context.Context, *RetryRequest) (*RetryResponse, error)
+	// Show says of one message when it will leave.
+	Show(context.Context, *ShowRequest) (*ShowResponse, error)
 	// Quarantine releases or deletes messages of this node that were set aside
 	// because they cannot be read; Messages of the queue "quarantine" lists them.
 	Quarantine(context.Context, *QuarantineRequest) (*QuarantineResponse, error)
@@ -182,6 +197,9 @@ func (UnimplementedQueueServiceServer) Shape(context.Context, *ShapeRequest) (*S
 }
 func (UnimplementedQueueServiceServer) Retry(context.Context, *RetryRequest) (*RetryResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Retry not implemented")
+}
+func (UnimplementedQueueServiceServer) Show(context.Context, *ShowRequest) (*ShowResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Show not implemented")
 }
 func (UnimplementedQueueServiceServer) Quarantine(context.Context, *QuarantineRequest) (*QuarantineResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Quarantine not implemented")
@@ -288,6 +306,24 @@ func _QueueService_Retry_Handler(srv interface{}, ctx context.Context, dec func(
 	return interceptor(ctx, in, info, handler)
 }
 
+func _QueueService_Show_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ShowRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(QueueServiceServer).Show(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: QueueService_Show_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(QueueServiceServer).Show(ctx, req.(*ShowRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _QueueService_Quarantine_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(QuarantineRequest)
 	if err := dec(in); err != nil {
@@ -382,6 +418,10 @@ var QueueService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Retry",
 			Handler:    _QueueService_Retry_Handler,
+		},
+		{
+			MethodName: "Show",
+			Handler:    _QueueService_Show_Handler,
 		},
 		{
 			MethodName: "Quarantine",

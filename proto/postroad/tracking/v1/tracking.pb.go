@@ -280,8 +280,12 @@ type FindRequest struct {
 	Sender      string `protobuf:"bytes,2,opt,name=sender,proto3" json:"sender,omitempty"`
 	Recipient   string `protobuf:"bytes,3,opt,name=recipient,proto3" json:"recipient,omitempty"`
 	SinceUnixUs int64  `protobuf:"varint,4,opt,name=since_unix_us,json=sinceUnixUs,proto3" json:"since_unix_us,omitempty"`
-	// 0: 1000.
-	Limit         int32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	// The latest; 0: 1000.
+	Limit int32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	// Ask all nodes.
+	AllNodes bool `protobuf:"varint,6,opt,name=all_nodes,json=allNodes,proto3" json:"all_nodes,omitempty"`
+	// Ask this node; "": the one that is asked.
+	Node          string `protobuf:"bytes,7,opt,name=node,proto3" json:"node,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -351,9 +355,26 @@ func (x *FindRequest) GetLimit() int32 {
 	return 0
 }
 
+func (x *FindRequest) GetAllNodes() bool {
+	if x != nil {
+		return x.AllNodes
+	}
+	return false
+}
+
+func (x *FindRequest) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
 type FindResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Events        []*Event               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// By time.
+	Events []*Event `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	// Nodes that did not answer, with the reason.
+	Missing       map[string]string `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -395,9 +416,18 @@ func (x *FindResponse) GetEvents() []*Event {
 	return nil
 }
 
+func (x *FindResponse) GetMissing() map[string]string {
+	if x != nil {
+		return x.Missing
+	}
+	return nil
+}
+
 type FollowRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Message       string                 `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Message string                 `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	// Ask this node only; "": all.
+	Node          string `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -435,6 +465,13 @@ func (*FollowRequest) Descriptor() ([]byte, []int) {
 func (x *FollowRequest) GetMessage() string {
 	if x != nil {
 		return x.Message
+	}
+	return ""
+}
+
+func (x *FollowRequest) GetNode() string {
+	if x != nil {
+		return x.Node
 	}
 	return ""
 }
@@ -518,17 +555,24 @@ const file_postroad_tracking_v1_tracking_proto_rawDesc = "" +
 	"\x06detail\x18\r \x01(\tR\x06detail\x12\x12\n" +
 	"\x04size\x18\x0e \x01(\x03R\x04size\x12#\n" +
 	"\rtable_version\x18\x0f \x01(\x04R\ftableVersion\x12\x1b\n" +
-	"\tlinked_id\x18\x10 \x01(\tR\blinkedId\"\x97\x01\n" +
+	"\tlinked_id\x18\x10 \x01(\tR\blinkedId\"\xc8\x01\n" +
 	"\vFindRequest\x12\x18\n" +
 	"\amessage\x18\x01 \x01(\tR\amessage\x12\x16\n" +
 	"\x06sender\x18\x02 \x01(\tR\x06sender\x12\x1c\n" +
 	"\trecipient\x18\x03 \x01(\tR\trecipient\x12\"\n" +
 	"\rsince_unix_us\x18\x04 \x01(\x03R\vsinceUnixUs\x12\x14\n" +
-	"\x05limit\x18\x05 \x01(\x05R\x05limit\"C\n" +
+	"\x05limit\x18\x05 \x01(\x05R\x05limit\x12\x1b\n" +
+	"\tall_nodes\x18\x06 \x01(\bR\ballNodes\x12\x12\n" +
+	"\x04node\x18\a \x01(\tR\x04node\"\xca\x01\n" +
 	"\fFindResponse\x123\n" +
-	"\x06events\x18\x01 \x03(\v2\x1b.postroad.tracking.v1.EventR\x06events\")\n" +
+	"\x06events\x18\x01 \x03(\v2\x1b.postroad.tracking.v1.EventR\x06events\x12I\n" +
+	"\amissing\x18\x02 \x03(\v2/.postroad.tracking.v1.FindResponse.MissingEntryR\amissing\x1a:\n" +
+	"\fMissingEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"=\n" +
 	"\rFollowRequest\x12\x18\n" +
-	"\amessage\x18\x01 \x01(\tR\amessage\"\xce\x01\n" +
+	"\amessage\x18\x01 \x01(\tR\amessage\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\tR\x04node\"\xce\x01\n" +
 	"\x0eFollowResponse\x123\n" +
 	"\x06events\x18\x01 \x03(\v2\x1b.postroad.tracking.v1.EventR\x06events\x12K\n" +
 	"\amissing\x18\x02 \x03(\v21.postroad.tracking.v1.FollowResponse.MissingEntryR\amissing\x1a:\n" +
@@ -566,7 +610,7 @@ func file_postroad_tracking_v1_tracking_proto_rawDescGZIP() []byte {
 }
 
 var file_postroad_tracking_v1_tracking_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_postroad_tracking_v1_tracking_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_postroad_tracking_v1_tracking_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
 var file_postroad_tracking_v1_tracking_proto_goTypes = []any{
 	(EventKind)(0),         // 0: postroad.tracking.v1.EventKind
 	(*Event)(nil),          // 1: postroad.tracking.v1.Event
@@ -574,22 +618,24 @@ var file_postroad_tracking_v1_tracking_proto_goTypes = []any{
 	(*FindResponse)(nil),   // 3: postroad.tracking.v1.FindResponse
 	(*FollowRequest)(nil),  // 4: postroad.tracking.v1.FollowRequest
 	(*FollowResponse)(nil), // 5: postroad.tracking.v1.FollowResponse
-	nil,                    // 6: postroad.tracking.v1.FollowResponse.MissingEntry
+	nil,                    // 6: postroad.tracking.v1.FindResponse.MissingEntry
+	nil,                    // 7: postroad.tracking.v1.FollowResponse.MissingEntry
 }
 var file_postroad_tracking_v1_tracking_proto_depIdxs = []int32{
 	0, // 0: postroad.tracking.v1.Event.kind:type_name -> postroad.tracking.v1.EventKind
 	1, // 1: postroad.tracking.v1.FindResponse.events:type_name -> postroad.tracking.v1.Event
-	1, // 2: postroad.tracking.v1.FollowResponse.events:type_name -> postroad.tracking.v1.Event
-	6, // 3: postroad.tracking.v1.FollowResponse.missing:type_name -> postroad.tracking.v1.FollowResponse.MissingEntry
-	2, // 4: postroad.tracking.v1.TrackingService.Find:input_type -> postroad.tracking.v1.FindRequest
-	4, // 5: postroad.tracking.v1.TrackingService.Follow:input_type -> postroad.tracking.v1.FollowRequest
-	3, // 6: postroad.tracking.v1.TrackingService.Find:output_type -> postroad.tracking.v1.FindResponse
-	5, // 7: postroad.tracking.v1.TrackingService.Follow:output_type -> postroad.tracking.v1.FollowResponse
-	6, // [6:8] is the sub-list for method output_type
-	4, // [4:6] is the sub-list for method input_type
-	4, // [4:4] is the sub-list for extension type_name
-	4, // [4:4] is the sub-list for extension extendee
-	0, // [0:4] is the sub-list for field type_name
+	6, // 2: postroad.tracking.v1.FindResponse.missing:type_name -> postroad.tracking.v1.FindResponse.MissingEntry
+	1, // 3: postroad.tracking.v1.FollowResponse.events:type_name -> postroad.tracking.v1.Event
+	7, // 4: postroad.tracking.v1.FollowResponse.missing:type_name -> postroad.tracking.v1.FollowResponse.MissingEntry
+	2, // 5: postroad.tracking.v1.TrackingService.Find:input_type -> postroad.tracking.v1.FindRequest
+	4, // 6: postroad.tracking.v1.TrackingService.Follow:input_type -> postroad.tracking.v1.FollowRequest
+	3, // 7: postroad.tracking.v1.TrackingService.Find:output_type -> postroad.tracking.v1.FindResponse
+	5, // 8: postroad.tracking.v1.TrackingService.Follow:output_type -> postroad.tracking.v1.FollowResponse
+	7, // [7:9] is the sub-list for method output_type
+	5, // [5:7] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_postroad_tracking_v1_tracking_proto_init() }
@@ -603,7 +649,7 @@ func file_postroad_tracking_v1_tracking_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postroad_tracking_v1_tracking_proto_rawDesc), len(file_postroad_tracking_v1_tracking_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   6,
+			NumMessages:   7,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

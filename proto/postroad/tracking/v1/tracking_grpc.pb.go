@@ -29,9 +29,9 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 type TrackingServiceClient interface {
-	// Find searches the asked node only.
+	// Find searches the asked node, another, or all.
 	Find(ctx context.Context, in *FindRequest, opts ...grpc.CallOption) (*FindResponse, error)
-	// Follow asks all nodes and merges by time.
+	// Follow asks all nodes, or one, and merges by time.
 	Follow(ctx context.Context, in *FollowRequest, opts ...grpc.CallOption) (*FollowResponse, error)
 }
 
@@ -67,9 +67,9 @@ func (c *trackingServiceClient) Follow(ctx context.Context, in *FollowRequest, o
 // All implementations must embed UnimplementedTrackingServiceServer
 // for forward compatibility.
 type TrackingServiceServer interface {
-	// Find searches the asked node only.
+	// Find searches the asked node, another, or all.
 	Find(context.Context, *FindRequest) (*FindResponse, error)
-	// Follow asks all nodes and merges by time.
+	// Follow asks all nodes, or one, and merges by time.
 	Follow(context.Context, *FollowRequest) (*FollowResponse, error)
 	mustEmbedUnimplementedTrackingServiceServer()
 }

@@ -1,0 +1,163 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+
+	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/store/spool"
+)
+
+// A message that has no plan yet stands in no queue of the spool, so what an
+// administrator said of it is kept with what he said of whole queues. Stopped, it is
+// not looked at: the categorizer meets it when it is let go.
+
+// early is what is kept of one message without a plan.
+type early struct {
+	Note Note `json:"note"` // why it is frozen; At is 0 of one that was thawed
+	// Paused is how long it was frozen before, ms: its time stood still.
+	Paused int64 `json:"paused,omitempty"`
+}
+
+func (e early) frozen() bool { return e.Note.At != 0 }
+
+// maxEarly bounds the messages of which that is kept.
+const maxEarly = 10_000
+
+var (
+	errManyEarly = fmt.Errorf("%d messages before routing are frozen one by one already; freeze their queue instead", maxEarly)
+	errPartEarly = errors.New("the filter means some of its recipients only, and it is not routed yet: freeze it, or wait")
+	errAside     = errors.New("it is set aside: postroadctl queue quarantine release or delete")
+	errBusyEarly = errors.New("it is being routed at this moment; try again")
+)
+
+// restoreEarly makes known what is stopped before routing. What is not there any more,
+// or was routed, is forgotten. ctlMu must be held.
+func (r *Runner) restoreEarly() error {
+	r.inMu.Lock()
+	defer r.inMu.Unlock()
+	for text := range r.ctl.Early {
+		id, err := mail.ParseID(text)
+		if err == nil {
+			var st spool.Stored
+			if st, err = r.c.Store.Load(spool.ID(id)); err == nil && st.Plan != nil {
+				err = spool.ErrNotFound
+			}
+		}
+		if errors.Is(err, spool.ErrNotFound) {
+			delete(r.ctl.Early, text)
+			continue
+		}
+		if err == nil && r.ctl.Early[text].frozen() {
+			r.intake.held.one[id] = struct{}{}
+		}
+	}
+	r.early.Store(int32(len(r.ctl.Early)))
+	for id := range r.ctl.Stages {
+		if s, ok := stageNamed(id); ok {
+			r.intake.held.frozen[s] = true
+		}
+	}
+	return nil
+}
+
+// gated stops a message before a stage, if that is wanted.
+func (r *Runner) gated(id mail.ID, s stage) bool {
+	r.inMu.Lock()
+	defer r.inMu.Unlock()
+	return r.intake.gate(id, s)
+}
+
+// begins is when the time of a message begins to count, Unix ms.
+func (r *Runner) begins(env *mail.Envelope) int64 {
+	at := env.Begins().UnixMilli()
+	if r.early.Load() == 0 {
+		return at
+	}
+	r.ctlMu.Lock()
+	defer r.ctlMu.Unlock()
+	return at + r.ctl.Early[env.ID.String()].Paused
+}
+
+// routed forgets what was kept of a message before it had a plan. It goes from the disk
+// with the next order, or the next start.
+func (r *Runner) routed(id mail.ID) {
+	if r.early.Load() == 0 {
+		return
+	}
+	r.ctlMu.Lock()
+	defer r.ctlMu.Unlock()
+	if _, ok := r.ctl.Early[id.String()]; ok {
+		r.ctl.Early = maps.Clone(r.ctl.Early)
+		delete(r.ctl.Early, id.String())
+		r.early.Store(int32(len(r.ctl.Early)))
+	}
+}
+
+// FreezeStages stops queues before routing, by their IDs, until ThawStages, over
+// restarts too: what comes in stays. It returns how many were not frozen before.
+func (r *Runner) FreezeStages(ids []string, note Note) (int, error) {
+	r.ctlMu.Lock()
+	defer r.ctlMu.Unlock()
+	next := r.ctl
+	next.Stages = maps.Clone(r.ctl.Stages)
+	if next.Stages == nil {
+		next.Stages = map[string]Note{}
+	}
+	changed := 0
+	for _, id := range ids {
+		if _, already := next.Stages[id]; !already {
+			changed++
+		}
+		next.Stages[id] = note
+	}
+	if err := r.keep(next); err != nil {
+		return 0, err
+	}
+	r.inMu.Lock()
+	defer r.inMu.Unlock()
+	for _, id := range ids {
+		if s, ok := stageNamed(id); ok {
+			r.intake.held.frozen[s] = true
+		}
+	}
+	return changed, nil
+}
+
+// ThawStages lets queues before routing go and returns how many were frozen.
+func (r *Runner) ThawStages(ids []string) (int, error) {
+	r.ctlMu.Lock()
+	defer r.ctlMu.Unlock()
+	next := r.ctl
+	next.Stages = maps.Clone(r.ctl.Stages)
+	for _, id := range ids {
+		delete(next.Stages, id)
+	}
+	changed := len(r.ctl.Stages) - len(next.Stages)
+	if changed == 0 {
+		return 0, nil
+	}
+	if err := r.keep(next); err != nil {
+		return 0, err
+	}
+	r.inMu.Lock()
+	for _, id := range ids {
+		if s, ok := stageNamed(id); ok {
+			r.intake.open(s)
+		}
+	}
+	r.inMu.Unlock()
+	signal(r.work)
+	return changed, nil
+}
+
+// earlyNote is why a message without a plan is frozen by itself, zero if it is not.
+func (r *Runner) earlyNote(id mail.ID) Note {
+	if r.early.Load() == 0 {
+		return Note{}
+	}
+	r.ctlMu.Lock()
+	defer r.ctlMu.Unlock()
+	return r.ctl.Early[id.String()].Note
+}
