@@ -105,6 +105,11 @@ func (r *Runner) Act(ctx context.Context, sel Selection, o Order, dry bool) (Tal
 	if e := a.keepLater(); e != nil && err == nil {
 		err = fmt.Errorf("what is in flight: the order cannot be kept on disk: %w", e)
 	}
+	if a.order.Verb == VerbThaw && !dry {
+		if e := r.forget(); e != nil && err == nil {
+			err = e
+		}
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.tally, err
@@ -271,10 +276,11 @@ func (a *action) entry(name string, e spool.QueueEntry) error {
 		return err
 	}
 	o := a.orderFor(name)
+	id := mail.ID(e.ID)
 	if o.idle(key) {
+		a.recall(name, id)
 		return nil
 	}
-	id := mail.ID(e.ID)
 	t, err := decodeTag(e.Tag, true)
 	if err != nil {
 		a.refuse(err)
@@ -304,6 +310,21 @@ func (a *action) refuse(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.tally.refuse(err)
+}
+
+// recall lets a message go, named by its ID, that was to be frozen after the attempt
+// that it is in.
+func (a *action) recall(name string, id mail.ID) {
+	if a.order.Verb != VerbThaw || a.sel.IDs == nil {
+		return
+	}
+	n := 0
+	a.r.do(func(int64) { n = a.r.sched.Recall(name, id, a.dry) })
+	if n > 0 {
+		a.mu.Lock()
+		a.tally.count(id, 0, 0)
+		a.mu.Unlock()
+	}
 }
 
 // look gives the targets that match, and the message's octets.

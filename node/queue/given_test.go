@@ -123,3 +123,47 @@ func TestOrderInFlightOfOneRecipient(t *testing.T) {
 		g2.stop()
 	})
 }
+
+// Who thaws a message that is to be frozen after its attempt takes the order back, on
+// disk too.
+func TestOrderInFlightIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig()
+		gate := make(chan struct{})
+		g.agent.answer = func(h mail.Hop, _ *mail.Transaction, _ mail.Target) mail.Outcome {
+			<-gate
+			return mail.Defer(mail.StatusSystemFull, "later")
+		}
+		g.start()
+		env := g.send(1, "b@x")
+		synctest.Wait()
+		sel := Selection{IDs: []mail.ID{env.ID}}
+		if tally := g.act(t, sel, byHand); tally.Later != 1 {
+			t.Fatalf("%+v", tally)
+		}
+		if n := len(keptOrders(t, g)); n != 1 {
+			t.Fatalf("%d orders are kept", n)
+		}
+		if tally, err := g.Act(context.Background(), sel, letGo, true); tally.Messages != 1 || err != nil {
+			t.Errorf("%+v, %v", tally, err)
+		}
+		if tally := g.act(t, sel, letGo); tally.Messages != 1 {
+			t.Errorf("%+v", tally)
+		}
+		g2 := g.killed()
+		close(gate)
+		synctest.Wait()
+		for name, n := range map[string]*rig{"living": g, "killed": g2} {
+			if n == g2 {
+				n.agent.answer = g.agent.answer
+				n.start()
+				synctest.Wait()
+			}
+			list, err := n.Messages("", 0)
+			if err != nil || len(list) != 1 || list[0].Hold != "" {
+				t.Errorf("%s: %+v, %v", name, list, err)
+			}
+			n.stop()
+		}
+	})
+}

@@ -3,6 +3,7 @@ package queue
 import (
 	"fmt"
 	"maps"
+	"slices"
 
 	"github.com/postroad/postroad/node/mail"
 )
@@ -212,6 +213,27 @@ func (s *Scheduler) Order(name string, ref Ref, o *Order, now int64) Receipt {
 	s.ordered(e)
 	s.poke(q, now)
 	return OrderTaken
+}
+
+// Recall takes back the orders to freeze an entry by hand that are not carried out yet,
+// and says how many there were; dry: how many there are.
+func (s *Scheduler) Recall(name string, id mail.ID, dry bool) (n int) {
+	q := s.queues[name]
+	if q == nil || q.refs[id] == nil {
+		return 0
+	}
+	e := q.refs[id]
+	e.orders = slices.DeleteFunc(e.orders, func(o *Order) bool {
+		back := o.Verb == VerbFreeze && o.Hold == HoldByHand
+		if back {
+			n++
+		}
+		if back = back && !dry; back {
+			s.effect(Effect{Kind: EffectVoid, Order: o})
+		}
+		return back
+	})
+	return n
 }
 
 // Receipt says what became of an order that was given.
