@@ -64,8 +64,12 @@ func simulate(seed uint64) error {
 	if err := w.Settle(quiet); err != nil {
 		return err
 	}
-	if err := w.Run(10 * time.Second); err != nil { // time for the mail to move
-		return err
+	// Time for the mail to move: it may find out only now that a link is down, and
+	// turn round.
+	for wait := 10 * time.Second; wait <= time.Minute && (wait == 10*time.Second || p.restless()); wait += 10 * time.Second {
+		if err := w.Run(10 * time.Second); err != nil {
+			return err
+		}
 	}
 	w.After(0, p.followAll)
 	w.After(0, p.account)
@@ -107,25 +111,38 @@ func (p *post) follow(from, to linkstate.GUID) {
 // be seen why: its server does not run, or says that there is no way.
 func (p *post) account() {
 	for _, m := range p.messages {
-		routes := p.routes(m.at)
-		switch {
-		case m.delivered > 1:
+		if m.delivered > 1 {
 			p.w.Break("message %d was delivered %d times", m.id, m.delivered)
-		case m.delivered == 1, m.reported != "", m.travels, routes == nil:
-		default:
-			d := routes.ToServer(routing.GUID(m.home), &routing.Message{Visited: m.visited})
-			if d.Kind != routing.Unreachable && d.Kind != routing.Loop {
-				// A link that is suppressed, say, and still fails; or hosts of which nobody
-				// could tell yet that they do not run.
-				answers := slices.ContainsFunc(d.NextServers, func(n routing.GUID) bool { return p.w.Passes(m.at, linkstate.GUID(n)) })
-				if d.Kind == routing.ToNode && (!answers || !p.w.Works(linkstate.GUID(d.Via))) {
-					continue
-				}
-				p.w.Break("message %d from %s to %s lies at %s though it could move: %s to %s", m.id, way(m.visited[:1]), sim.Label(m.home),
-					sim.Label(m.at), d.Kind, sim.Label(linkstate.GUID(d.Next)))
-			}
+		}
+		if d, could := p.couldMove(m); could {
+			p.w.Break("message %d from %s to %s lies at %s though it could move: %s to %s", m.id, way(m.visited[:1]), sim.Label(m.home),
+				sim.Label(m.at), d.Kind, sim.Label(linkstate.GUID(d.Next)))
 		}
 	}
+}
+
+// restless says whether a message can still move.
+func (p *post) restless() bool {
+	return slices.ContainsFunc(p.messages, func(m *message) bool {
+		_, could := p.couldMove(m)
+		return could || m.travels
+	})
+}
+
+// couldMove says whether a message lies where its server would send it on.
+func (p *post) couldMove(m *message) (routing.Decision, bool) {
+	routes := p.routes(m.at)
+	if m.delivered > 0 || m.reported != "" || m.travels || routes == nil {
+		return routing.Decision{}, false
+	}
+	d := routes.ToServer(routing.GUID(m.home), &routing.Message{Visited: m.visited})
+	if d.Kind == routing.Unreachable || d.Kind == routing.Loop {
+		return d, false
+	}
+	// A link that is suppressed, say, and still fails; or hosts of which nobody
+	// could tell yet that they do not run.
+	answers := slices.ContainsFunc(d.NextServers, func(n routing.GUID) bool { return p.w.Passes(m.at, linkstate.GUID(n)) })
+	return d, d.Kind != routing.ToNode || answers && p.w.Works(linkstate.GUID(d.Via))
 }
 
 func TestMailSeeds(t *testing.T) {
