@@ -53,7 +53,7 @@ func TestCommands(t *testing.T) {
 		{file: "apply-forbidden", stdin: "secret", lines: []string{apply}},
 		{file: "apply-nothing", lines: []string{"apply", "apply -f missing.yaml", "diff -f missing.yaml"}},
 		{file: "delete", lines: []string{"delete server oslo-1", "delete server oslo-1 -o json", "delete server nowhere", "delete server busy", "delete server", "delete teapot x"}},
-		{file: "topology", lines: []string{"topology show", "topology show -o yaml", "topology show -o name", "topology show -o jpeg", "topology whatif"}},
+		{file: "topology", lines: []string{"topology show", "topology show -o yaml", "topology show -o name", "topology show -o jpeg", "topology whatif", "topology whatif --down x --size 5Q"}},
 		{file: "route", lines: []string{"route explain olav@example.test", "route explain olav@example.test --from nowhere", "route explain", "route log", "route log -o name"}},
 		{file: "queue", lines: []string{"queue list", "queue list --empty", "queue list --one", "queue list --busy -o wide", "queue list -o name",
 			"queue list --filter messages=0", "queue list --limit 2 --empty", "queue list --node nowhere",

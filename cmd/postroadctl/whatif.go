@@ -17,8 +17,8 @@ import (
 
 func topologyWhatIf(c *client) *cobra.Command {
 	var down, costs, drains []string
-	var file string
-	var limit int32
+	var file, size string
+	var meant topologyv1.WhatIfRequest
 	cmd := &cobra.Command{
 		Use:   "whatif",
 		Short: "Say which ways mail would take if something changed; nothing is changed",
@@ -28,14 +28,23 @@ spaces whose way or cost changes, and groups that would be cut off; and how much
 of the last 24 hours took the ways that change, over all nodes. The asked node
 decides for each group with the code that routes mail. All flags may be given
 together and again. --cost sets what a connector costs towards each group it leads
-to and for each of its address spaces.`,
+to and for each of its address spaces.
+
+The ways are those of a small message of normal priority from a sender whom no list
+names; --size, --priority, --system and --sender ask for others. The amounts of the
+last 24 hours are those of all mail.`,
 		Example: `  postroadctl topology whatif --down paris-berlin --down berlin-paris
   postroadctl topology whatif --drain berlin-1 --cost paris-oslo=5
+  postroadctl topology whatif --down satellite --size 20M
   postroadctl topology whatif --apply org.yaml -o json`,
 		Args: needs(),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, _ []string) error {
 			req, err := whatIfRequest(down, costs, drains)
 			if err != nil {
+				return &failure{err, exitUsage}
+			}
+			req.Sender, req.Priority, req.System, req.Limit = meant.Sender, meant.Priority, meant.System, meant.Limit
+			if req.Size, err = octets(size); err != nil {
 				return &failure{err, exitUsage}
 			}
 			if file != "" {
@@ -46,7 +55,6 @@ to and for each of its address spaces.`,
 			if len(down)+len(costs)+len(drains) == 0 && file == "" {
 				return &failure{fmt.Errorf("nothing is supposed: give --down, --cost, --drain or --apply"), exitUsage}
 			}
-			req.Limit = limit
 			m, err := topologyv1.NewTopologyServiceClient(conn).WhatIf(ctx, req)
 			if err != nil {
 				return err
@@ -63,7 +71,11 @@ to and for each of its address spaces.`,
 	f.StringArrayVar(&costs, "cost", nil, "CONNECTOR=N, 1 to 100")
 	f.StringArrayVar(&drains, "drain", nil, "SERVER or CONNECTOR that would be drained; NAME=soft for softly")
 	f.StringVar(&file, "apply", "", "YAML file that would be applied, - for standard input")
-	f.Int32Var(&limit, "limit", 0, "at most this many changes of each kind (default 1000)")
+	f.StringVar(&meant.Sender, "sender", "", "envelope sender, as connectors with sender lists see it; \"<>\" for a report")
+	f.StringVar(&size, "size", "0", "message size in octets, or 500K, 5M, 1G")
+	f.StringVar(&meant.Priority, "priority", "", "low, normal or high")
+	f.BoolVar(&meant.System, "system", false, "a report or another message of the transport itself")
+	f.Int32Var(&meant.Limit, "limit", 0, "at most this many changes of each kind (default 1000)")
 	return cmd
 }
 

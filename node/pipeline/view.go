@@ -64,14 +64,8 @@ func (p *Pipeline) Explain(req *topologyv1.ExplainRequest) (*topologyv1.ExplainR
 		category.Lines = append(category.Lines, line)
 	}
 	class := mail.Class{System: req.GetSystem(), Size: mail.SizeBound(req.GetSize(), then.routes.Limits()), Sender: sender}
-	switch strings.ToLower(req.GetPriority()) {
-	case "", "normal":
-	case "low":
-		class.Priority = mail.PriorityLow
-	case "high":
-		class.Priority = mail.PriorityHigh
-	default:
-		return nil, fmt.Errorf("priority %q: must be low, normal or high", req.GetPriority())
+	if class.Priority, err = priority(req.GetPriority()); err != nil {
+		return nil, err
 	}
 	out := &topologyv1.ExplainResponse{
 		Node: p.cfg.Self.Name, Address: req.GetAddress(), Category: category.Lines,
@@ -88,6 +82,18 @@ func (p *Pipeline) Explain(req *topologyv1.ExplainRequest) (*topologyv1.ExplainR
 		})
 	}
 	return out, nil
+}
+
+func priority(word string) (mail.Priority, error) {
+	switch strings.ToLower(word) {
+	case "", "normal":
+		return mail.PriorityNormal, nil
+	case "low":
+		return mail.PriorityLow, nil
+	case "high":
+		return mail.PriorityHigh, nil
+	}
+	return 0, fmt.Errorf("priority %q: must be low, normal or high", word)
 }
 
 // sender says what the connectors' sender lists make of a sender, "" if nobody asked.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/postroad/postroad/node/mail"
 	"github.com/postroad/postroad/node/route"
 	"github.com/postroad/postroad/node/topo"
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
@@ -22,6 +23,13 @@ const effectsListed = 1000
 func (p *Pipeline) WhatIf(req *topologyv1.WhatIfRequest, of []*topologyv1.TrafficResponse) (*topologyv1.WhatIfResponse, error) {
 	suppose, err := supposition(req)
 	if err != nil {
+		return nil, err
+	}
+	class := mail.Class{Size: req.GetSize(), System: req.GetSystem()}
+	if class.Priority, err = priority(req.GetPriority()); err != nil {
+		return nil, err
+	}
+	if class.Sender, _, err = p.sender(req.GetSender()); err != nil {
 		return nil, err
 	}
 	conf, table := p.cfg.Catalog.Config(), p.links.Table()
@@ -46,7 +54,7 @@ func (p *Pipeline) WhatIf(req *topologyv1.WhatIfRequest, of []*topologyv1.Traffi
 	if limit <= 0 {
 		limit = effectsListed
 	}
-	out := effects(routing.WhatIf(before, after, nil), namesOf(&before, &after), offeredBy(of), limit)
+	out := effects(routing.WhatIf(before, after, route.Plain(class)), namesOf(&before, &after), offeredBy(of), limit)
 	out.Node, out.TableVersion = p.cfg.Self.Name, p.routes.Version()
 	return out, nil
 }

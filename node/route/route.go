@@ -124,6 +124,12 @@ func message(dest mail.Destination, class mail.Class, visited []mail.GUID) routi
 	return m
 }
 
+// Plain is a message of a class that has been nowhere yet.
+func Plain(class mail.Class) *routing.Message {
+	m := message(mail.Destination{}, class, nil)
+	return &m
+}
+
 func senderSet(s mail.Sender) routing.SenderSet {
 	var ids []routing.SenderID
 	for _, id := range s.IDs() {

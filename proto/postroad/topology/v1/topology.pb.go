@@ -1297,7 +1297,12 @@ type WhatIfRequest struct {
 	// Objects as `postroadctl apply` would write them; recipients have no effect.
 	Objects []*v1.Object `protobuf:"bytes,4,rep,name=objects,proto3" json:"objects,omitempty"`
 	// At most this many changes of each kind; 0: 1000.
-	Limit         int32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	Limit int32 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
+	// The message whose ways are meant, as in ExplainRequest; none of them: a plain one.
+	Sender        string `protobuf:"bytes,6,opt,name=sender,proto3" json:"sender,omitempty"`
+	Size          int64  `protobuf:"varint,7,opt,name=size,proto3" json:"size,omitempty"`
+	Priority      string `protobuf:"bytes,8,opt,name=priority,proto3" json:"priority,omitempty"`
+	System        bool   `protobuf:"varint,9,opt,name=system,proto3" json:"system,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1365,6 +1370,34 @@ func (x *WhatIfRequest) GetLimit() int32 {
 		return x.Limit
 	}
 	return 0
+}
+
+func (x *WhatIfRequest) GetSender() string {
+	if x != nil {
+		return x.Sender
+	}
+	return ""
+}
+
+func (x *WhatIfRequest) GetSize() int64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *WhatIfRequest) GetPriority() string {
+	if x != nil {
+		return x.Priority
+	}
+	return ""
+}
+
+func (x *WhatIfRequest) GetSystem() bool {
+	if x != nil {
+		return x.System
+	}
+	return false
 }
 
 type NewCost struct {
@@ -3307,13 +3340,17 @@ const file_postroad_topology_v1_topology_proto_rawDesc = "" +
 	"\bbuild_us\x18\x05 \x01(\x03R\abuildUs\x12\x14\n" +
 	"\x05moved\x18\x06 \x01(\x05R\x05moved\x12\"\n" +
 	"\fdestinations\x18\a \x01(\x05R\fdestinations\x12\x1a\n" +
-	"\bexamples\x18\b \x03(\tR\bexamples\"\xdf\x01\n" +
+	"\bexamples\x18\b \x03(\tR\bexamples\"\xbf\x02\n" +
 	"\rWhatIfRequest\x12\x12\n" +
 	"\x04down\x18\x01 \x03(\tR\x04down\x123\n" +
 	"\x05costs\x18\x02 \x03(\v2\x1d.postroad.topology.v1.NewCostR\x05costs\x126\n" +
 	"\x06drains\x18\x03 \x03(\v2\x1e.postroad.topology.v1.NewDrainR\x06drains\x127\n" +
 	"\aobjects\x18\x04 \x03(\v2\x1d.postroad.directory.v1.ObjectR\aobjects\x12\x14\n" +
-	"\x05limit\x18\x05 \x01(\x05R\x05limit\";\n" +
+	"\x05limit\x18\x05 \x01(\x05R\x05limit\x12\x16\n" +
+	"\x06sender\x18\x06 \x01(\tR\x06sender\x12\x12\n" +
+	"\x04size\x18\a \x01(\x03R\x04size\x12\x1a\n" +
+	"\bpriority\x18\b \x01(\tR\bpriority\x12\x16\n" +
+	"\x06system\x18\t \x01(\bR\x06system\";\n" +
 	"\aNewCost\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x12\n" +
 	"\x04cost\x18\x02 \x01(\x05R\x04cost\"2\n" +
