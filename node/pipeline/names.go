@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -50,9 +51,10 @@ func dnsSettingsOf(conf *directory.Configuration, self directory.Server) dnsSett
 }
 
 // isSelf says whether mail to an address, on the port of hosts outside, would come to
-// this node: one of its virtual servers listens there. own are the host's addresses.
-func (s *dnsSettings) isSelf(own []netip.Addr) func(netip.Addr) bool {
-	mine := make(map[netip.Addr]bool)
+// this node: one of its virtual servers listens there. own gives the host's addresses of
+// the moment, as they come and go while a node runs.
+func (s *dnsSettings) isSelf(own func() []netip.Addr) func(netip.Addr) bool {
+	mine, all := make(map[netip.Addr]bool), false
 	for _, b := range s.bound {
 		host, port, err := net.SplitHostPort(b)
 		if err != nil || port != strconv.Itoa(s.port) {
@@ -60,13 +62,14 @@ func (s *dnsSettings) isSelf(own []netip.Addr) func(netip.Addr) bool {
 		}
 		if ip, err := netip.ParseAddr(host); err == nil && !ip.IsUnspecified() {
 			mine[ip.Unmap()] = true
-			continue
-		}
-		for _, ip := range own { // "", "0.0.0.0", "[::]"
-			mine[ip] = true
+		} else {
+			all = true // "", "0.0.0.0", "[::]"
 		}
 	}
-	return func(ip netip.Addr) bool { return mine[ip.Unmap()] }
+	return func(ip netip.Addr) bool {
+		ip = ip.Unmap()
+		return mine[ip] || all && slices.Contains(own(), ip)
+	}
 }
 
 func ownAddresses() (list []netip.Addr) {
@@ -89,7 +92,7 @@ func (r *resolver) now() (*resolve.Resolver, error) {
 	next, err := resolve.New(resolve.Options{
 		Servers:    want.servers,
 		Names:      want.names,
-		IsSelf:     want.isSelf(ownAddresses()),
+		IsSelf:     want.isSelf(ownAddresses),
 		PreferIPv4: want.preferIPv4,
 		Shuffle:    rand.Shuffle,
 	})

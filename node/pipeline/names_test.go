@@ -57,7 +57,8 @@ func TestDNSSettings(t *testing.T) {
 		if !s.preferIPv4 || !slices.Contains(s.names, "mail.example.test") || !slices.Contains(s.names, self.Spec.GetFqdn()) {
 			t.Errorf("%s: %+v", name, s)
 		}
-		is := s.isSelf(own)
+		now := own
+		is := s.isSelf(func() []netip.Addr { return now })
 		for _, a := range c.self {
 			if !is(netip.MustParseAddr(a)) {
 				t.Errorf("%s: %s is not this node", name, a)
@@ -67,6 +68,12 @@ func TestDNSSettings(t *testing.T) {
 			if is(netip.MustParseAddr(a)) {
 				t.Errorf("%s: %s is this node", name, a)
 			}
+		}
+		// An address that comes to this host while the node runs is its own from then on.
+		moved := netip.MustParseAddr("192.0.2.77")
+		now = append(slices.Clone(own), moved)
+		if is(moved) != (name == "all addresses") {
+			t.Errorf("%s: %s, which has come to this host: %v", name, moved, is(moved))
 		}
 	}
 }
