@@ -15,6 +15,7 @@ import (
 type move struct {
 	v         *virtual
 	add, drop []string // bindings
+	moved     bool     // the settings that hold name others
 }
 
 // bind opens and closes listeners until each virtual server has the bindings
@@ -50,7 +51,7 @@ func (s *Set) unfit(name string) bool {
 }
 
 func moveOf(v *virtual, want []string) *move {
-	m := &move{v: v}
+	m := &move{v: v, moved: v.applied != nil && !slices.Equal(v.applied, want)}
 	for _, b := range want {
 		if v.listeners[b] == nil {
 			m.add = append(m.add, b)
@@ -118,18 +119,16 @@ func (s *Set) perform(m *move) {
 		}
 		opened = append(opened, b)
 	}
-	if !failed || len(m.drop) == 0 {
+	if !failed || len(m.drop) == 0 && !m.moved {
 		for _, b := range m.drop {
 			s.unlisten(m.v, b)
 		}
 		return
 	}
+	for _, a := range opened { // the old rules do not belong there
+		s.unlisten(m.v, a)
+	}
 	for _, b := range closed {
-		for _, a := range opened {
-			if overlap(a, b) {
-				s.unlisten(m.v, a)
-			}
-		}
 		if err := s.listen(m.v, b); err != nil {
 			s.faults = append(s.faults, &Fault{VirtualServer: m.v.name, Binding: b, Err: err})
 		}
@@ -160,7 +159,7 @@ func (s *Set) listen(v *virtual, binding string) error {
 	v.listeners[binding] = l
 	v.rebound()
 	v.log.Info("smtp_listening", zap.String("binding", binding), zap.Stringer("address", l.Addr()))
-	s.wg.Go(func() { s.serve(v, binding, l, s.watched(v, l)) })
+	s.opened = append(s.opened, func() { s.serve(v, binding, l, s.watched(v, l)) })
 	return nil
 }
 

@@ -18,6 +18,20 @@ import (
 	"time"
 )
 
+func TestCertificateValidity(t *testing.T) {
+	cert, key := writePair(t, t.TempDir(), "now", 1, false, "now.test") // for a day, until an hour from now
+	c, err := loadCertificates([]certificateFiles{{cert, key}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for in, want := range map[time.Duration]string{0: "", -24 * time.Hour: "is not valid before ", 2 * time.Hour: "expired on "} {
+		err := c.invalid(time.Now().Add(in))
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), cert)) {
+			t.Errorf("in %s: %v", in, err)
+		}
+	}
+}
+
 // writePair writes a certificate for hosts, valid until an hour from now or, if
 // expired, until an hour ago.
 func writePair(t testing.TB, dir, name string, serial int64, expired bool, hosts ...string) (cert, key string) {
@@ -30,7 +44,7 @@ func writePair(t testing.TB, dir, name string, serial int64, expired bool, hosts
 	if expired {
 		until = time.Now().Add(-time.Hour)
 	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(serial), NotAfter: until, DNSNames: hosts, Subject: pkix.Name{CommonName: name}}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(serial), NotBefore: until.Add(-24 * time.Hour), NotAfter: until, DNSNames: hosts, Subject: pkix.Name{CommonName: name}}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &k.PublicKey, k)
 	if err != nil {
 		t.Fatal(err)

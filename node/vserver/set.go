@@ -29,6 +29,7 @@ type Set struct {
 	mu      sync.Mutex
 	running map[directory.GUID]*virtual
 	faults  []*Fault
+	opened  []func()           // listeners that nobody serves yet
 	status  map[string]*Status // by name
 	closed  bool
 }
@@ -101,10 +102,17 @@ func (s *Set) Update() {
 		}
 	}
 	s.remove(wanted)
-	for _, e := range wanted {
-		s.configure(e, conf)
-	}
+	prepared := s.prepare(wanted, conf)
 	s.bind(wanted)
+	for _, e := range wanted {
+		if apply := prepared[e.GUID]; apply != nil && !s.stays(s.running[e.GUID], e) {
+			apply()
+		}
+	}
+	for _, serve := range s.opened { // whose first client finds the rules that belong there
+		s.wg.Go(serve)
+	}
+	s.opened = nil
 	for _, f := range s.faults {
 		if !slices.ContainsFunc(before, f.same) {
 			s.deps.Logger.Error("virtual_server_fault", zap.String("virtual_server", f.VirtualServer),
@@ -142,19 +150,30 @@ func (s *Set) remove(wanted []directory.VirtualServer) {
 // messages that are being received.
 const removalGrace = time.Minute
 
-func (s *Set) configure(e directory.VirtualServer, conf *directory.Configuration) {
-	v := s.running[e.GUID]
-	isNew := v == nil
-	if isNew {
-		v = newVirtual(s.deps, s.metrics, e.Name)
+// prepare reads the settings of all; where they cannot work a new one stays out, and
+// an old one keeps its rules.
+func (s *Set) prepare(wanted []directory.VirtualServer, conf *directory.Configuration) map[directory.GUID]func() {
+	all := make(map[directory.GUID]func(), len(wanted))
+	for _, e := range wanted {
+		v := s.running[e.GUID]
+		if v == nil {
+			v = newVirtual(s.deps, s.metrics, e.Name)
+		}
+		apply, err := v.prepare(e, conf)
+		if err != nil {
+			s.faults = append(s.faults, &Fault{VirtualServer: e.Name, Err: err})
+			continue
+		}
+		all[e.GUID], s.running[e.GUID] = apply, v
 	}
-	if err := v.configure(e, conf); err != nil {
-		s.faults = append(s.faults, &Fault{VirtualServer: e.Name, Err: err})
-		return // a new one stays out, an old one keeps its rules
-	}
-	if isNew {
-		s.running[e.GUID] = v
-	}
+	return all
+}
+
+// stays says whether a virtual server that should have moved could not: then what was
+// meant for the new place does not hold at the old one.
+func (s *Set) stays(v *virtual, e directory.VirtualServer) bool {
+	failed := slices.ContainsFunc(s.faults, func(f *Fault) bool { return f.VirtualServer == e.Name && f.Binding != "" })
+	return failed && v.applied != nil && !slices.Equal(v.applied, directory.Bindings(e.Spec))
 }
 
 // serve feeds the engine until the listener is closed. One that ends by itself

@@ -2,6 +2,7 @@ package vserver
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -98,11 +99,12 @@ func TestStartPauseStop(t *testing.T) {
 func TestFailedMoveKeepsTheOldBinding(t *testing.T) {
 	p := newPorts()
 	s, b := newTestSet(t, p, `bindings: [":25"]`)
+	cert, key := writePair(t, t.TempDir(), "new", 7, false, "new.test")
 	if err := s.Start(); err != nil {
 		t.Fatal(err)
 	}
 	p.set(":26", true)
-	b.set(t, virtualServers(`bindings: [":26"]`))
+	b.set(t, virtualServers(`bindings: [":26"], tls: {implicit: true, certificateFile: `+cert+`, keyFile: `+key+`}`))
 	s.Update()
 	if got := bindings(s); got != "vs0 :25" {
 		t.Error(got)
@@ -110,12 +112,48 @@ func TestFailedMoveKeepsTheOldBinding(t *testing.T) {
 	if st := s.Status()[0]; st.State != StateDegraded || st.Reason != "cannot listen on :26: address already in use; free the port or change bindings" {
 		t.Errorf("%+v", st)
 	}
-	dial(t, p.at(":25")).begin()
+	dial(t, p.at(":25")).begin() // still in clear: what is meant for the new port waits with it
 	p.set(":26", false)
 	s.Update() // as Run does after a while
 	if got := bindings(s) + "; " + states(s); got != "vs0 :26; vs0 running" {
 		t.Error(got)
 	}
+	c, err := tls.Dial("tcp", p.at(":26"), &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if l, _ := newReader(c).ReadString('\n'); !strings.HasPrefix(l, "220 ") {
+		t.Error(l)
+	}
+}
+
+// Of several new bindings either all come, or none, and the rules with them.
+func TestHalfAMoveIsNone(t *testing.T) {
+	p := newPorts()
+	s, b := newTestSet(t, p, `bindings: [":25"]`)
+	if err := s.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p.set(":27", true)
+	for _, after := range []string{`[":26", ":27"]`, `[":25", ":26", ":27"]`} {
+		b.set(t, virtualServers(`bindings: `+after+`, authentication: {required: true}`))
+		s.Update()
+		if got := bindings(s) + "; " + states(s); got != "vs0 :25; vs0 degraded" {
+			t.Errorf("%s: %s", after, got)
+		}
+		c := dial(t, p.at(":25"))
+		c.begin()
+		c.say("MAIL FROM:<a@outside.test>", "250")
+	}
+	p.set(":27", false)
+	s.Update()
+	if got := bindings(s) + "; " + states(s); got != "vs0 :25, vs0 :26, vs0 :27; vs0 running" {
+		t.Error(got)
+	}
+	c := dial(t, p.at(":25"))
+	c.begin()
+	c.say("MAIL FROM:<a@outside.test>", "530")
 }
 
 // Settings that cannot work change nothing: not the rules, and not where they hold.

@@ -28,6 +28,7 @@ type virtual struct {
 	engine  *smtpd.Server
 
 	listeners map[string]net.Listener        // by binding
+	applied   []string                       // bindings of the settings that hold
 	bound     atomic.Pointer[[]boundAddress] // the same, for sessions
 	certs     *certificates                  // own ones; nil: the node's
 	certFault error                          // why they could not be read again
@@ -59,44 +60,55 @@ func newVirtual(deps Deps, m *metrics, name string) *virtual {
 	return v
 }
 
-// configure makes the rules apply: to open connections from their next command
-// on, what the engine keeps to new connections. On an error the old rules stay.
-func (v *virtual) configure(e directory.VirtualServer, conf *directory.Configuration) error {
+// prepare reads the settings. Nothing changes before apply is called; on an error there
+// is nothing to apply.
+func (v *virtual) prepare(e directory.VirtualServer, conf *directory.Configuration) (apply func(), err error) {
 	r := newRules(e, conf)
 	c := r.engine(e.Spec)
-	var err error
-	if c.TLS, err = v.tlsConfig(e.Spec.GetTls()); err != nil {
-		return err
+	certs, err := v.certificatesOf(e.Spec.GetTls())
+	if err != nil {
+		return nil, err
 	}
-	v.rules.Store(r)
-	v.engine.SetConfig(c)
-	v.follow(e.Spec.GetProtocolLog())
-	return nil
+	c.TLS = v.tlsConfig(certs)
+	return func() {
+		if certs != v.certs {
+			v.certs, v.certFault = certs, nil
+		}
+		v.applied = directory.Bindings(e.Spec)
+		// Rules hold for open connections from their next command on, what the engine
+		// keeps for new connections.
+		v.rules.Store(r)
+		v.engine.SetConfig(c)
+		v.follow(e.Spec.GetProtocolLog())
+	}, nil
+}
+
+// certificatesOf are the virtual server's own, those in use if they are the same; nil:
+// it has none.
+func (v *virtual) certificatesOf(s *directoryv1.ServerTLS) (*certificates, error) {
+	files := filesOf(s)
+	switch {
+	case len(files) == 0 && v.deps.TLS == nil && (s.GetRequired() || s.GetImplicit()):
+		return nil, errors.New("tls: is required, but this node has no certificate; write tls.certificateFile and tls.keyFile")
+	case len(files) == 0:
+		return nil, nil
+	case v.certs != nil && slices.Equal(v.certs.files, files):
+		return v.certs, nil
+	}
+	return loadCertificates(files)
 }
 
 // tlsConfig asks clients for a certificate but requires none: nodes show
 // theirs, and only AUTH EXTERNAL looks at it.
-func (v *virtual) tlsConfig(s *directoryv1.ServerTLS) (*tls.Config, error) {
-	files := filesOf(s)
-	if len(files) == 0 {
-		if v.deps.TLS == nil && (s.GetRequired() || s.GetImplicit()) {
-			return nil, errors.New("tls: is required, but this node has no certificate; write tls.certificateFile and tls.keyFile")
-		}
-		v.certs, v.certFault = nil, nil
-		return v.deps.TLS, nil
-	}
-	if v.certs == nil || !slices.Equal(v.certs.files, files) {
-		certs, err := loadCertificates(files)
-		if err != nil {
-			return nil, err
-		}
-		v.certs, v.certFault = certs, nil
+func (v *virtual) tlsConfig(own *certificates) *tls.Config {
+	if own == nil {
+		return v.deps.TLS
 	}
 	return &tls.Config{
 		MinVersion:     tls.VersionTLS12, // RFC 8996
-		GetCertificate: v.certificateFor(v.certs),
+		GetCertificate: v.certificateFor(own),
 		ClientAuth:     tls.RequestClientCert,
-	}, nil
+	}
 }
 
 // certificateFor shows nodes, which trust no other, the cluster's certificate,
