@@ -140,7 +140,7 @@ func (c *Conn) converse(name string, server sasl.Server, response []byte) reply 
 func (c *Conn) responseError(err error) reply {
 	r := c.readError(err)
 	if r.code == 500 && !r.close {
-		r.enh = smtp.EnhancedCode{5, 5, 6}
+		r.enh = enhAuthLong
 	}
 	return r
 }

@@ -59,7 +59,7 @@ func (c *Conn) readLine(limit int) ([]byte, error) {
 			// going on would be guessing, and guessing is how smuggling works.
 			return nil, &lineError{hangup(500, enhSyn, "Syntax error: "+bad+"; only CR LF ends a line")}
 		case found && len(line)+2 > limit:
-			return nil, tooLong()
+			return nil, tooLong(line)
 		case found:
 			return line, nil
 		}
@@ -76,21 +76,29 @@ func (c *Conn) readLine(limit int) ([]byte, error) {
 	}
 }
 
-// tooLong is RFC 5321 section 4.5.3.1.10.
-func tooLong() *lineError { return &lineError{refuse(500, enhSyn, "Line too long")} }
+// tooLong is RFC 5321 section 4.5.3.1.10, for a line that begins so; RFC 4954 section 4
+// has a code for AUTH.
+func tooLong(line []byte) *lineError {
+	r := refuse(500, enhSyn, "Line too long")
+	if len(line) > 5 && upper(string(line[:5])) == "AUTH " {
+		r.enh = enhAuthLong
+	}
+	return &lineError{r}
+}
 
 // skipLine reads a line away that is longer than any may be.
 func (c *Conn) skipLine(deadline time.Time) error {
 	if deadline.IsZero() {
 		deadline = time.Now().Add(c.cfg.Timeouts.Command)
 	}
+	long := tooLong(c.in.window())
 	for skipped := 0; skipped < maxDiscardedLine; {
 		win := c.in.window()
 		if _, bad, found := c.in.line(0); found {
 			if bad == "bare LF" {
 				return &lineError{hangup(500, enhSyn, "Line too long and not ended by CR LF")}
 			}
-			return tooLong()
+			return long
 		}
 		// A CR at the end may be the first half of CRLF.
 		n := len(win)

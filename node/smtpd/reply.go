@@ -26,6 +26,8 @@ var (
 	enhOrder = smtp.EnhancedCode{5, 5, 1} // RFC 3463: invalid command
 	enhSyn   = smtp.EnhancedCode{5, 5, 2}
 	enhParam = smtp.EnhancedCode{5, 5, 4}
+
+	enhAuthLong = smtp.EnhancedCode{5, 5, 6} // RFC 4954 section 4
 )
 
 func ok(code int, enh smtp.EnhancedCode, text string) reply {

@@ -77,7 +77,7 @@ func (c *Conn) readCommand() (command, error) {
 	cmd := parseCommand(string(line))
 	c.observe(cmd.verb, cmd.arg, len(line)+2)
 	if len(line)+2 > c.lineLimit(cmd.verb) {
-		return command{}, tooLong()
+		return command{}, tooLong(line)
 	}
 	return cmd, nil
 }
