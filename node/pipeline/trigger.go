@@ -15,9 +15,11 @@ import (
 // asked for, by connector and domain.
 type triggers struct{ p *Pipeline }
 
+// match gives the queues of those connectors and domains. Mailboxes of other groups
+// have no domain of their own; they come with all that a connector has.
 func match(connectors []mail.GUID, domain func(string) bool) func(queue.Key, mail.Hop) bool {
 	return func(k queue.Key, h mail.Hop) bool {
-		return h.Options.Remote && slices.Contains(connectors, h.Connector) && k.Destination.Place == mail.PlaceForeign && domain(k.Destination.Domain)
+		return h.Options.Remote && slices.Contains(connectors, h.Connector) && domain(k.Destination.Domain)
 	}
 }
 

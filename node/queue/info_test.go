@@ -1,7 +1,9 @@
 package queue
 
 import (
+	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/postroad/postroad/node/mail"
 )
@@ -37,4 +39,38 @@ func TestKindOf(t *testing.T) {
 			t.Errorf("%s over %+v is %q, want %q", c.dest, c.hop, got, c.want)
 		}
 	}
+}
+
+// The queues of the book, under its names, are there with and without mail (the book,
+// tables 3 and 4), in this order; the last are those of a million like them.
+func TestAlwaysListed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig().start()
+		synctest.Wait()
+		names := func() (list []string) {
+			for _, q := range g.List() {
+				list = append(list, q.Kind)
+				if q.ID == "" || q.State == 0 {
+					t.Errorf("%+v", q)
+				}
+			}
+			return list
+		}
+		always := []string{
+			"Pre-submission", "DSN pending submission", "Messages awaiting directory lookup", "Messages waiting to be routed",
+			"Failed message retry", "Unreadable messages", "Final destination currently unreachable", "Pending reroute",
+			"Local delivery", "Deferred delivery",
+		}
+		equal(t, "without mail", names(), always)
+		g.router.set("SMTP:x", mail.Hop{Kind: mail.HopUnreachable})
+		g.router.set("SMTP:y", mail.Hop{Kind: mail.HopNode, Name: "y", Options: mail.HopOptions{Remote: true}})
+		g.send(1, "b@x", "c@y")
+		synctest.Wait()
+		list := names()
+		slices.Sort(list)
+		want := append(always, "Remote delivery")
+		slices.Sort(want)
+		equal(t, "with mail", list, want)
+		g.stop()
+	})
 }
