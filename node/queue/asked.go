@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/postroad/postroad/node/mail"
@@ -32,6 +34,13 @@ func (q *queue) linkKey(hop mail.Hop) string {
 // Trigger opens the links of the queues that match, as the other side asks for its
 // mail (RFC 1985), and returns their names.
 func (s *Scheduler) Trigger(match func(Key, mail.Hop) bool, now int64) (names []string) {
+	// What was asked for earlier, and found no free connection in all its time, is not
+	// what is asked for now.
+	for _, k := range slices.Sorted(maps.Keys(s.links)) {
+		if l := s.links[k]; l != nil && l.asked && len(l.conns) == 0 && l.forced <= now {
+			s.unask(l, now)
+		}
+	}
 	var found []*queue
 	for _, q := range s.sorted() {
 		if q.key.Held || s.frozen(q) || !match(q.key, q.hop) {

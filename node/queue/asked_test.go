@@ -138,3 +138,30 @@ func TestTriggerCountsAll(t *testing.T) {
 		g.stop()
 	})
 }
+
+// What was asked for and found no free connection for long is not sent with what
+// somebody else asks for then.
+func TestTriggerThatStarves(t *testing.T) {
+	s := NewScheduler(Limits{Connections: 1}, testClock)
+	busy := keyFor(0)
+	put(s, busy, mail.Hop{Kind: mail.HopMX, Domain: "busy"}, 1, epoch)
+	id := dialOf(t, s)
+	s.Take(id, epoch)
+	for d := 1; d <= 2; d++ {
+		put(s, keyFor(d), pulled, byte(d+1), epoch)
+	}
+	ask := func(d int, now int64) {
+		if names := s.Trigger(forDomain(keyFor(d).Destination.Domain), now); len(names) != 1 {
+			t.Fatalf("asked for %q", names)
+		}
+	}
+	ask(1, epoch)
+	later := epoch + forcedFor + 1
+	ask(2, later)
+	s.Gone(busy.Name(), mail.ID{1}, later)
+	s.Closed(id, Ending{}, later)
+	taken := s.Take(dialOf(t, s), later)
+	if len(taken) != 1 || taken[0].Queue != keyFor(2).Name() || s.Take(s.nextID, later) != nil {
+		t.Errorf("taken %+v", taken)
+	}
+}

@@ -18,7 +18,7 @@ import (
 // clock, a lock or I/O.
 func TestSchedulerIsPure(t *testing.T) {
 	pure := []string{"clock.go", "effect.go", "info.go", "intake.go", "key.go", "ring.go", "sched_control.go", "sched_link.go", "sched_list.go",
-		"sched_queue.go", "sched_take.go", "scheduler.go", "shut.go", "tag.go", "timers.go", "window.go"}
+		"sched_queue.go", "sched_take.go", "scheduler.go", "asked.go", "shut.go", "tag.go", "timers.go", "window.go"}
 	banned := []string{"context", "sync", "os", "net", "io", "math/rand", "math/rand/v2", "go.uber.org/zap", "github.com/postroad/postroad/store/spool"}
 	for _, name := range pure {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
@@ -33,7 +33,7 @@ func TestSchedulerIsPure(t *testing.T) {
 	}
 }
 
-// No entry is lost, none is in flight twice, none leaves that is frozen, no time
+// No entry is lost, none is in flight twice, none leaves that is frozen or was not asked for, no time
 // runs for one that is held, retry times hold, order survives a change of the map,
 // whatever happens in whatever order.
 func TestSchedulerProperties(t *testing.T) {
@@ -63,6 +63,7 @@ func TestSchedulerProperties(t *testing.T) {
 				w.s.Retry("", w.now)
 				w.effects()
 			},
+			"ask":      func(*rapid.T) { w.ask() },
 			"freeze":   func(*rapid.T) { w.freeze() },
 			"thaw":     func(*rapid.T) { w.thaw() },
 			"outbound": func(*rapid.T) { w.setOutbound() },

@@ -34,7 +34,8 @@ type world struct {
 	next     map[string]int64
 	hurried  map[string]bool // deferred messages that an administrator wants tried now
 
-	orders   []Effect // EffectOrder and EffectRelease that wait to be carried out
+	asked    map[string]bool // queues whose mail somebody asked for, until the asking is over
+	orders   []Effect        // EffectOrder and EffectRelease that wait to be carried out
 	frozen   map[string]bool
 	outbound bool
 	like     bool
@@ -55,7 +56,7 @@ func newWorld(t *rapid.T) *world {
 	w := &world{
 		t: t, now: 1_000_000, hops: map[int]mail.Hop{}, disk: map[string]map[mail.ID]Ref{}, reserved: map[string][]Ref{},
 		idle: map[ConnID]bool{}, owner: map[string]ConnID{}, gone: map[string]bool{}, next: map[string]int64{}, hurried: map[string]bool{},
-		frozen: map[string]bool{}, given: map[*Order]int{},
+		asked: map[string]bool{}, frozen: map[string]bool{}, given: map[*Order]int{},
 	}
 	w.s = NewScheduler(Limits{Window: 4, Connections: 5, PerLink: 3, PerConnection: 1, Held: rapid.SampledFrom([]int{8, 16, 1000}).Draw(t, "held")}, testClock)
 	w.s.least = rapid.IntRange(1, 4).Draw(t, "least")
@@ -255,6 +256,9 @@ func (w *world) take() {
 	for _, t := range taken {
 		w.giveOut(t)
 		w.mayGo(t.Queue)
+		if w.hopOf(keyNamed(w.t, t.Queue)).Options.Remote && !w.asked[t.Queue] {
+			w.t.Fatalf("%s was given out, and nobody asked for it", t.Queue)
+		}
 		w.owner[entryName(t.Queue, t.Ref.ID)] = c
 		w.flight = append(w.flight, t)
 		if t.Ref.ID != taken[0].Ref.ID {
@@ -366,6 +370,16 @@ func (w *world) closeConn(i int, fails bool) {
 	if l.next < before && before > w.now {
 		w.t.Fatalf("the retry time of %s went back from %d to %d", l.key, before, l.next)
 	}
+	if l.asked && len(l.conns) == 0 {
+		if len(l.queues) > 0 {
+			w.t.Fatalf("the asking is over, and %d queues stay on %s", len(l.queues), l.key)
+		}
+		for name := range w.asked {
+			if q := w.s.queues[name]; q == nil || q.asked == "" {
+				delete(w.asked, name)
+			}
+		}
+	}
 	if l.next > w.now && w.s.links[l.key] == l {
 		w.next[l.key] = l.next
 	} else {
@@ -376,9 +390,12 @@ func (w *world) closeConn(i int, fails bool) {
 
 func (w *world) reroute() {
 	d := rapid.IntRange(0, destinations-1).Draw(w.t, "rerouted")
-	if rapid.IntRange(0, 2).Draw(w.t, "unreachable") == 0 {
+	switch rapid.IntRange(0, 4).Draw(w.t, "way") {
+	case 0:
 		w.hops[d] = mail.Hop{Kind: mail.HopUnreachable}
-	} else {
+	case 1:
+		w.hops[d] = mail.Hop{Kind: mail.HopSmartHost, Hosts: []string{"branch"}, Options: mail.HopOptions{Remote: true}}
+	default:
 		w.hops[d] = mail.Hop{Kind: mail.HopMX, Domain: "link" + strconv.Itoa(rapid.IntRange(0, 2).Draw(w.t, "link"))}
 	}
 	before := map[string][]mail.ID{}
@@ -390,6 +407,19 @@ func (w *world) reroute() {
 	for name, ids := range before {
 		if q := w.s.queues[name]; q == nil && len(ids) > 0 || q != nil && !slices.Equal(order(q), ids) {
 			w.t.Fatalf("queue %s lost its order when it moved", name)
+		}
+	}
+	w.effects()
+}
+
+// ask has the other side ask for the mail of one destination.
+func (w *world) ask() {
+	d := rapid.IntRange(0, destinations-1).Draw(w.t, "asked for")
+	w.forgetClocks()
+	for _, name := range w.s.Trigger(func(k Key, h mail.Hop) bool { return h.Options.Remote && k.Destination == keyFor(d).Destination }, w.now) {
+		w.asked[name] = true
+		for id := range w.disk[name] {
+			w.hurried[entryName(name, id)] = true
 		}
 	}
 	w.effects()
