@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -120,6 +121,48 @@ func (a *Agent) room(folder string, q Quota, size int64) (Quota, error) {
 		return q, e
 	}
 	return q, nil
+}
+
+// Full says why a message of size octets (0: not known) would not fit into a mailbox
+// of this server, as far as its maildirsize tells without a new count; nil: nothing is known
+// against it. Who is asked before mail is accepted may not walk folders for strangers, and
+// an old count refuses nobody: then the delivery counts, and the next answer is good.
+func (a *Agent) Full(t *mail.Target, size int64) *mail.Outcome {
+	folder, err := a.folder(t)
+	if err != nil {
+		return nil
+	}
+	path := filepath.Join(folder, usageFile)
+	b, err := readStart(path, maxUsageFile+1)
+	if err != nil {
+		return nil
+	}
+	q := a.opts.Quota(*t)
+	if q.none() {
+		first, _, _ := strings.Cut(string(b), "\n")
+		q = parseQuota(first)
+	}
+	use, changes, ok := readUsage(b, q)
+	// On disk lines end with one octet less than on the wire.
+	e := &overQuota{q, use, max(1, size-size/10)}
+	if q.none() || !ok || changes > 1 || !e.exceeded() || !a.fresh(path) {
+		return nil
+	}
+	o := mail.Fail(mail.StatusMailboxFull, "the mailbox is full")
+	if e.never() {
+		o = mail.Fail(mail.StatusTooLarge, "the message is larger than the whole mailbox may be")
+	}
+	return &o // strangers are not told what it holds
+}
+
+// readStart reads at most n octets of a file.
+func readStart(path string, n int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return io.ReadAll(io.LimitReader(f, n))
 }
 
 func (e *overQuota) exceeded() bool {

@@ -117,6 +117,66 @@ func TestQuotaOfTheMaildir(t *testing.T) {
 	}
 }
 
+// Before mail is accepted a full mailbox is known by its maildirsize alone, and only
+// while that is fresh: nothing is counted for who asks.
+func TestFullWithoutCounting(t *testing.T) {
+	b := newBox(t, Quota{Size: 2000})
+	u := message("x", "u@x.example").Targets[0]
+	full := func(size int64) string {
+		t.Helper()
+		if o := b.Full(&u, size); o != nil {
+			if o.Text == "" {
+				t.Error("no words")
+			}
+			return o.Status.String()
+		}
+		return ""
+	}
+	ask := func(when string, size int64, want string) {
+		t.Helper()
+		if got := full(size); got != want {
+			t.Errorf("%s: %q, want %q", when, got, want)
+		}
+	}
+	ask("no maildir", 0, "")
+	b.send(1700)
+	ask("a count with changes is doubted", 1500, "")
+	if got := b.send(1500); got != "failed 5.2.2" {
+		t.Fatal(got)
+	}
+	ask("the delivery has counted", 1500, "5.2.2")
+	ask("never", 5000, "5.2.3")
+	ask("there is room for small ones", 100, "")
+	ask("of any size", 0, "")
+	b.now = b.now.Add(usageAge + time.Minute)
+	ask("an old count is doubted", 1500, "")
+	b.now = b.now.Add(-usageAge)
+	b.quota = Quota{Size: 5000}
+	ask("the quota has changed", 1500, "")
+	b.quota = Quota{Count: 1}
+	b.send(1)
+	ask("by count", 0, "5.2.2")
+	b.quota = Quota{}
+	ask("by the quota of the maildir", 0, "5.2.2")
+	file := filepath.Join(b.folder, usageFile)
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		full(9)
+	}
+	if after, err := os.ReadFile(file); err != nil || string(after) != string(before) {
+		t.Errorf("asking has changed %q into %q (%v)", before, after, err)
+	}
+	if err := os.WriteFile(file, []byte("1C\n"+strings.Repeat("1 1\n", maxUsageFile)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ask("a file that is too long", 0, "")
+	u.Address.Local = ".."
+	ask("no folder of this server", 0, "")
+}
+
 // Subfolders count, the trash does not; a file that grew too long is counted anew.
 func TestMaildirIsCounted(t *testing.T) {
 	b := newBox(t, Quota{Count: 4})

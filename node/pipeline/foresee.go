@@ -23,7 +23,10 @@ func (p *Pipeline) foresee(from, to mail.Address, size int64) *mail.Outcome {
 	}
 	t := r.Targets[0]
 	if r.Shared || t.Destination.Place == mail.PlaceLocal {
-		return p.tooLarge(r.Shared, t, size)
+		if o := p.tooLarge(r.Shared, t, size); o != nil || r.Shared {
+			return o
+		}
+		return p.full(t, mail.Class{Sender: r.Sender}, size)
 	}
 	class := mail.Class{Sender: r.Sender}
 	if size > 0 {
@@ -46,4 +49,12 @@ func (p *Pipeline) tooLarge(group bool, t mail.Target, size int64) *mail.Outcome
 		return &o
 	}
 	return nil
+}
+
+// full asks the mailbox, where this node keeps it.
+func (p *Pipeline) full(t mail.Target, class mail.Class, size int64) *mail.Outcome {
+	if p.routes.Hop(t.Destination, class, nil).Kind != mail.HopLocal {
+		return nil // the store behind LMTP has a quota of its own
+	}
+	return p.agent.Full(&t, size)
 }

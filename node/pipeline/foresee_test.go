@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"errors"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,6 +40,14 @@ spec: {addresses: [fax@example.test], contact: {targetAddress: "TELEX:1234"}}
 kind: Recipient
 name: small
 spec: {addresses: [small@example.test], mailbox: {homeServer: paris-1, quota: {size: 1000}}}
+---
+kind: Recipient
+name: brim
+spec: {addresses: [brim@example.test], mailbox: {homeServer: paris-1, quota: {count: 9}}}
+---
+kind: Recipient
+name: brims
+spec: {addresses: [brims@example.test], group: {members: [brim]}}
 `
 
 // What could only come back is foreseen, and nothing else is.
@@ -55,6 +65,10 @@ func TestForesee(t *testing.T) {
 	p.cfg.Catalog = follow(t, filepath.Join(t.TempDir(), "catalog"), objs)
 	p.category = categorize.New(p.cfg.Catalog, p.self)
 	p.Rebuild()
+	box := filepath.Join(p.maildirRoot(), "brim@example.test")
+	if err := errors.Join(os.MkdirAll(box, 0o700), os.WriteFile(filepath.Join(box, "maildirsize"), []byte("9C\n5000 9\n"), 0o600)); err != nil {
+		t.Fatal(err)
+	}
 	for to, want := range map[string]string{
 		"alice@example.test":        "",
 		"olav@example.test":         "",
@@ -70,6 +84,8 @@ func TestForesee(t *testing.T) {
 		"small@example.test":        "",
 		"small@example.test 5000":   "5.2.3",
 		"alice@example.test 500000": "",
+		"brim@example.test":         "5.2.2",
+		"brims@example.test":        "", // a group: another member may have room
 	} {
 		address, size, _ := strings.Cut(to, " ")
 		got := ""

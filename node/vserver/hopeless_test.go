@@ -13,6 +13,7 @@ func TestHopelessRecipients(t *testing.T) {
 	verdicts := map[string]mail.Outcome{
 		"ping@example.test":  mail.Fail(mail.StatusForwardingLoop, "redirected in a loop"),
 		"small@example.test": mail.Fail(mail.StatusTooLarge, "too large"),
+		"brim@example.test":  mail.Fail(mail.StatusMailboxFull, "the mailbox is full"),
 		"late@example.test":  mail.Defer(mail.StatusDirectory, "nobody knows"),
 		"gone@example.test":  mail.Fail(mail.StatusUnknownUser, "does not exist"),
 	}
@@ -28,11 +29,11 @@ func TestHopelessRecipients(t *testing.T) {
 		}
 	}
 	for filter, want := range map[string]map[string]string{
-		"": {"bob@example.test": "250", "ping@example.test": "550 5.4.6 redirected in a loop", "small@example.test": "552 5.2.3", "late@example.test": "250", "gone@example.test": "550 5.1.1"},
+		"": {"bob@example.test": "250", "ping@example.test": "550 5.4.6 redirected in a loop", "small@example.test": "552 5.2.3", "brim@example.test": "552 5.2.2 the mailbox is full", "late@example.test": "250", "gone@example.test": "550 5.1.1"},
 		", recipientFilter: {acceptUnknown: true}": {"ping@example.test": "550 5.4.6", "gone@example.test": "250"},
 	} {
 		more := ""
-		for i, name := range []string{"ping", "small", "late", "gone"} {
+		for i, name := range []string{"ping", "small", "late", "gone", "brim"} {
 			more += fmt.Sprintf("---\nkind: Recipient\nname: r%d\nspec: {addresses: [%s@example.test], mailbox: {homeServer: paris-1}}\n", i, name)
 		}
 		s := newSite(t, filter, more, foresee)

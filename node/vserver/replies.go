@@ -85,8 +85,8 @@ func ambiguous(who []string) error {
 
 func foreseen(o mail.Outcome) error {
 	code := 550
-	if o.Status == mail.StatusTooLarge {
-		code = 552
+	if o.Status == mail.StatusTooLarge || o.Status == mail.StatusMailboxFull {
+		code = 552 // RFC 5321 section 4.2.3: storage allocation
 	}
 	return deny(reasonHopeless, code, o.Status, "%s", o.Text)
 }
