@@ -51,6 +51,78 @@ func TestNamedProofsExist(t *testing.T) {
 	}
 }
 
+// A table with a column "Where" names the code that does what a row says:
+//
+//	`dsn.wanted`              a function, type, method or constant; the package by the end of its path
+//	`dsn.writer.choose`       a method of a type
+func TestNamedPlacesExist(t *testing.T) {
+	code := goFiles(t)
+	for _, page := range proven {
+		b, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		where := -1
+		for i, line := range strings.Split(string(b), "\n") {
+			if !strings.HasPrefix(line, "|") {
+				where = -1
+				continue
+			}
+			cells := strings.Split(strings.Trim(line, "|"), "|")
+			if w := slices.IndexFunc(cells, func(c string) bool { return strings.TrimSpace(c) == "Where" }); w >= 0 {
+				where = w
+				continue
+			}
+			if where < 0 || where >= len(cells) {
+				continue
+			}
+			names := quoted.FindAllStringSubmatch(cells[where], -1)
+			claims := slices.ContainsFunc(cells, func(c string) bool { c = strings.TrimSpace(c); return c == "yes" || c == "partly" })
+			if claims && len(names) == 0 {
+				t.Errorf("%s:%d claims something and names no code: %s", page, i+1, line)
+			}
+			for _, n := range names {
+				if err := code.declares(n[1]); err != nil {
+					t.Errorf("%s:%d: %v", page, i+1, err)
+				}
+			}
+		}
+	}
+}
+
+func TestPlacesCanFail(t *testing.T) {
+	code := goFiles(t)
+	for name, exists := range map[string]bool{
+		"dsn.Report": true, "dsn.writer.choose": true, "dsn.Kind": true, "dsn.Bound": true, "node/dsn.Report": true, "mail.StatusOK": true,
+		"dsn.NoSuch": false, "dsn.writer.nosuch": false, "nowhere.Report": false, "dsn.nosuch.choose": false, "Report": false, "dsn.writer": true,
+	} {
+		if err := code.declares(name); (err == nil) != exists {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// declares says with an error that no package of that name declares it.
+func (s sources) declares(name string) error {
+	m := placeName.FindStringSubmatch(name)
+	if m == nil {
+		return fmt.Errorf("`%s` is neither PACKAGE.Name nor PACKAGE.Type.Method", name)
+	}
+	want := `(?m)^func (\([^)]*\) )?` + m[2] + `[(\[]|^(type|var|const) ` + m[2] + `\b|^\t` + m[2] + `\s+(=|[\w.\[\]*]+\s*=|[\w.]+$)`
+	if m[3] != "" {
+		want = `(?m)^func \(\w* ?\*?` + m[2] + `\) ` + m[3] + `\(`
+	}
+	declared := regexp.MustCompile(want)
+	for folder, text := range s {
+		if endsWith(folder, m[1]) && declared.MatchString(text) {
+			return nil
+		}
+	}
+	return fmt.Errorf("no `%s` is declared", name)
+}
+
+var placeName = regexp.MustCompile(`^([a-z0-9/]+)\.(\w+)(?:\.(\w+))?$`)
+
 // Each kind of mistake is found; otherwise the test above proves nothing.
 func TestProofsCanFail(t *testing.T) {
 	tests := testSources(t)
@@ -139,6 +211,26 @@ func testSources(t *testing.T) sources {
 	})
 	if err != nil {
 		t.Fatal(err)
+	}
+	return s
+}
+
+// goFiles has the text of all files of each folder that are no tests.
+func goFiles(t *testing.T) sources {
+	t.Helper()
+	s := make(sources)
+	for _, root := range []string{"node", "store", "routing", "linkstate"} {
+		err := filepath.WalkDir(root, func(p string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() || !strings.HasSuffix(p, ".go") || strings.HasSuffix(p, "_test.go") {
+				return err
+			}
+			b, err := os.ReadFile(p)
+			s[filepath.ToSlash(filepath.Dir(p))] += string(b)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
 	return s
 }

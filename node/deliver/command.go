@@ -63,7 +63,7 @@ func (s *session) appendRcpt(b []byte, f *flight, target int) []byte {
 			b = appendNotify(append(b, " NOTIFY="...), t.Notify)
 		}
 		if t.Original != "" {
-			b = appendOriginal(append(b, " ORCPT="...), t.Original)
+			b = appendOriginal(append(b, " ORCPT="...), t.Original, f.d.plan.utf8)
 		}
 	}
 	return append(b, '\r', '\n')
@@ -113,22 +113,19 @@ func appendXchar(b []byte, c byte) []byte {
 
 func plainXchar(c byte) bool { return c > ' ' && c < 0x7f && c != '+' && c != '=' }
 
-// appendOriginal writes an ORCPT value, "type;address". One that a client gave
-// is encoded already and passes unchanged; one that the categorizer made of an
-// address gets its encoding here. A "+HH" counts as encoded only if HH stands
-// for a character that needs it.
-func appendOriginal(b []byte, s string) []byte {
+// appendOriginal writes an ORCPT value, "type;address". One that a client gave is
+// encoded already and passes unchanged (RFC 3461 section 5.2.1); what another program
+// left unencoded is encoded here. UTF-8 goes as it is where that is allowed (RFC 6533
+// section 3).
+func appendOriginal(b []byte, s string, native bool) []byte {
 	if len(s) > 6 && strings.EqualFold(s[:6], "utf-8;") {
-		return appendUnitext(append(b, s[:6]...), s[6:])
+		return appendUnitext(append(b, s[:6]...), s[6:], native)
 	}
 	for i := 0; i < len(s); i++ {
-		if s[i] == '+' && i+2 < len(s) {
-			hi, lo := hexDigit(s[i+1]), hexDigit(s[i+2])
-			if hi >= 0 && lo >= 0 && !plainXchar(byte(hi<<4|lo)) {
-				b = append(b, s[i:i+3]...)
-				i += 2
-				continue
-			}
+		if s[i] == '+' && i+2 < len(s) && hexDigit(s[i+1]) >= 0 && hexDigit(s[i+2]) >= 0 {
+			b = append(b, s[i:i+3]...)
+			i += 2
+			continue
 		}
 		b = appendXchar(b, s[i])
 	}
@@ -136,9 +133,14 @@ func appendOriginal(b []byte, s string) []byte {
 }
 
 // appendUnitext is utf-8-addr-xtext (RFC 6533 section 3), the form that passes
-// with and without SMTPUTF8. What is encoded already stays so.
-func appendUnitext(b []byte, s string) []byte {
+// with and without SMTPUTF8, or, if native, utf-8-addr-unitext, for transactions with
+// it. What is encoded already stays so.
+func appendUnitext(b []byte, s string, native bool) []byte {
 	for i, r := range s {
+		if native && r >= utf8.RuneSelf && r != utf8.RuneError {
+			b = utf8.AppendRune(b, r)
+			continue
+		}
 		if r < utf8.RuneSelf && (plainXchar(byte(r)) && r != '\\' || strings.HasPrefix(s[i:], `\x{`)) {
 			b = append(b, byte(r))
 			continue

@@ -223,9 +223,20 @@ func TestOriginalRecipientEncoding(t *testing.T) {
 		"rfc822;a=b c@x.example":     "rfc822;a+3Db+20c@x.example",
 		"utf-8;jürgen@x.example":     `utf-8;j\x{FC}rgen@x.example`,
 		`utf-8;j\x{FC}rgen@x`:        `utf-8;j\x{FC}rgen@x`,
+		"RFC822;Bob+40x":             "RFC822;Bob+40x", // neither case nor encoding is ours to change
 	} {
-		if got := string(appendOriginal(nil, in)); got != want {
+		if got := string(appendOriginal(nil, in, false)); got != want {
 			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+	for in, want := range map[string]string{
+		"utf-8;jürgen@x.example": "utf-8;jürgen@x.example",
+		`UTF-8;j\x{FC}rgen@x`:    `UTF-8;j\x{FC}rgen@x`,
+		"rfc822;bob+2Btag@x":     "rfc822;bob+2Btag@x",
+		"utf-8;a b@\xff":         `utf-8;a\x{20}b@\x{FFFD}`,
+	} {
+		if got := string(appendOriginal(nil, in, true)); got != want {
+			t.Errorf("with SMTPUTF8 %q became %q, want %q", in, got, want)
 		}
 	}
 }

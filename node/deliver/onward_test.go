@@ -28,10 +28,14 @@ func TestOnward(t *testing.T) {
 	now := time.Date(2001, 5, 1, 12, 0, 0, 0, time.UTC)
 	in := func(d time.Duration) time.Time { return now.Add(d) }
 	const (
-		ascii  = "Subject: x\r\n\r\nplain\r\n"
-		latin  = "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: 8bit\r\n\r\nOne \xe9 among many letters\r\n"
-		binary = "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: binary\r\n\r\n\x00\n\xff"
-		mixed  = "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: binary\r\n\r\n--b\r\nContent-Transfer-Encoding: 8bit\r\n\r\nOne \xe9 among many letters\r\n--b\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: binary\r\n\r\n\x00\n\xff\r\n--b--\r\n"
+		ascii        = "Subject: x\r\n\r\nplain\r\n"
+		latin        = "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=iso-8859-1\r\nContent-Transfer-Encoding: 8bit\r\n\r\nOne \xe9 among many letters\r\n"
+		binary       = "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: binary\r\n\r\n\x00\n\xff"
+		mixed        = "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: binary\r\n\r\n--b\r\nContent-Transfer-Encoding: 8bit\r\n\r\nOne \xe9 among many letters\r\n--b\r\nContent-Type: application/x\r\nContent-Transfer-Encoding: binary\r\n\r\n\x00\n\xff\r\n--b--\r\n"
+		globalReport = "Subject: Undeliverable mail\r\nMIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=global-delivery-status; boundary=b\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" +
+			"--b\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nJürgen was not found\r\n" +
+			"--b\r\nContent-Type: message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n\r\nReporting-MTA: dns; a.example\r\n\r\nFinal-Recipient: utf-8; jürgen@x\r\nAction: failed\r\nStatus: 5.1.1\r\n" +
+			"--b\r\nContent-Type: message/global\r\nContent-Transfer-Encoding: 8bit\r\n\r\nSubject: Grüße\r\n\r\nÄpfel\r\n--b--\r\n"
 		signed = "Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n\xe9\r\n--b\r\n\r\nsignature\r\n--b--\r\n"
 	)
 	wide := "Subject: x\r\n\r\nshort\r\n" + strings.Repeat("x", 999) + "\r\n"
@@ -44,6 +48,9 @@ func TestOnward(t *testing.T) {
 			}
 		}
 		return list
+	}
+	reports := func(e *mail.Envelope) {
+		e.From, e.System, e.UTF8, e.Body = mail.Address{}, true, true, mail.Body8BitMIME
 	}
 	success := func(m *mail.Transaction) { m.Targets[0].Notify = mail.NotifySuccess }
 	cases := map[string]struct {
@@ -69,6 +76,10 @@ func TestOnward(t *testing.T) {
 		"long-lines-signed":       {[]string{"PIPELINING", "8BITMIME"}, strings.Replace(signed, "\xe9", strings.Repeat("x", 999), 1), func(e *mail.Envelope) { e.LongLines = true }, nil},
 		"long-lines-dkim":         {[]string{"PIPELINING", "8BITMIME"}, "DKIM-Signature: v=1\r\n" + wide, func(e *mail.Envelope) { e.LongLines = true }, nil},
 		"long-lines-header":       {[]string{"PIPELINING", "8BITMIME"}, "Subject: " + strings.Repeat("x", 999) + "\r\n\r\nx\r\n", func(e *mail.Envelope) { e.LongLines = true }, nil},
+
+		// RFC 6533 section 4.5.
+		"utf8-report":         {full, globalReport, reports, nil},
+		"utf8-report-to-8bit": {without("SMTPUTF8"), globalReport, reports, nil},
 
 		"by-return": {full, ascii, func(e *mail.Envelope) {
 			e.DeliverBy = mail.DeliverBy{Deadline: in(119500 * time.Millisecond), Return: true}

@@ -158,6 +158,11 @@ func (p *plan) fit(env *mail.Envelope, ext *extensions) error {
 		return nil
 	}
 	switch {
+	case utf8 && env.Null() && is.eightBit && !is.binary:
+		// RFC 6533 section 4.5: a report on a message with SMTPUTF8 goes in 7 bits where
+		// SMTPUTF8 ends, whatever else the host takes.
+		p.body = mail.Body7Bit
+		return p.convert(recode.SevenBit)
 	case (binary || eight) && is.eightBit && !ext.eightBit, binary && is.binary && !ext.eightBit:
 		// RFC 6152 section 3: never 8-bit content to a host that did not offer it.
 		p.body = mail.Body7Bit

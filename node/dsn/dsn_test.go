@@ -53,6 +53,12 @@ func to(a mail.Address, o mail.Outcome) Recipient {
 	return Recipient{Target: mail.Target{Address: a}, Outcome: o}
 }
 
+// sentTo makes a recipient's address that of its RCPT, with an ORCPT.
+func (in *Input) sentTo(i int, original string) {
+	t := &in.Recipients[i].Target
+	in.Envelope.Recipients[t.Recipient] = mail.Recipient{Address: t.Address, Original: original}
+}
+
 func refused() mail.Outcome {
 	return mail.FromReply(mail.Reply{Code: 550, Status: mail.StatusUnknownUser, Lines: []string{"User unknown;", "see https://far.example/help"}}, "mx.far.example [192.0.2.1]:25")
 }
@@ -63,8 +69,8 @@ func cases() map[string]Input {
 	two.Recipients[1].Target.Recipient = 1
 	two.Envelope.EnvelopeID = "QQ=314159"
 	two.Envelope.Return = "HDRS"
-	two.Recipients[0].Target.Original = "rfc822;bob+2Blist@far.example"
 	two.Recipients[0].Target.Address = mail.Address{Local: "bob+list", Domain: "far.example"}
+	two.sentTo(0, "RFC822;Bob+2Blist+40far.example")
 	delay := input(Delay, to(bob, mail.Defer(mail.StatusNoAnswer, "the host is not responding: connection refused")))
 	delay.Until = accepted.Add(48 * time.Hour)
 	success := input(Success, to(bob, mail.Outcome{Result: mail.Delivered, Status: mail.StatusDelivered}))
@@ -79,13 +85,25 @@ func cases() map[string]Input {
 	utf.Envelope.UTF8, utf.Envelope.Body = true, mail.Body8BitMIME
 	utf.Original = []byte("From: alice@paris.example\r\nTo: jürgen@köln.example\r\nSubject: Grüße\r\n\r\nÄpfel\r\n")
 	ascii := input(Failure, to(mail.Address{Local: "jürgen+x", Domain: "köln.example"}, refused()))
-	ascii.Recipients[0].Target.Original = "utf-8;j\\x{2B}ü@köln.example" // the sender did not use SMTPUTF8
-	utf.Recipients[0].Target.Original = mail.OriginalRecipient("utf-8", "jü+r=gen@köln.example")
+	ascii.sentTo(0, "utf-8;j\\x{2B}ü@köln.example") // the sender did not use SMTPUTF8
+	utf.sentTo(0, mail.OriginalRecipient("utf-8", "jü+r=gen@köln.example"))
 	expanded := input(Expanded, to(mail.Address{Local: "team", Domain: "paris.example"}, mail.Outcome{Result: mail.Delivered, Status: mail.StatusOK}))
 	expanded.Recipients[0].Target.Notify = mail.NotifySuccess
+	expanded.sentTo(0, "")
+	// A contact, and a member of a group: the node has an ORCPT ready for the next host.
+	redirected := input(Failure, to(mail.Address{Local: "robert", Domain: "elsewhere.example"}, refused()), to(mail.Address{Local: "dora", Domain: "paris.example"}, mail.Fail(mail.StatusMailboxFull, "the mailbox holds 5 messages")))
+	redirected.Envelope.Recipients[0].Address = mail.Address{Local: "Bob", Domain: "paris.example"}
+	redirected.Envelope.Recipients[1] = mail.Recipient{Address: mail.Address{Local: "team", Domain: "paris.example"}, Original: "rfc822;Team@paris.example"}
+	redirected.Recipients[0].Target.Original = "rfc822;Bob@paris.example"
+	redirected.Recipients[1].Target.Recipient = 1
+	timed := input(Delay, to(bob, mail.Defer(mail.StatusExpired, "not delivered by the time that its sender set; last: 451 4.7.1 greylisted")))
+	timed.Envelope.DeliverBy = mail.DeliverBy{Deadline: accepted.Add(time.Hour)}
+	timed.Envelope.HoldUntil, timed.Until = accepted.Add(10*time.Minute), accepted.Add(48*time.Hour)
+	timed.Envelope.ClientHost = "192.0.2.44"
 	odd := input(Failure, to(bob, mail.FromReply(mail.Reply{Code: 550, Status: mail.Status{Class: 2, Subject: 1, Detail: 1}}, "mx.far.example [192.0.2.1]:25")))
 	foreign := input(Failure, to(mail.Address{}, mail.Fail(mail.StatusNoRoute, "no connector has an address space for X400")))
 	foreign.Recipients[0].Target.Foreign = "X400:c=us;a= ;p=Example;s=Doe"
+	foreign.Envelope.Recipients[0].Address = mail.Address{Local: "doe", Domain: "paris.example"}
 	double := input(Failure, to(bob, refused()))
 	double.Envelope.From = mail.Address{}
 	double.Postmaster = mail.Address{Local: "postmaster", Domain: "paris.example"}
@@ -93,7 +111,7 @@ func cases() map[string]Input {
 	bare.Original = nil
 	return map[string]Input{
 		"unknown-user": unknown, "two-headers-only": two, "delay": delay, "success": success, "relayed": relayed, "traced": traced, "requiretls": secret,
-		"utf8": utf, "utf8-in-ascii": ascii, "expanded": expanded, "odd-status": odd, "foreign": foreign, "double-bounce": double, "no-original": bare,
+		"utf8": utf, "utf8-in-ascii": ascii, "expanded": expanded, "odd-status": odd, "foreign": foreign, "double-bounce": double, "no-original": bare, "redirected": redirected, "deliver-by": timed,
 	}
 }
 
@@ -225,11 +243,11 @@ func TestFields(t *testing.T) {
 		{0, "Original-Envelope-Id", "QQ=314159"},
 		{0, "Reporting-Mta", "dns; paris-1.example"},
 		{0, "Received-From-Mta", "dns; client.paris.example"},
-		{1, "Original-Recipient", "rfc822; bob+list@far.example"},
+		{1, "Original-Recipient", "RFC822; Bob+list@far.example"},
 		{1, "Final-Recipient", "rfc822; bob+list@far.example"},
 		{1, "Status", "5.1.1"},
 		{1, "Remote-Mta", "dns; mx.far.example"},
-		{1, "Diagnostic-Code", "smtp; 550 5.1.1 User unknown; see https://far.example/help"},
+		{1, "Diagnostic-Code", "smtp; 550-5.1.1 User unknown; 550 5.1.1 see https://far.example/help"},
 		{2, "Status", "4.4.7"},
 		{2, "Diagnostic-Code", "x-postroad; the connection was dropped again and again"},
 	} {
@@ -260,7 +278,7 @@ func TestWhoGetsNone(t *testing.T) {
 		}
 	}
 	mixed := input(Failure, to(bob, refused()), to(carol, refused()))
-	mixed.Recipients[0].Target.Notify = mail.NotifyNever
+	mixed.Recipients[0].Target.Notify, mixed.Recipients[1].Target.Recipient = mail.NotifyNever, 1
 	content, _, ok := Report(mixed)
 	if !ok || bytes.Contains(content, []byte("rfc822; bob")) || !bytes.Contains(content, []byte("rfc822; carol")) {
 		t.Error("the recipient with NOTIFY=NEVER is reported, or the other is not")
@@ -292,7 +310,8 @@ func TestHostileWords(t *testing.T) {
 			in.Recipients[0].Outcome.Reply = &mail.Reply{Code: 550, Lines: rapid.SliceOf(rapid.String()).Draw(t, "lines")}
 		}
 		in.Recipients[0].Target.Notify = mail.NotifySuccess | mail.NotifyFailure | mail.NotifyDelay
-		in.Recipients[0].Target.Original = rapid.String().Draw(t, "orcpt")
+		in.Envelope.Recipients[0].Original = rapid.String().Draw(t, "orcpt")
+		in.Envelope.ClientHost = rapid.SampledFrom([]string{"", "192.0.2.1"}).Draw(t, "address")
 		in.Envelope.EnvelopeID = rapid.String().Draw(t, "envid")
 		in.Envelope.MessageID = rapid.String().Draw(t, "message id")
 		in.Envelope.ClientName = rapid.StringN(0, 3000, -1).Draw(t, "client")
@@ -327,6 +346,19 @@ func TestDeterministic(t *testing.T) {
 		b, _, _ := Report(in)
 		if !bytes.Equal(a, b) {
 			t.Errorf("%s: two runs differ", name)
+		}
+	}
+}
+
+// Nobody who sends mail can put something into a command that an administrator copies.
+func TestHintsAreSafeToCopy(t *testing.T) {
+	const hint = "`postroadctl route explain ADDRESS` shows it."
+	for address, want := range map[string]string{
+		"bob+x@far-1.example": "`postroadctl route explain bob+x@far-1.example` shows it.",
+		"$(reboot)@x.example": hint, "a;b@x": hint, "a`b@x": hint, "jürgen@x": hint, "X400:c=us;a= ": hint, "-o@x": hint, `"a b"@x`: hint, "a|b@x": hint,
+	} {
+		if got := forAddress(hint, address); got != want {
+			t.Errorf("%s: %s", address, got)
 		}
 	}
 }

@@ -2,7 +2,11 @@ package dsn
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/postroad/postroad/node/mail"
 )
@@ -25,22 +29,31 @@ func (w *writer) status() string {
 	var b strings.Builder
 	in := w.in
 	// A field without a value is worse than none: "Remote-MTA: dns;" is no field.
-	field := func(name, value string) {
+	field := func(name, value string, more ...string) {
 		value = strings.TrimSpace(cut(clean(value, !w.global)))
 		if typ, rest, ok := strings.Cut(value, ";"); value == "" || ok && typedField(name) && (typ == "" || strings.TrimSpace(rest) == "") {
 			return
 		}
 		b.WriteString(name + ": " + value + "\r\n")
+		for _, line := range more {
+			if line = strings.TrimSpace(cut(clean(line, !w.global))); line != "" {
+				b.WriteString(" " + line + "\r\n")
+			}
+		}
 	}
 	if id := in.Envelope.EnvelopeID; id != "" {
 		field("Original-Envelope-Id", id)
 	}
 	field("Reporting-MTA", "dns; "+in.ReportingMTA)
-	if in.Envelope.ClientName != "" {
-		field("Received-From-MTA", "dns; "+in.Envelope.ClientName)
-	}
+	field("Received-From-MTA", "dns; "+receivedFrom(in.Envelope))
 	if !in.Envelope.Received.IsZero() {
 		field("Arrival-Date", date(in.Envelope.Received))
+	}
+	if by := in.Envelope.DeliverBy; !by.IsZero() {
+		field("Deliver-By-Date", date(by.Deadline)) // RFC 2852 section 5
+	}
+	if hold := in.Envelope.HoldUntil; !hold.IsZero() {
+		field("Future-Release-Request", "until; "+hold.UTC().Format(time.RFC3339)) // RFC 4865
 	}
 	for i := range in.Recipients {
 		b.WriteString("\r\n")
@@ -49,17 +62,33 @@ func (w *writer) status() string {
 	return b.String()
 }
 
+// receivedFrom is what the client called itself, and its address as a comment (RFC
+// 3464 section 2.2.4); the address alone if it gave no name that could stand there.
+func receivedFrom(env *mail.Envelope) string {
+	name, host := env.ClientName, env.ClientHost
+	switch {
+	case host == "":
+		return name
+	case name == "" || strings.ContainsAny(name, "();"):
+		return "[" + host + "]"
+	}
+	return name + " (" + host + ")"
+}
+
 // typedField says whether the value is "type; value" (RFC 3464 section 2.1.2).
 func typedField(name string) bool {
 	return strings.HasSuffix(name, "-MTA") || strings.HasSuffix(name, "-Recipient") || name == "Diagnostic-Code"
 }
 
-func (w *writer) recipient(field func(name, value string), r *Recipient) {
+func (w *writer) recipient(field func(name, value string, more ...string), r *Recipient) {
 	o := &r.Outcome
-	if r.Target.Original != "" {
-		field("Original-Recipient", originalRecipient(r.Target.Original, w.global))
+	final, actual := w.recipients(&r.Target)
+	// RFC 3461 section 6.3 (d): the sender's ORCPT or none, not one that goes to the
+	// next host for a recipient that was redirected here.
+	if original := w.given(&r.Target).Original; original != "" {
+		field("Original-Recipient", originalRecipient(original, w.global))
 	}
-	field("Final-Recipient", w.finalRecipient(&r.Target))
+	field("Final-Recipient", final)
 	field("Action", w.in.Kind.action())
 	field("Status", statusOf(w.in.Kind, o).String())
 	if host := remoteHost(o.Remote); host != "" {
@@ -67,7 +96,8 @@ func (w *writer) recipient(field func(name, value string), r *Recipient) {
 	}
 	switch {
 	case o.Reply != nil:
-		field("Diagnostic-Code", "smtp; "+o.Reply.String())
+		lines := diagnostic(o.Reply)
+		field("Diagnostic-Code", lines[0], lines[1:]...)
 	case o.Text != "" && w.in.Kind <= Delay:
 		field("Diagnostic-Code", "x-postroad; "+o.Text)
 	}
@@ -78,6 +108,67 @@ func (w *writer) recipient(field func(name, value string), r *Recipient) {
 	if w.in.Kind == Delay && !w.in.Until.IsZero() {
 		field("Will-Retry-Until", date(w.in.Until))
 	}
+	if actual != final {
+		field("X-Actual-Recipient", actual) // RFC 3464 section 2.4
+	}
+}
+
+// given is the RCPT that a target comes from, or, where that is not known, what the
+// target itself says.
+func (w *writer) given(t *mail.Target) mail.Recipient {
+	if i := t.Recipient; i >= 0 && i < len(w.in.Envelope.Recipients) {
+		return w.in.Envelope.Recipients[i]
+	}
+	return mail.Recipient{Address: t.Address, Original: t.Original}
+}
+
+// recipients are the recipient as this server accepted it (RFC 3464 section 2.3.2),
+// and what it was resolved to: another for who is redirected and for members of groups.
+func (w *writer) recipients(t *mail.Target) (final, actual string) {
+	actual = w.resolvedTo(t)
+	if given := w.given(t).Address; !given.IsZero() {
+		return w.typed(given), actual
+	}
+	return actual, actual
+}
+
+func (w *writer) resolvedTo(t *mail.Target) string {
+	if t.Foreign != "" {
+		typ, rest := mail.AddressType(t.Foreign)
+		return strings.ToLower(typ) + "; " + rest
+	}
+	return w.typed(t.Address)
+}
+
+func (w *writer) typed(a mail.Address) string {
+	if a.IsASCII() {
+		return "rfc822; " + a.String()
+	}
+	if w.global {
+		return "utf-8; " + a.String() // the form utf-8-address (RFC 6533 section 4.1)
+	}
+	return "utf-8; " + unitext(a.String())
+}
+
+// maxDiagnostic is how many lines of a reply a report gives.
+const maxDiagnostic = 50
+
+// diagnostic is a reply as it came, in the lines in which the field gives it (RFC 3461
+// section 9.2).
+func diagnostic(r *mail.Reply) []string {
+	if len(r.Lines) < 2 || len(r.Lines) > maxDiagnostic {
+		return []string{"smtp; " + r.String()}
+	}
+	list := make([]string, len(r.Lines))
+	for i, l := range r.Lines {
+		one := mail.Reply{Code: r.Code, Status: r.Status, Lines: []string{l}}.String()
+		if code, rest, ok := strings.Cut(one, " "); ok && i < len(r.Lines)-1 {
+			one = code + "-" + rest
+		}
+		list[i] = one
+	}
+	list[0] = "smtp; " + list[0]
+	return list
 }
 
 // statusOf is the outcome's status, of a class that agrees with the action (RFC 3464
@@ -95,24 +186,13 @@ func statusOf(k Kind, o *mail.Outcome) mail.Status {
 	return s
 }
 
-func (w *writer) finalRecipient(t *mail.Target) string {
-	if t.Foreign != "" {
-		typ, rest := mail.AddressType(t.Foreign)
-		return strings.ToLower(typ) + "; " + rest
-	}
-	if !t.Address.IsASCII() {
-		return "utf-8; " + utf8Address(t.Address.String(), w.global)
-	}
-	return "rfc822; " + t.Address.String()
-}
-
-// utf8Address writes an address of the type utf-8 (RFC 6533 section 3): unitext, in
-// which only what would be mistaken is written \x{HEX}, or, for fields in ASCII, xtext.
-func utf8Address(s string, unitext bool) string {
+// unitext writes an address of the type utf-8 in ASCII (RFC 6533 section 3,
+// utf-8-addr-xtext).
+func unitext(s string) string {
 	var b strings.Builder
 	for _, c := range strings.ToValidUTF8(s, "?") {
 		switch {
-		case c <= ' ' || c == 0x7f || c == '+' || c == '=' || c == '\\', c >= 0x80 && !unitext:
+		case c <= ' ' || c >= 0x7f || c == '+' || c == '=' || c == '\\':
 			fmt.Fprintf(&b, `\x{%02X}`, c)
 		default:
 			b.WriteRune(c)
@@ -121,18 +201,43 @@ func utf8Address(s string, unitext bool) string {
 	return b.String()
 }
 
-// originalRecipient decodes an ORCPT value (RFC 3461 section 6.3 wants it as the
-// sender wrote it). A value that was never encoded passes unchanged, and so do the
-// escapes of the type utf-8, which stay in reports (RFC 6533 section 3).
-func originalRecipient(s string, unitext bool) string {
+// fromUnitext takes the escapes out of an address of the type utf-8. What it gives is
+// no address if s was none of that type: then s has to stay as it is (RFC 6533 section 3).
+func fromUnitext(s string) (string, bool) {
+	var b strings.Builder
+	for s != "" {
+		head, rest, found := strings.Cut(s, `\x{`)
+		b.WriteString(head)
+		if !found {
+			break
+		}
+		point, after, closed := strings.Cut(rest, "}")
+		c, err := strconv.ParseUint(point, 16, 32)
+		if !closed || err != nil || !utf8.ValidRune(rune(c)) || c > unicode.MaxRune {
+			return "", false
+		}
+		b.WriteRune(rune(c))
+		s = after
+	}
+	a, err := mail.ParseAddress(b.String())
+	return b.String(), err == nil && !strings.ContainsFunc(a.Local+a.Domain, unicode.IsControl)
+}
+
+// originalRecipient decodes an ORCPT value: xtext for all types (RFC 3461 section 6.3
+// (d)) but utf-8, which is written as an address where the report may hold UTF-8, and
+// in ASCII elsewhere (RFC 6533 sections 3 and 4.1).
+func originalRecipient(s string, global bool) string {
 	typ, address, ok := strings.Cut(s, ";")
 	if !ok {
 		return "rfc822; " + s
 	}
 	if strings.EqualFold(typ, "utf-8") {
+		if plain, ok := fromUnitext(address); ok && global {
+			return typ + "; " + plain
+		}
 		var b strings.Builder
 		for _, c := range strings.ToValidUTF8(address, "?") {
-			if c >= 0x80 && !unitext {
+			if c >= 0x80 && !global {
 				fmt.Fprintf(&b, `\x{%02X}`, c)
 			} else {
 				b.WriteRune(c)
@@ -152,19 +257,14 @@ func originalRecipient(s string, unitext bool) string {
 	return typ + "; " + b.String()
 }
 
-// hexPair decodes "+HH" at the start of s, if HH stands for a character that
-// xtext must encode (RFC 3461 section 4); other plus signs are the address's own.
+// hexPair decodes "+HH" at the start of s (RFC 3461 section 4).
 func hexPair(s string) (byte, bool) {
 	const digits = "0123456789ABCDEF"
 	if len(s) < 3 || s[0] != '+' {
 		return 0, false
 	}
 	hi, lo := strings.IndexByte(digits, s[1]), strings.IndexByte(digits, s[2])
-	if hi < 0 || lo < 0 {
-		return 0, false
-	}
-	c := byte(hi<<4 | lo)
-	return c, c <= ' ' || c >= 0x7f || c == '+' || c == '='
+	return byte(hi<<4 | lo), hi >= 0 && lo >= 0
 }
 
 // remoteHost is the host name of "mx.example.com [192.0.2.1]:25", or its address

@@ -3,6 +3,8 @@ package dsn
 import (
 	"fmt"
 	"strings"
+
+	"github.com/postroad/postroad/node/mail"
 )
 
 // words writes part one, for a human.
@@ -96,18 +98,52 @@ func (w *writer) about(b *text, r *Recipient) {
 		b.indented("You wrote to " + given + ".")
 	}
 	if w.in.Kind >= Success {
-		if host := remoteHost(r.Outcome.Remote); host != "" && w.in.Kind == Relayed {
-			b.indented("Handed to " + host + ".")
-		}
+		b.indented(w.done(&r.Outcome))
 		b.blank()
 		return
 	}
-	a := advise(statusOf(w.in.Kind, &r.Outcome))
-	b.indented(a.Cause)
-	if a.Cure != "" {
-		b.indented(a.Cure)
+	cause, cure := w.counsel(statusOf(w.in.Kind, &r.Outcome))
+	b.indented(cause)
+	if reply := r.Outcome.Reply; reply != nil && reply.Text() != "" && w.in.Kind == Failure {
+		who := "It"
+		if host := remoteHost(r.Outcome.Remote); host != "" {
+			who = "The server " + host
+		}
+		b.indented(who + " gave this reason: " + reply.Text())
+	}
+	if cure != "" {
+		b.indented(cure)
 	}
 	b.blank()
+}
+
+// done says when, and to whom, a success came about.
+func (w *writer) done(o *mail.Outcome) string {
+	what := map[Kind]string{Success: "Delivered", Relayed: "Handed on", Expanded: "Passed on to the members"}[w.in.Kind]
+	if host := remoteHost(o.Remote); host != "" && w.in.Kind == Relayed {
+		what = "Handed to " + host
+	}
+	if o.At.IsZero() {
+		return what + "."
+	}
+	return what + " on " + date(o.At) + "."
+}
+
+// ifLasting begins advice for mail that waits. All other advice is for who has the
+// message back: to send it again while it is still tried would only make a second one.
+const ifLasting = "If this goes on"
+
+func (w *writer) counsel(s mail.Status) (cause, cure string) {
+	a := advise(s)
+	switch {
+	case w.in.Kind != Delay:
+		return a.Cause, a.Cure
+	case s == mail.StatusExpired:
+		return "The time that you set for its delivery is over.", ""
+	case strings.HasPrefix(a.Cure, ifLasting):
+		return a.Cause, a.Cure
+	}
+	return a.Cause, ""
 }
 
 func nameOf(r *Recipient) string {
@@ -120,8 +156,8 @@ func nameOf(r *Recipient) string {
 // detail is what an administrator needs to know of it.
 func (w *writer) detail(b *text, r *Recipient) {
 	o := &r.Outcome
-	if w.in.Kind >= Success {
-		return
+	if w.in.Kind >= Success && w.in.Kind != Relayed {
+		return // there was no other server
 	}
 	s := statusOf(w.in.Kind, o)
 	b.line("  <%s>  %s", nameOf(r), s)
@@ -147,10 +183,22 @@ func (w *writer) detail(b *text, r *Recipient) {
 	if o.Text != "" && (o.Reply == nil || o.Text != o.Reply.String()) {
 		b.indented("In detail: " + o.Text)
 	}
-	if check := advise(s).Check; check != "" {
-		b.indented("Where to look: " + strings.ReplaceAll(check, "`", ""))
+	if check := advise(s).Check; check != "" && w.in.Kind <= Delay && !(w.in.Kind == Delay && s == mail.StatusExpired) {
+		b.indented("Hint: " + strings.ReplaceAll(forAddress(check, nameOf(r)), "`", ""))
 	}
 	b.blank()
+}
+
+// forAddress puts the address in question into a command that is given as a hint,
+// unless it holds what a shell would take for its own: who sends mail chooses addresses,
+// and an administrator copies commands.
+func forAddress(hint, address string) string {
+	if strings.ContainsFunc(address, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && !strings.ContainsRune("@.-_+", c)
+	}) || strings.HasPrefix(address, "-") {
+		return hint
+	}
+	return strings.ReplaceAll(hint, "ADDRESS", address)
 }
 
 // way lists the hosts that the message came by, with the times of their clocks.

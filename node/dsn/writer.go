@@ -60,11 +60,21 @@ func (w *writer) needsUTF8() bool {
 		return false
 	}
 	for _, r := range w.in.Recipients {
-		if !r.Target.Address.IsASCII() || !isASCII(r.Target.Original) {
+		if given := w.given(&r.Target); !r.Target.Address.IsASCII() || !given.Address.IsASCII() || needsUnitext(given.Original) {
 			return true
 		}
 	}
 	return !isASCII(header(w.in.Original))
+}
+
+// needsUnitext says whether an ORCPT value has characters beyond ASCII, escaped or not.
+func needsUnitext(original string) bool {
+	typ, address, _ := strings.Cut(original, ";")
+	if !strings.EqualFold(typ, "utf-8") {
+		return false
+	}
+	plain, ok := fromUnitext(address)
+	return ok && !isASCII(plain)
 }
 
 func (w *writer) messageID() string { return w.in.ID.String() + "@" + w.in.ReportingMTA }

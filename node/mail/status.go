@@ -100,3 +100,22 @@ func (r Reply) String() string {
 	}
 	return s
 }
+
+// ParseReply reads what Reply.String writes, as one line. ok is false for other text.
+func ParseReply(s string) (r Reply, ok bool) {
+	code, rest, _ := strings.Cut(s, " ")
+	n, err := strconv.Atoi(code)
+	if err != nil || len(code) != 3 || n < 200 || n > 599 {
+		return Reply{}, false
+	}
+	r.Code = n
+	if word, after, _ := strings.Cut(rest, " "); word != "" {
+		if status, ok := ParseStatus(word); ok && int(status.Class) == n/100 {
+			r.Status, rest = status, after
+		}
+	}
+	if rest != "" {
+		r.Lines = []string{rest}
+	}
+	return r, true
+}

@@ -71,7 +71,7 @@ func TestDeliverBy(t *testing.T) {
 		want []string
 	}{
 		"return": {true, []string{"failure to a@here: b@x 5.4.7"}},
-		"notify": {false, []string{"delay to a@here: b@x 4.4.1", "delay to a@here: b@x 4.4.1", "failure to a@here: b@x 4.4.7"}},
+		"notify": {false, []string{"delay to a@here: b@x 4.4.7", "delay to a@here: b@x 4.4.1", "failure to a@here: b@x 4.4.7"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -132,17 +133,23 @@ func (d *delivery) giveUp(outcomes []mail.Outcome, c Clock, now time.Time) {
 // missed is the outcome of a message that was to be delivered by a time or not at
 // all (RFC 2852 section 4.1.4).
 func missed(last mail.Outcome, now time.Time) mail.Outcome {
-	o := mail.Fail(mail.StatusDeliverBy, "not delivered by the time that its sender set")
-	if last.Text != "" {
-		o.Text += "; last: " + last.Text
-	}
+	o := mail.Fail(mail.StatusDeliverBy, late(last.Text))
 	o.Reply, o.Remote, o.Connector, o.At = last.Reply, last.Remote, last.Connector, now
 	return o
 }
 
+// late says in words that the deliver-by-time is over, and what happened last.
+func late(last string) string {
+	const text = "not delivered by the time that its sender set"
+	if last == "" {
+		return text
+	}
+	return text + "; last: " + last
+}
+
 // expired is the outcome of a message that was deferred until its time was over.
 func expired(c Clock, last mail.Outcome, now time.Time) mail.Outcome {
-	o := mail.Fail(mail.StatusExpired, fmt.Sprintf("not delivered within %s", c.Expiration))
+	o := mail.Fail(mail.StatusExpired, "not delivered within "+span(c.Expiration))
 	if telling(last.Status) {
 		o.Status = last.Status
 	}
@@ -151,6 +158,18 @@ func expired(c Clock, last mail.Outcome, now time.Time) mail.Outcome {
 	}
 	o.Reply, o.Remote, o.Connector, o.At = last.Reply, last.Remote, last.Connector, now
 	return o
+}
+
+// span is a duration without the zeros at its end.
+func span(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // telling says whether a status names the trouble, so that it is given in place of

@@ -63,6 +63,9 @@ func (r *Runner) overdue(e Effect) {
 		t := e.Ref.again(e.Ref.Attempts, plan)
 		if e.Ref.late(now.UnixMilli()) {
 			t.by = 0 // RFC 2852 section 4.1.4: one notice, and delivery goes on
+			for i, o := range outcomes {
+				outcomes[i].Status, outcomes[i].Text = mail.StatusExpired, late(o.Text)
+			}
 		}
 		t.notified = t.notified || r.clock().Of(m.env.Priority, local(e.Hop)).noticeDue(e.Ref.Created, now.UnixMilli())
 		s.requeue(t, e.Ref.Due)
@@ -100,6 +103,10 @@ func lastOutcome(records []spool.OutcomeRecord, target int, e Effect, now time.T
 		}
 		if a, err := codec.DecodeAttempt(rec.Payload); err == nil {
 			o.Status, o.Text, o.Remote, o.At = a.Status, cmp.Or(a.Text, why), a.Remote, a.Last
+			// RFC 3461 section 6.3 (i): what the host said is its word, not ours.
+			if r, ok := mail.ParseReply(a.Text); ok && a.Remote != "" {
+				o.Reply = &r
+			}
 		}
 	}
 	return o

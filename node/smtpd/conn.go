@@ -62,6 +62,7 @@ type transaction struct {
 	rcpts    int  // accepted
 	tried    int  // RCPT commands seen
 	utf8     bool
+	original string          // ORCPT of the RCPT in hand, as it came
 	binary   bool            // BODY=BINARYMIME
 	chunks   bool            // BDAT has begun
 	names    []string        // of the accepted recipients, for LMTP only
@@ -70,6 +71,11 @@ type transaction struct {
 	accepted bool            // LMTP: for one of them at least
 	failed   *reply          // why a BDAT of it failed; repeated until LAST
 }
+
+// OriginalRecipient is ORCPT of the RCPT command that the session is asked about, as
+// it came: what is relayed has to be identical, in case and encoding (RFC 3461 section
+// 5.2.1). "" if it gave none.
+func (c *Conn) OriginalRecipient() string { return c.tx.original }
 
 // Hostname is the argument of HELO or EHLO.
 func (c *Conn) Hostname() string { return c.helo }

@@ -176,6 +176,7 @@ func (c *Conn) rcpt(arg string) reply {
 		return refuse(555, enhParam, "Parameters need EHLO")
 	}
 	opts := &smtp.RcptOptions{}
+	c.tx.original = ""
 	for _, q := range ps.all() {
 		if r := c.rcptParam(opts, q); r.code != 0 {
 			return r

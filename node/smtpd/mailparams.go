@@ -189,6 +189,7 @@ func (c *Conn) rcptParam(opts *smtp.RcptOptions, p param) reply {
 		return badParam(p, "needs SMTPUTF8 at MAIL for this address")
 	}
 	opts.OriginalRecipientType, opts.OriginalRecipient = smtp.DSNAddressType(t), text
+	c.tx.original = p.value
 	return reply{}
 }
 

@@ -174,8 +174,8 @@ func (s *session) Rcpt(to string, opts *smtp.RcptOptions) error {
 		return err
 	}
 	rcpt := mail.Recipient{Address: a, Original: original, Notify: notify(opts.Notify)}
-	if opts.OriginalRecipient != "" {
-		rcpt.Original = mail.OriginalRecipient(string(opts.OriginalRecipientType), opts.OriginalRecipient)
+	if given := s.conn.OriginalRecipient(); given != "" {
+		rcpt.Original = given
 	}
 	s.env.Recipients = append(s.env.Recipients, rcpt)
 	return nil

@@ -61,14 +61,14 @@ func TestParametersReachTheEnvelope(t *testing.T) {
 	p := s.connect()
 	p.say("EHLO c.example", "250")
 	p.say("MAIL FROM:<> BODY=8BITMIME SMTPUTF8 RET=HDRS ENVID=a+2Bb", "250 2.1.0 <>....Sender OK")
-	p.say("RCPT TO:<bob@example.test> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;b+2Bb@x", "250")
+	p.say("RCPT TO:<bob@example.test> NOTIFY=SUCCESS,DELAY ORCPT=RFC822;b+2Bb+40x", "250")
 	p.say("RCPT TO:<bob@elsewhere.test> NOTIFY=NEVER", "250")
 	p.say("DATA", "354")
 	p.say("\r\n.", "250")
 	e := s.tray.got[0].Envelope
 	r := e.Recipients
 	if !e.Null() || e.Body != mail.Body8BitMIME || !e.UTF8 || e.Return != "HDRS" || e.EnvelopeID != "a+b" ||
-		r[0].Notify != mail.NotifySuccess|mail.NotifyDelay || r[0].Original != "rfc822;b+2Bb@x" || r[1].Notify != mail.NotifyNever {
+		r[0].Notify != mail.NotifySuccess|mail.NotifyDelay || r[0].Original != "RFC822;b+2Bb+40x" || r[1].Notify != mail.NotifyNever {
 		t.Errorf("envelope %+v", e)
 	}
 }
