@@ -94,7 +94,30 @@ func (l *Log) flushing() {
 				l.note(l.out.Flush())
 			}
 			l.mu.Unlock()
+			l.lookForFile()
 		}
+	}
+}
+
+// lookForFile gives a file up that somebody has taken away or put another in place of:
+// what is written to it nobody would ever read. The next record begins it anew.
+func (l *Log) lookForFile() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.file == nil {
+		return
+	}
+	there, err := os.Stat(l.file.Name())
+	if err == nil {
+		mine, e := l.file.Stat()
+		if e != nil || os.SameFile(there, mine) {
+			return
+		}
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return
+	}
+	if err := l.shut(); err != nil {
+		l.note(err)
 	}
 }
 

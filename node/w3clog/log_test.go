@@ -154,6 +154,45 @@ func TestComesBack(t *testing.T) {
 	}
 }
 
+// A file that another program moves away is written to its end there, and begun anew.
+func TestFileTakenAway(t *testing.T) {
+	folder := t.TempDir()
+	at := time.Date(2026, 3, 1, 1, 0, 0, 0, time.UTC)
+	l := open(t, Config{Folder: folder, Fields: []string{"cs-method"}}, func() time.Time { return at })
+	name := filepath.Join(folder, "ex20260301-00001.log")
+	l.Add(&Record{Time: at, Verb: "FIRST"})
+	l.lookForFile() // as the log does now and then; the file is there
+	l.Add(&Record{Time: at, Verb: "SECOND"})
+	moved := filepath.Join(folder, "moved")
+	if err := os.Rename(name, moved); err != nil {
+		t.Fatal(err)
+	}
+	l.lookForFile()
+	l.Add(&Record{Time: at, Verb: "THIRD"})
+	if err := os.Remove(name); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, nil, 0o600); err != nil { // another one in its place
+		t.Fatal(err)
+	}
+	l.lookForFile()
+	l.Add(&Record{Time: at, Verb: "FOURTH"})
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string]string{moved: "FIRST SECOND", name: "FOURTH"} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(b)
+		got := strings.ReplaceAll(strings.TrimSpace(text[strings.LastIndex(text, "#Fields: cs-method\n")+len("#Fields: cs-method\n"):]), "\n", " ")
+		if got != want || strings.Count(text, "#Fields") != 1 {
+			t.Errorf("%s: %q", file, text)
+		}
+	}
+}
+
 func BenchmarkAdd(b *testing.B) {
 	l, err := Open(Config{Folder: b.TempDir(), Fields: []string{"date", "time", "c-ip", "cs-method", "cs-uri-query", "sc-status"}}, time.Now, zap.NewNop())
 	if err != nil {
