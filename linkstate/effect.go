@@ -3,7 +3,7 @@ package linkstate
 import "time"
 
 // Effect is something for the runner to do: Connect, Disconnect, Reset, Send,
-// Probe, Diverged, Changed or Persist. Effects of one step are done in their order.
+// Probe, Diverged, Woke, Changed or Persist. Effects of one step are done in their order.
 type Effect interface{ effect() }
 
 // Connect: keep a stream to this peer from now on. Which of the two dials is
@@ -45,6 +45,10 @@ type Diverged struct {
 	Since time.Time
 }
 
+// Woke: this server stood still for so long; it blames nobody for it, but somebody
+// should know.
+type Woke struct{ After time.Duration }
+
 // Changed: the table is another one now.
 type Changed struct{}
 
@@ -57,5 +61,6 @@ func (Reset) effect()      {}
 func (Send) effect()       {}
 func (Probe) effect()      {}
 func (Diverged) effect()   {}
+func (Woke) effect()       {}
 func (Changed) effect()    {}
 func (Persist) effect()    {}

@@ -15,6 +15,7 @@ func (m *Machine) wake(now time.Time) {
 		return
 	}
 	m.woke = now
+	m.emit(Woke{lost})
 	for _, p := range m.peers {
 		p.heard = earlier(p.heard.Add(lost), now)
 	}

@@ -25,6 +25,9 @@ func TestWhoStoodStillBlamesNobody(t *testing.T) {
 	if n := count[Reset](b); n != 0 {
 		t.Errorf("%d streams were given up", n)
 	}
+	if n := count[Woke](b); n != 1 {
+		t.Errorf("it was told %d times", n)
+	}
 	b.wait(4*time.Second, mate2)
 	b.wantStatus(mate, Alive)
 	b.wait(2*time.Second, mate2)

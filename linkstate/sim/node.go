@@ -162,6 +162,8 @@ func (n *node) perform(effects []linkstate.Effect) {
 					}
 				})
 			})
+		case linkstate.Woke:
+			n.w.detail("%s has stood still for %v", label(n.server), e.After.Round(time.Millisecond))
 		case linkstate.Persist:
 			n.disk, n.savedAt = n.machine.Table().All(), n.w.now
 		}

@@ -139,6 +139,9 @@ func (r *Runner) perform(effects []linkstate.Effect) {
 			r.startProbe(e)
 		case linkstate.Diverged:
 			r.noteDivergence(e)
+		case linkstate.Woke:
+			r.log.Warn("node_stood_still", zap.Duration("for", e.After.Round(time.Millisecond)), zap.String("cure",
+				"the process was stopped, or its host suspended or starved; others may have declared this server down meanwhile"))
 		case linkstate.Changed:
 			r.table.Store(r.machine.Table())
 			signal(r.changed)
