@@ -70,7 +70,9 @@ var rules = []rule{
 	{pkg: "node/load", imports: []string{"proto/"}, not: impure},
 	// history keeps on disk what tables were made of, in the form of the schema.
 	{pkg: "node/history", imports: []string{"proto/"}},
-	{pkg: "node/gossip", imports: []string{"linkstate", "node/mail", "proto/"}},
+	// transport has the words of gRPC for those who tell people of a failed connection.
+	{pkg: "node/transport", not: impure},
+	{pkg: "node/gossip", imports: []string{"linkstate", "node/mail", "node/transport", "proto/"}},
 	{pkg: "node/topo", imports: []string{"linkstate", "node/mail", "proto/", "routing", "store/directory"}, not: impure},
 	// mailsim is a test only: the simulated link state of linkstate/sim, which may not
 	// know routing, with the real map and the real routing on top of it.
@@ -78,12 +80,12 @@ var rules = []rule{
 	// verify judges what nodes answered: admin passes on its verdict on all of them,
 	// pipeline the one on this node's map.
 	{pkg: "node/verify", imports: []string{"proto/", "routing"}, not: impure},
-	{pkg: "node/admin", imports: []string{"filter", "node/mail", "node/verify", "proto/", "store/directory"}},
+	{pkg: "node/admin", imports: []string{"filter", "node/mail", "node/transport", "node/verify", "proto/", "store/directory"}},
 
 	{pkg: "node/pipeline", imports: []string{"filter", "linkstate", "node/", "proto/", "routing", "store/"}},
 	{pkg: "node", imports: []string{"linkstate", "node/", "proto/", "routing", "store/"}},
 	{pkg: "cmd/endpoints"},
-	{pkg: "cmd/postroadctl/", imports: []string{"cmd/endpoints", "cmd/postroadctl/", "filter", "node/dsn/codes", "node/mail", "proto/", "node/trust", "store/directory"}},
+	{pkg: "cmd/postroadctl/", imports: []string{"cmd/endpoints", "cmd/postroadctl/", "filter", "node/dsn/codes", "node/mail", "node/transport", "node/trust", "proto/", "store/directory"}},
 	// node/mail, node/pickup, node/queue and store/spool: `postroad spool` and
 	// `postroad sendmail` work without a node.
 	{pkg: "cmd/postroad/", imports: []string{"cmd/endpoints", "cmd/postroad/", "deploy/scenarios", "node", "node/mail", "node/pickup", "node/queue", "node/trust", "proto/", "store/directory", "store/spool"}},

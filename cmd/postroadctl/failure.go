@@ -2,10 +2,11 @@ package main
 
 import (
 	"errors"
-	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/postroad/postroad/node/transport"
 )
 
 // Exit codes; scripts rely on them.
@@ -64,10 +65,9 @@ func refused(err error) error {
 
 // plain removes gRPC's frame from the reason why a node was not reached.
 func plain(text string) string {
-	inner, found := strings.CutPrefix(text, `connection error: desc = "transport: `)
+	cause, found := transport.Cause(text)
 	if !found {
 		return text
 	}
-	inner = strings.TrimPrefix(strings.TrimSuffix(inner, `"`), "Error while dialing: ")
-	return "the node cannot be reached: " + inner
+	return "the node cannot be reached: " + cause
 }

@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
+
+	"github.com/postroad/postroad/node/transport"
 )
 
 // peerTimeout is how long one node may take to answer another's question.
@@ -117,10 +119,7 @@ func (p *peers) plain(err error) string {
 	if s.Code() == codes.DeadlineExceeded {
 		return fmt.Sprintf("no answer within %v", p.timeout)
 	}
-	text := s.Message()
-	if inner, found := strings.CutPrefix(text, `connection error: desc = "transport: `); found {
-		text = strings.TrimSuffix(inner, `"`)
-	}
+	text, _ := transport.Cause(s.Message())
 	if i := strings.LastIndex(text, ": connect: "); i >= 0 {
 		text = text[i+len(": connect: "):]
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"google.golang.org/grpc"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/postroad/postroad/linkstate"
 	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/node/transport"
 	linkstatev1 "github.com/postroad/postroad/proto/postroad/linkstate/v1"
 )
 
@@ -188,13 +188,10 @@ func plain(err error) error {
 	if !ok || s == nil {
 		return err
 	}
-	text := s.Message()
-	if text == "error reading from server: EOF" {
+	if s.Message() == "error reading from server: EOF" {
 		return errPeerClosed
 	}
-	if inner, found := strings.CutPrefix(text, `connection error: desc = "transport: `); found {
-		text = strings.TrimPrefix(strings.TrimSuffix(inner, `"`), "Error while dialing: ")
-	}
+	text, _ := transport.Cause(s.Message())
 	return errors.New(text)
 }
 
