@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
+	"go.uber.org/zap"
 )
 
 // A message that cannot be read is set aside: its entries leave their queues, its
@@ -205,7 +206,7 @@ func (s *Spool) changeAside(id ID, f func(*aside, *pebble.Batch, *tally, int64) 
 		size := int64(0) // as count has it, of one that cannot be read
 		if m, err := s.message(id); err == nil {
 			size = m.body.size
-		} else if !errors.Is(err, ErrCorrupt) {
+		} else if !unread(err) {
 			return err
 		}
 		if rec, err = f(old, c.batch, &c.tally, size); err != nil {
@@ -249,10 +250,13 @@ func (s *Spool) AsideNote(id ID) ([]byte, error) {
 	return rec.note, nil
 }
 
+// unread says whether an error is that something is there and cannot be read.
+func unread(err error) bool { return errors.Is(err, ErrCorrupt) || errors.Is(err, ErrUnreadable) }
+
 // loadAside notes what is aside.
 func (s *Spool) loadAside() error {
 	s.aside.of = map[ID]map[entryKey]struct{}{}
-	return s.scanRange(s.db, []byte{tagAside}, []byte{tagAside + 1}, func(k, v []byte) error {
+	err := s.scanRange(s.db, []byte{tagAside}, []byte{tagAside + 1}, func(k, v []byte) error {
 		rec, err := decodeAside(v)
 		if err != nil || len(k) != 1+len(ID{}) {
 			return fmt.Errorf("key %x: %w", k, errors.Join(err, ErrCorrupt))
@@ -260,6 +264,12 @@ func (s *Spool) loadAside() error {
 		s.aside.set(ID(k[1:]), rec)
 		return nil
 	})
+	if unread(err) {
+		s.log.Error("spool_asides_unread", zap.Int("read", len(s.aside.of)), zap.Error(err),
+			zap.String("cure", "messages that were set aside are in no queue, and not listed: carry the mail over with postroad spool export and import"))
+		return nil
+	}
+	return err
 }
 
 // removeUnread deletes a message that is aside and cannot be read: everything of

@@ -41,20 +41,17 @@ type Census struct {
 // keeps some 150 octets for each message in memory. Where a block cannot be read,
 // it says so and goes on behind it. Errors: ErrClosed, and that of ctx.
 func (s *Spool) Check(ctx context.Context, found func(Problem)) (Census, error) {
-	if s.closed.Load() {
+	snap, release, ok := s.snapshot()
+	if !ok {
 		return Census{}, ErrClosed
 	}
+	defer release()
 	c := checker{
 		ctx: ctx, found: found,
 		messages: map[ID]*checkedMessage{}, bodies: map[bodyID]*checkedBody{},
 		ledger: Ledger{}, weigher: weigher{recipients: s.recipients},
 	}
-	snap := s.db.NewSnapshot()
-	err := c.walk(snap)
-	if e := snap.Close(); err == nil && e != nil {
-		err = s.readError(e)
-	}
-	if err != nil {
+	if err := c.walk(snap); err != nil {
 		return Census{}, err
 	}
 	c.judge()

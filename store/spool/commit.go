@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -92,5 +93,8 @@ func (s *Spool) readError(err error) error {
 	if pebble.IsCorruptionError(err) {
 		return fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	return fmt.Errorf("spool: read: %w", err)
+	if failed := s.Err(); failed != nil {
+		return errors.Join(failed, err) // it is not the message's fault
+	}
+	return fmt.Errorf("%w: %w", ErrUnreadable, err)
 }

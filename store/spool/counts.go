@@ -107,55 +107,31 @@ func (s *Spool) WaitCounted(ctx context.Context) error {
 }
 
 // count scans what was there at Open. It gives up when the spool is closed. The
-// envelope of a message comes before its entries, so one pass knows their size.
+// envelope of a message comes before its entries, so one pass knows their size. What
+// cannot be read is not counted.
 func (s *Spool) count(snap *pebble.Snapshot, aside map[ID]map[entryKey]struct{}) error {
-	const head = 1 + len(ID{})
 	var id ID
 	var size int64
 	names := map[string]string{} // one string for each queue, not for each entry
-	return s.scanSnapshot(snap, tagMessage, func(k, v []byte) error {
-		if len(k) <= head {
-			return badKey(k)
-		}
-		switch kind, rest := k[head], k[head+1:]; {
-		case kind == kindEnvelope:
+	return s.skim(snap, func(k messageKey, v []byte) error {
+		switch k.kind {
+		case kindEnvelope:
 			body, _, _ := parseEnvelope(v) // one that cannot be read counts too, with no size
-			id, size = ID(k[1:head]), body.size
+			id, size = k.id, body.size
 			s.counts.message(1, size)
-		case kind == kindEntry && len(rest) > 8:
-			name, known := names[string(rest[8:])]
+		case kindEntry:
+			name, known := names[k.entry.queue]
 			if !known {
-				name = string(rest[8:])
+				name = k.entry.queue
 				names[name] = name
 			}
-			if id != ID(k[1:head]) {
+			if id != k.id {
 				size = 0 // of an entry without an envelope; Check names it
 			}
-			if len(aside) > 0 {
-				m, err := parseMessageKey(k)
-				if _, ok := aside[m.id][m.entry]; ok || err != nil {
-					return err
-				}
+			if _, ok := aside[k.id][k.entry]; !ok {
+				s.counts.entry(name, times(1, size))
 			}
-			s.counts.entry(name, times(1, size))
 		}
 		return nil
-	})
-}
-
-func (s *Spool) scanSnapshot(snap *pebble.Snapshot, tag byte, f func(k, v []byte) error) error {
-	it, err := snap.NewIter(&pebble.IterOptions{LowerBound: []byte{tag}, UpperBound: []byte{tag + 1}})
-	if err != nil {
-		return s.readError(err)
-	}
-	for ok := it.First(); ok && err == nil && !s.closed.Load(); ok = it.Next() {
-		var v []byte
-		if v, err = it.ValueAndErr(); err == nil {
-			err = f(it.Key(), v)
-		}
-	}
-	if e := it.Close(); err == nil && e != nil {
-		err = s.readError(e)
-	}
-	return err
+	}, func() {})
 }

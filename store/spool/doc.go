@@ -100,9 +100,13 @@
 // whose goroutines stay until the process ends. Nothing that was acknowledged is
 // lost by that. Tables that cannot be written are begun anew, some times.
 //
+// An Open that fails leaves goroutines of Pebble behind if it had written a table.
+//
 // A block that cannot be read costs the messages that it holds: calls for them
 // return [ErrCorrupt], the log has spool_corrupt, everything else goes on. Who meets
-// one sets it aside (Spool.SetAside): it waits for an administrator, in no queue. Tables
+// one sets it aside (Spool.SetAside): it waits for an administrator, in no queue. The lists
+// of queues and of what is submitted are made from the messages where they cannot be
+// read (skim.go). Tables
 // that hold such a block are not merged any more (spool_merging_stalled).
 // [Spool.Check] reads all there is and names what is not whole; with
 // Options.ReadOnly it changes nothing.

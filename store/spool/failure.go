@@ -1,10 +1,12 @@
 package spool
 
 import (
+	"errors"
 	"fmt"
 	"runtime"
 	"strings"
 
+	"github.com/cockroachdb/pebble/v2"
 	"go.uber.org/zap"
 )
 
@@ -108,15 +110,53 @@ func (s *Spool) failure() error { return fmt.Errorf("%w: %w", ErrFailed, *s.caus
 // should end and be started again. Nothing acknowledged is lost by that.
 func (s *Spool) Failed() <-chan struct{} { return s.failed }
 
+// Err is why the storage failed, an ErrFailed; nil: it did not.
+func (s *Spool) Err() error {
+	if s.cause.Load() == nil {
+		return nil
+	}
+	return s.failure()
+}
+
+// unreadable is told of a read that failed, and gives the error to go on with.
+func (s *Spool) unreadable(file string, cause error) error {
+	if !within(merging) {
+		return cause
+	}
+	if within(opening) {
+		// Others wait for this table too, so nobody may stop here. Pebble tells of what
+		// is corrupt once more, when they wait no longer.
+		return fmt.Errorf("%w: %w", pebble.ErrCorruption, cause)
+	}
+	s.stall(file, cause)
+	return cause
+}
+
+// Functions of Pebble that are on the stack while tables are merged, and while a
+// table is opened for all who want it.
+const (
+	merging = "pebble/v2.(*DB).compact"
+	opening = "/genericcache."
+)
+
 // stall never returns if this goroutine merges tables. The tables that it reads
 // stay as they are; what is whole in them is still served.
 func (s *Spool) stall(file string, cause error) {
-	// While a table is opened, others wait for it; its error is told again.
-	if !within("pebble/v2.(*DB).compact") || within("findOrCreate") {
+	if !within(merging) || within(opening) {
 		return
 	}
 	s.stalled.Add(1)
+	s.stallOnce.Do(func() { close(s.stalling) })
 	s.log.Error("spool_merging_stalled", zap.String("file", file), zap.Error(cause),
 		zap.String("cure", "stop the node, carry its mail into a new folder with postroad spool export and import, and change the disk"))
 	select {}
+}
+
+// heldBack is told that Pebble lets no write through until tables are merged. While
+// a merging stands still that would be for ever.
+func (s *Spool) heldBack(i pebble.WriteStallBeginInfo) {
+	s.log.Warn("spool_writes_held_back", zap.String("reason", i.Reason))
+	if s.stalled.Load() > 0 && strings.Contains(i.Reason, "L0") {
+		_ = s.fail(errors.New("a table that cannot be read keeps others from being merged, and there are too many of them now"))
+	}
 }

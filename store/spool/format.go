@@ -138,13 +138,16 @@ func (s *Spool) create(dir string, o Options) (*pebble.DB, error) {
 		return nil, err
 	}
 	if s.newest() > 1 {
-		if err := db.Set([]byte(keyFormat), binary.BigEndian.AppendUint32(nil, uint32(s.newest())), pebble.Sync); err != nil {
-			return nil, errors.Join(err, db.Close())
+		err := s.guarded(func() error {
+			return db.Set([]byte(keyFormat), binary.BigEndian.AppendUint32(nil, uint32(s.newest())), pebble.Sync)
+		})
+		if err != nil {
+			return nil, errors.Join(err, s.guarded(db.Close))
 		}
 	}
 	s.file = s.newest()
 	if err := s.finishCreate(dir); err != nil {
-		return nil, errors.Join(err, db.Close())
+		return nil, errors.Join(err, s.guarded(db.Close))
 	}
 	return db, nil
 }
@@ -206,6 +209,7 @@ func (s *Spool) pebbleOptions(o Options) *pebble.Options {
 		// One, and one for each that stands still.
 		CompactionConcurrencyRange: func() (int, int) { n := 1 + int(s.stalled.Load()); return n, n },
 	}
+	p.Experimental.CompactionScheduler = s.turns
 	if o.tune != nil {
 		o.tune(p)
 	}
@@ -217,8 +221,10 @@ func (s *Spool) events() *pebble.EventListener {
 	return &pebble.EventListener{
 		// Without this Pebble ends the process, and one bad block takes all mail with it.
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
-			s.log.Error("spool_corrupt", zap.String("file", i.Path),
-				zap.String("cure", "stop the node and look with postroad spool check; mend or change the disk"), zap.Error(i.Details))
+			if _, told := s.told.LoadOrStore(i.Path, true); !told {
+				s.log.Error("spool_corrupt", zap.String("file", i.Path),
+					zap.String("cure", "stop the node and look with postroad spool check; mend or change the disk"), zap.Error(i.Details))
+			}
 			s.stall(i.Path, i.Details)
 		},
 		BackgroundError: s.tableFailed,
@@ -227,10 +233,8 @@ func (s *Spool) events() *pebble.EventListener {
 				s.tableFailures.Store(0)
 			}
 		},
-		WriteStallBegin: func(i pebble.WriteStallBeginInfo) {
-			s.log.Warn("spool_writes_held_back", zap.String("reason", i.Reason))
-		},
-		WriteStallEnd: func() { s.log.Info("spool_writes_go_on") },
+		WriteStallBegin: s.heldBack,
+		WriteStallEnd:   func() { s.log.Info("spool_writes_go_on") },
 		PossibleAPIMisuse: func(i pebble.PossibleAPIMisuseInfo) {
 			s.log.Error("spool_key_deleted_wrongly", zap.String("cure", "please report this"), zap.Stringer("storage", i))
 		},

@@ -60,24 +60,17 @@ func (a Audit) String() string {
 // instant and may run beside other calls. Errors: ErrClosed, that of ctx, those
 // of reading.
 func (s *Spool) Audit(ctx context.Context) (Audit, error) {
-	if s.closed.Load() {
+	snap, release, ok := s.snapshot()
+	if !ok {
 		return Audit{}, ErrClosed
 	}
-	snap := s.db.NewSnapshot()
-	a, err := s.audit(ctx, snap)
-	if e := snap.Close(); err == nil && e != nil {
-		err = s.readError(e)
-	}
-	return a, err
+	defer release()
+	return s.audit(ctx, snap)
 }
 
 func (s *Spool) audit(ctx context.Context, r pebble.Reader) (a Audit, err error) {
 	a = Audit{At: time.Now(), Ledger: Ledger{}, Weighed: s.recipients != nil}
-	err = s.scanRange(r, []byte(keyLedger), appendLedgerKey(nil, stripes), func(_, v []byte) error {
-		a.Ledger.read(v)
-		return nil
-	})
-	if err != nil {
+	if err := s.readLedger(r, a.Ledger); err != nil {
 		return a, err
 	}
 	w := weigher{recipients: s.recipients}
@@ -185,10 +178,16 @@ func (s *Spool) beginLedger(batch *pebble.Batch) error {
 	since := time.Now()
 	v, err := s.get([]byte(keySince))
 	kept := err == nil && len(v) == 12 && binary.BigEndian.Uint32(v) == s.epoch-1
+	if kept {
+		// Every line must be read at every end of the node, so here is the place to find
+		// out that one cannot be.
+		err = s.readLedger(s.db, Ledger{})
+		kept = !unread(err)
+	}
 	switch {
 	case kept:
 		since = time.UnixMilli(int64(binary.BigEndian.Uint64(v[4:])))
-	case err != nil && !errors.Is(err, ErrNotFound):
+	case err != nil && !errors.Is(err, ErrNotFound) && !unread(err):
 		return err
 	default:
 		if err := s.openLedger(batch); err != nil {
@@ -201,6 +200,9 @@ func (s *Spool) beginLedger(batch *pebble.Batch) error {
 
 func (s *Spool) openLedger(batch *pebble.Batch) error {
 	a, err := s.audit(context.Background(), s.db)
+	if unread(err) {
+		a, err = s.renewLedger(batch, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -213,6 +215,22 @@ func (s *Spool) openLedger(batch *pebble.Batch) error {
 	return p.write(batch, ID{})
 }
 
+// renewLedger is for a ledger, or messages, that cannot be read: it adds to the batch
+// what ends the old one, and counts what can be counted.
+func (s *Spool) renewLedger(batch *pebble.Batch, cause error) (Audit, error) {
+	s.log.Error("ledger_lost", zap.Error(cause), zap.String("cure", "none is needed: it begins anew with what the spool holds"))
+	for n := range stripes {
+		// Not deleted: Pebble looks below a deletion for what is deleted.
+		if err := batch.Set(appendLedgerKey(nil, n), nil, nil); err != nil {
+			return Audit{}, err
+		}
+	}
+	w := weigher{recipients: s.recipients}
+	err := s.skim(s.db, func(k messageKey, v []byte) error { w.key(k, v); return nil }, func() {})
+	w.end()
+	return Audit{Ledger: Ledger{}, Held: w.held, Unread: w.unread}, err
+}
+
 // loadLedger brings the ledger into memory.
 func (s *Spool) loadLedger() error {
 	v, err := s.get([]byte(keySince))
@@ -222,15 +240,34 @@ func (s *Spool) loadLedger() error {
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return err
 	}
-	return s.scanRange(s.db, []byte(keyLedger), appendLedgerKey(nil, stripes), func(_, v []byte) error {
-		l := Ledger{}
-		l.read(v)
-		for line, t := range l {
-			s.book[line].messages.Add(t.Messages)
-			s.book[line].recipients.Add(t.Recipients)
+	l := Ledger{}
+	if err := s.readLedger(s.db, l); err != nil {
+		return err
+	}
+	for line, t := range l {
+		s.book[line].messages.Add(t.Messages)
+		s.book[line].recipients.Add(t.Recipients)
+	}
+	return nil
+}
+
+// readLedger adds up the stripes. It reads them one by one: a scan would meet also what
+// they were before they were set anew.
+func (s *Spool) readLedger(r pebble.Reader, l Ledger) error {
+	for n := range stripes {
+		v, closer, err := r.Get(appendLedgerKey(nil, n))
+		if errors.Is(err, pebble.ErrNotFound) {
+			continue
 		}
-		return nil
-	})
+		if err != nil {
+			return s.readError(err)
+		}
+		l.read(v)
+		if err := s.closeRead(closer); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // LedgerSince is when the ledger began; zero: there is none.

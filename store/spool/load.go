@@ -17,7 +17,10 @@ func (s *Spool) Load(id ID) (Stored, error) {
 		return Stored{}, ErrClosed
 	}
 	h := &s.shards[shardOf(id)]
-	h.Lock()
+	// Who holds the lock may wait for room on the disk; a scan needs none.
+	if !h.TryLock() {
+		return s.loadScan(id)
+	}
 	if m := h.known[id]; m != nil && len(m.entries)+len(m.targets) <= fewKeys {
 		defer h.Unlock()
 		return s.loadKnown(id, m)
@@ -125,6 +128,10 @@ func (s *Spool) Submitted(after ID, limit int) ([]ID, error) {
 		}
 		return it.Next(), err
 	})
+	if unread(err) {
+		s.fellBack("submitted", err)
+		return s.submittedAnew(after, limit)
+	}
 	return ids, err
 }
 
@@ -142,6 +149,10 @@ func (s *Spool) Queues() ([]QueueHead, error) {
 		next = appendQueueName(next[:0], queue, queueAfter)
 		return it.SeekGE(next), nil
 	})
+	if unread(err) {
+		s.fellBack("queues", err)
+		return s.queuesAnew()
+	}
 	return heads, err
 }
 
@@ -168,6 +179,10 @@ func (s *Spool) Entries(queue string, after Position, limit int) ([]QueueEntry, 
 		entries = append(entries, QueueEntry{ID: p.ID, Due: p.Due, Tag: bytes.Clone(tag)})
 		return it.Next(), nil
 	})
+	if unread(err) {
+		s.fellBack("queue "+queue, err)
+		return s.entriesAnew(queue, after, limit)
+	}
 	return entries, err
 }
 

@@ -108,6 +108,8 @@ func (s *Spool) format() (int, error) {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return 1, nil
+	case s.file == 1 && unread(err):
+		return 1, nil // there is no other that it can be
 	case err == nil && len(v) != 4:
 		return 0, fmt.Errorf("%w: a format of %d octets", ErrCorrupt, len(v))
 	case err != nil:

@@ -15,10 +15,13 @@ import (
 	"go.uber.org/zap"
 )
 
+// FS is a file system that a spool may stand on.
+type FS = vfs.FS
+
 // Options of a spool. The zero value is usable.
 type Options struct {
 	// FS is the file system; nil is the operating system's.
-	FS vfs.FS
+	FS FS
 	// Logger; nil logs nothing.
 	Logger *zap.Logger
 	// Faults, if set, is called at each named point of each transition (see the
@@ -56,6 +59,7 @@ type Spool struct {
 	lock   io.Closer
 	disk   *patient
 	space  *space
+	turns  *turns
 	// watched is disk, reporting slowness; unwatch ends that.
 	watched vfs.FS
 	unwatch io.Closer
@@ -83,9 +87,18 @@ type Spool struct {
 	cause    atomic.Pointer[error]
 	// tableFailures counts tables in a row that could not be written.
 	tableFailures atomic.Int32
-	// stalled counts mergings of tables that met something unreadable.
-	stalled atomic.Int32
-	closed  atomic.Bool
+	// stalled counts mergings of tables that met something unreadable; stalling is
+	// closed at the first.
+	stalled   atomic.Int32
+	stallOnce sync.Once
+	stalling  chan struct{}
+	closed    atomic.Bool
+
+	// pins is read-locked by what uses the store in the background (pin.go).
+	pins      sync.RWMutex
+	usage     atomic.Uint64
+	told      sync.Map // lists and files of which the log has heard
+	measuring atomic.Bool
 }
 
 // Open opens or creates the spool in the folder dir, repairs what a crash left
@@ -99,7 +112,9 @@ func Open(dir string, o Options) (*Spool, error) {
 		buffers:  newBuffers(),
 		shards:   newShards(),
 		counts:   newCounts(),
+		turns:    newTurns(),
 		failed:   make(chan struct{}),
+		stalling: make(chan struct{}),
 		readOnly: o.ReadOnly, recipients: o.Recipients,
 	}
 	if s.log == nil {
@@ -114,7 +129,8 @@ func Open(dir string, o Options) (*Spool, error) {
 		s.migrations, s.migrateBatch = o.migrations, 1
 	}
 	s.disk = newPatient(fs, o.again, s.log)
-	s.disk.unreadable = s.stall
+	s.disk.unreadable = s.unreadable
+	s.disk.opener = func(err error) { _ = s.fail(err) }
 	s.watched, s.unwatch = vfs.WithDiskHealthChecks(s.disk, slowDisk, nil, s.diskSlow)
 	if o.Free == nil {
 		o.Free = func() (uint64, error) {
@@ -148,8 +164,7 @@ func (s *Spool) open(dir string, o Options) (err error) {
 	if s.db, err = s.openStore(dir, o); err != nil {
 		return err
 	}
-	fatal := func(err error) { _ = s.fail(err) }
-	s.disk.fatal.Store(&fatal)
+	s.disk.opened()
 	err = s.migrate(dir, s.file)
 	if err == nil && !o.ReadOnly {
 		err = s.begin()
@@ -168,25 +183,19 @@ func (s *Spool) open(dir string, o Options) (err error) {
 		}
 		return err
 	}
+	s.turns.begin()
 	s.space = newSpace(o.Free, o, s.log)
-	go s.countInBackground(s.db.NewSnapshot(), maps.Clone(s.aside.of))
+	snap, release, _ := s.snapshot()
+	go s.countInBackground(snap, release, maps.Clone(s.aside.of))
 	return nil
 }
 
 // begin starts a new epoch, with it the ledger if there is none, and deletes
 // bodies whose envelopes never came.
 func (s *Spool) begin() error {
-	v, closer, err := s.db.Get([]byte(keyEpoch))
-	switch {
-	case errors.Is(err, pebble.ErrNotFound):
-	case err != nil:
-		return s.readError(err)
-	default:
-		if len(v) != 4 {
-			return fmt.Errorf("%w: an epoch of %d octets", ErrCorrupt, len(v))
-		}
-		s.epoch = binary.BigEndian.Uint32(v)
-		_ = closer.Close()
+	var err error
+	if s.epoch, err = s.lastEpoch(); err != nil {
+		return err
 	}
 	s.epoch++
 	batch := s.db.NewBatch()
@@ -203,14 +212,50 @@ func (s *Spool) begin() error {
 	return s.sweep()
 }
 
-// sweep runs before the first NewBody, so every open body is an orphan.
+// lastEpoch is how often the spool was opened. If nobody can tell any more, it is a
+// number far above that of the last body: no body's name may be given again.
+func (s *Spool) lastEpoch() (uint32, error) {
+	v, err := s.get([]byte(keyEpoch))
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return 0, nil
+	case err == nil && len(v) == 4:
+		return binary.BigEndian.Uint32(v), nil
+	case err == nil:
+		err = fmt.Errorf("%w: an epoch of %d octets", ErrCorrupt, len(v))
+	case !unread(err):
+		return 0, err
+	}
+	it, e := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tagBody}, UpperBound: []byte{tagBody + 1}})
+	if e != nil {
+		return 0, s.readError(e)
+	}
+	var last uint32
+	if it.Last() && len(it.Key()) > 5 {
+		last = binary.BigEndian.Uint32(it.Key()[1:])
+	}
+	if e := it.Close(); e != nil {
+		return 0, s.readError(e)
+	}
+	s.log.Error("spool_epoch_lost", zap.Uint32("last_body", last), zap.Error(err), zap.String("cure", "none is needed: names of bodies go on far above"))
+	return last + 1<<20, nil
+}
+
+// sweep runs before the first NewBody, so every open body is an orphan. Those of which
+// the list cannot be read stay.
 func (s *Spool) sweep() error {
 	var orphans []bodyID
 	err := s.scan([]byte{tagOpenBody}, []byte{tagOpenBody + 1}, func(it *pebble.Iterator) (bool, error) {
 		b, err := parseOpenBodyKey(it.Key())
-		orphans = append(orphans, b)
+		if err == nil {
+			orphans = append(orphans, b)
+		}
 		return it.Next(), err
 	})
+	if unread(err) {
+		s.log.Error("spool_orphans_unread", zap.Error(err), zap.String("cure", "none is needed: content that nobody waits for stays on the disk"))
+		err = nil
+	}
 	if err != nil || len(orphans) == 0 {
 		return err
 	}
@@ -245,15 +290,13 @@ func (s *Spool) sweepBody(b bodyID) error {
 	return s.fault(faultSweepDone)
 }
 
-func (s *Spool) countInBackground(snap *pebble.Snapshot, aside map[ID]map[entryKey]struct{}) {
+func (s *Spool) countInBackground(snap *pebble.Snapshot, release func(), aside map[ID]map[entryKey]struct{}) {
 	defer close(s.counts.done)
 	start := time.Now()
 	err := s.count(snap, aside)
-	if e := snap.Close(); err == nil {
-		err = e
-	}
+	release()
 	switch {
-	case err != nil:
+	case err != nil && !errors.Is(err, ErrClosed):
 		s.log.Error("spool_count_failed", zap.Error(err))
 	case !s.closed.Load():
 		s.counts.complete.Store(true)
@@ -268,21 +311,26 @@ func (s *Spool) Close() error {
 	if s.closed.Swap(true) {
 		return ErrClosed
 	}
-	<-s.counts.done
-	full := s.disk.waiting.Load() > 0
+	if s.disk.waiting.Load() > 0 {
+		_ = s.fail(ErrFull)
+	}
 	close(s.disk.stop)
+	err := s.unpinned()
+	if err == nil {
+		err = s.guarded(func() error { <-s.counts.done; return nil })
+	}
 	select {
 	case <-s.failed:
 		return s.failure() // Pebble would wait for what never ends
 	default:
 	}
-	if full {
-		return s.fail(ErrFull)
+	if err != nil {
+		return err
 	}
 	if s.stalled.Load() > 0 {
 		return s.leave()
 	}
-	err := s.closeStore()
+	err = s.closeStore()
 	return errors.Join(err, s.unwatch.Close(), s.lock.Close())
 }
 
@@ -293,4 +341,16 @@ func (s *Spool) leave() error {
 	return errors.Join(err, s.lock.Close())
 }
 
-func (s *Spool) closeStore() error { return s.guarded(s.db.Close) }
+// closeStore closes Pebble, or leaves it behind if a merging stands still now: it
+// would wait for that. What is not synced then may be lost without harm.
+func (s *Spool) closeStore() error {
+	done := make(chan error, 1)
+	go func() { done <- s.guarded(s.db.Close) }()
+	select {
+	case err := <-done:
+		return err
+	case <-s.stalling:
+		s.disk.freeze()
+		return nil
+	}
+}

@@ -132,9 +132,7 @@ func TestDamagedKeysAreReported(t *testing.T) {
 		key, value []byte
 		read       func() error
 	}{
-		"envelope":  {appendMessageKey(nil, ID{2}, kindEnvelope), []byte("short"), func() error { _, err := s.Load(ID{2}); return err }},
-		"submitted": {[]byte{tagSubmitted, 1, 2}, nil, func() error { _, err := s.Submitted(ID{}, 9); return err }},
-		"queue":     {[]byte{tagQueue, 'a', 0, 9}, nil, func() error { _, err := s.Queues(); return err }},
+		"envelope": {appendMessageKey(nil, ID{2}, kindEnvelope), []byte("short"), func() error { _, err := s.Load(ID{2}); return err }},
 		"chunk": {appendChunkKey(nil, newBodyID(s.epoch, 1), 0), []byte("longer than it was"), func() error {
 			r, err := s.OpenBody(ID{1})
 			if err != nil {
@@ -155,4 +153,27 @@ func TestDamagedKeysAreReported(t *testing.T) {
 	if err := s.Close(); err != nil { // before the audit finds the same
 		t.Fatal(err)
 	}
+}
+
+// A key of no format in a list is not what was written: the list is made from messages.
+func TestDamagedListsAreMadeFromMessages(t *testing.T) {
+	s, err := Open("data", Options{FS: vfs.NewMem()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	accept(t, s, ID{1}, []byte("x"))
+	accept(t, s, ID{2}, []byte("y"))
+	plan(t, s, ID{2}, Entry{"q", 1, nil})
+	for _, key := range [][]byte{{tagSubmitted, 1, 2}, {tagQueue, 'a', 0, 9}} {
+		if err := s.db.Set(key, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ids, err := s.Submitted(ID{}, 9); err != nil || len(ids) != 1 || ids[0] != (ID{1}) {
+		t.Errorf("submitted: %x, %v", ids, err)
+	}
+	if heads, err := s.Queues(); err != nil || len(heads) != 1 || heads[0] != (QueueHead{"q", 1}) {
+		t.Errorf("queues: %v, %v", heads, err)
+	}
+	closeSpool(t, s)
 }

@@ -33,12 +33,17 @@ type patient struct {
 	tables  tables
 
 	// fatal is told why the disk freezes; it closes frozen. nil while the store is
-	// being opened: that may simply fail.
+	// being opened: that may simply fail. But once that has written a table, jobs in the
+	// background use what it would put away: then it becomes opener's, and everything
+	// that is no table is vital.
 	fatal  atomic.Pointer[func(error)]
+	opener func(error)
+	midway atomic.Bool
 	frozen chan struct{}
 	freeze func()
-	// unreadable is told of a read that failed; it may not return.
-	unreadable func(file string, cause error)
+	// unreadable is told of a read that failed, and gives the error to go on with; it
+	// may not return.
+	unreadable func(file string, cause error) error
 }
 
 func newPatient(fs vfs.FS, every time.Duration, log *zap.Logger) *patient {
@@ -92,6 +97,9 @@ func (p *patient) thaw() {
 // vital says whether Pebble cannot survive an error with this file: the log,
 // the manifest with what points to it, the folder.
 func (p *patient) vital(name string) bool {
+	if p.midway.Load() && !isTable(name) {
+		return true
+	}
 	base := p.FS.PathBase(name)
 	return strings.HasSuffix(base, ".log") || strings.HasPrefix(base, "MANIFEST") || strings.HasPrefix(base, "marker.") || base == storeName
 }
@@ -122,8 +130,26 @@ func (p *patient) do(name string, f func() error) error {
 	return p.verdict(name, p.again(f(), f))
 }
 
+// opened ends the time in which opening may simply fail.
+func (p *patient) opened() {
+	p.fatal.Store(&p.opener)
+	p.midway.Store(false)
+}
+
+// List implements vfs.FS.
+func (p *patient) List(dir string) ([]string, error) {
+	names, err := p.FS.List(dir)
+	if err != nil && p.midway.Load() {
+		err = p.verdict(dir, err)
+	}
+	return names, err
+}
+
 // Create implements vfs.FS.
 func (p *patient) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	if isTable(name) && p.fatal.CompareAndSwap(nil, &p.opener) {
+		p.midway.Store(true)
+	}
 	f, err := p.file(name, func() (vfs.File, error) { return p.FS.Create(name, c) })
 	if err != nil || !isTable(name) {
 		return f, err
@@ -167,8 +193,7 @@ func (p *patient) MkdirAll(dir string, perm os.FileMode) error {
 func (p *patient) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
 	f, err := p.FS.Open(name, o...)
 	if err != nil {
-		p.unreadable(name, err)
-		return nil, err
+		return nil, p.unreadable(name, err)
 	}
 	return &readFile{patientFile{File: f, fs: p, name: name}}, nil
 }
@@ -230,7 +255,7 @@ func (f *patientFile) Preallocate(off, n int64) error {
 func (f *patientFile) ReadAt(b []byte, off int64) (int, error) {
 	n, err := f.File.ReadAt(b, off)
 	if err != nil && n < len(b) {
-		f.fs.unreadable(f.name, err)
+		err = f.fs.unreadable(f.name, err)
 	}
 	return n, err
 }

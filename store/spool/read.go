@@ -26,14 +26,30 @@ func (s *Spool) OpenBody(id ID) (*BodyReader, error) {
 	if s.closed.Load() {
 		return nil, ErrClosed
 	}
-	h := &s.shards[shardOf(id)]
-	h.Lock()
-	m, err := s.message(id)
-	h.Unlock()
+	body, err := s.bodyOf(id)
 	if err != nil {
 		return nil, err
 	}
-	return &BodyReader{spool: s, body: m.body}, nil
+	return &BodyReader{spool: s, body: body}, nil
+}
+
+// bodyOf does not wait for the message's lock: who holds it may wait for room on the
+// disk.
+func (s *Spool) bodyOf(id ID) (stored, error) {
+	if h := &s.shards[shardOf(id)]; h.TryLock() {
+		m, err := s.message(id)
+		h.Unlock()
+		if err != nil {
+			return stored{}, err
+		}
+		return m.body, nil
+	}
+	v, err := s.get(appendMessageKey(nil, id, kindEnvelope))
+	if err != nil {
+		return stored{}, err
+	}
+	body, _, err := parseEnvelope(v)
+	return body, err
 }
 
 // Size is the length of the whole body in octets.

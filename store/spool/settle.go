@@ -80,7 +80,7 @@ func (s *Spool) End(id ID, line Line, posts []Posting, reports ...Incoming) erro
 	c.lock = 1<<shardOf(id) | shardsOf(reports)
 	err = c.run(func() error {
 		m, err := c.message(id)
-		if _, isAside := s.aside.get(id); isAside && errors.Is(err, ErrCorrupt) {
+		if _, isAside := s.aside.get(id); isAside && unread(err) {
 			c.reports = reports
 			return c.removeUnread(id)
 		}

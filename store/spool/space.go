@@ -117,16 +117,13 @@ func (s *Spool) Free() uint64 {
 
 // Stats describes the spool.
 func (s *Spool) Stats() Stats {
-	st := Stats{
+	return Stats{
 		Messages: max(0, s.counts.messages.Load()),
 		Bytes:    max(0, s.counts.bytes.Load()),
 		Entries:  max(0, s.counts.entries.Load()),
 		Aside:    int64(len(s.aside.ids())),
 		Counted:  s.counts.complete.Load(),
 		DiskFree: s.Free(),
+		DiskUsed: s.used(),
 	}
-	if s.usable() == nil {
-		st.DiskUsed = s.db.Metrics().DiskSpaceUsage()
-	}
-	return st
 }

@@ -104,6 +104,8 @@ var (
 	ErrNotFound = errors.New("spool: no such message")
 	// ErrCorrupt: what is on disk is not what was written.
 	ErrCorrupt = errors.New("spool: corrupt")
+	// ErrUnreadable: the disk failed to read it; that may pass.
+	ErrUnreadable = errors.New("spool: cannot be read")
 	// ErrFailed: the disk failed a write for another reason than space. Nothing
 	// can be written until the process opens the spool again; see Failed.
 	ErrFailed = errors.New("spool: storage failed")
