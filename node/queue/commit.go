@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -83,13 +84,13 @@ func (r *Runner) commitBatch(ctx context.Context, batch []*settled) bool {
 	}
 	r.watch.commit.CompareAndSwap(0, r.now())
 	defer r.watch.commit.Store(0)
-	for {
+	for tries := 1; ; tries++ {
 		finished, err := r.c.Store.Settle(list...)
 		switch {
 		case err == nil:
 			r.committed(batch, finished)
 			return true
-		case (errors.Is(err, spool.ErrInvalid) || damaged(err)) && len(batch) > 1:
+		case (errors.Is(err, spool.ErrInvalid) || errors.Is(err, spool.ErrUnreadable) || damaged(err)) && len(batch) > 1:
 			// One of them is at fault; the others must not suffer.
 			for i := range batch {
 				if !r.commitBatch(ctx, batch[i:i+1]) {
@@ -97,6 +98,9 @@ func (r *Runner) commitBatch(ctx context.Context, batch []*settled) bool {
 				}
 			}
 			return true
+		case errors.Is(err, spool.ErrUnreadable) && tries >= readTries:
+			err = fmt.Errorf("%w: %w", errUnread, err)
+			fallthrough
 		case damaged(err):
 			// What happened is forgotten with it: after a release it happens again.
 			r.lost(batch[0], err)
@@ -144,6 +148,7 @@ func (r *Runner) committed(batch []*settled, finished []bool) {
 	for i, s := range batch {
 		if i < len(finished) && finished[i] {
 			r.cache.remove(s.ref.ID)
+			r.unread.forget(s.ref.ID)
 		}
 	}
 	r.do(func(now int64) {

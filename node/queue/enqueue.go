@@ -94,7 +94,7 @@ func (r *Runner) rescan() (int, error) {
 
 // process takes one message from submitted to queued.
 func (r *Runner) process(it item) {
-	it.poison, it.crashed = false, false
+	it.poison, it.crashed, it.unread = false, false, 0
 	if it.env == nil {
 		st, err := r.c.Store.Load(spool.ID(it.id))
 		if errors.Is(err, spool.ErrNotFound) || err == nil && st.Plan != nil {
@@ -140,6 +140,7 @@ func (r *Runner) process(it item) {
 
 // unplanned deals with a message that could not be planned.
 func (r *Runner) unplanned(it item, err error) {
+	it.unread, err = r.unread.doubt(it.id, err)
 	if damaged(err) {
 		r.asideMu.Lock()
 		e := r.quarantine(it.id, it.env, err)
@@ -150,7 +151,7 @@ func (r *Runner) unplanned(it item, err error) {
 		}
 	}
 	it.crashed = crashed(err)
-	it.poison = it.poison || it.crashed
+	it.poison = it.poison || it.crashed || it.unread > 0
 	r.putOff(it, err)
 }
 

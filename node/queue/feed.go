@@ -336,6 +336,6 @@ func targetsOf(ref Ref, n int) ([]int, error) {
 }
 
 const (
-	poisonWait = time.Hour        // a message that the disk does not give
+	poisonWait = time.Hour        // a message that cannot be dealt with, nor set aside
 	diskWait   = 10 * time.Second // a spool that cannot be read or written
 )

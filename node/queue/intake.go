@@ -19,6 +19,7 @@ type item struct {
 	attempt int
 	poison  bool   // the message itself is at fault, not the directory
 	crashed bool   // it crashed what processed it
+	unread  int    // how often the disk failed to read it
 	seq     uint64 // see intake.known
 }
 
@@ -165,8 +166,11 @@ func (in *intake) putOff(it item, reason string, first time.Duration, now int64)
 	wait := first
 	if it.poison {
 		wait = time.Hour
-		if it.crashed {
+		switch {
+		case it.crashed:
 			wait = crashWait
+		case it.unread > 0:
+			wait = readWait(it.unread)
 		}
 	} else {
 		in.failing++

@@ -17,12 +17,12 @@ import (
 // A message of which a part cannot be read is set aside when that is found: it
 // leaves its queues, is not tried, does not expire, and nobody is told but the
 // postmaster (notice.go), who has the disk mended and releases it, or deletes it. An error of
-// the disk that is no damage (ErrCorrupt) may pass, and is tried again.
+// the disk that is no damage (ErrCorrupt) may pass, and is tried again (unread.go).
 
 // damaged says whether an error tells of octets that are not what was written, or of
-// a message that crashed what processed it too often.
+// a message that crashed what processed it, or failed to be read, too often.
 func damaged(err error) bool {
-	return errors.Is(err, errCrashed) || errors.Is(err, spool.ErrCorrupt) || errors.Is(err, codec.ErrCorrupt) || errors.Is(err, errTag)
+	return errors.Is(err, errCrashed) || errors.Is(err, errUnread) || errors.Is(err, spool.ErrCorrupt) || errors.Is(err, codec.ErrCorrupt) || errors.Is(err, errTag)
 }
 
 // quarantine sets the entries of a message aside, or, without entries, the message
@@ -49,6 +49,7 @@ func (r *Runner) quarantine(id mail.ID, env *mail.Envelope, cause error, taken .
 		return err
 	}
 	r.cache.remove(id)
+	r.unread.forget(id)
 	cure := "mend the disk, then postroadctl queue quarantine release or delete"
 	if d.Crashed {
 		cure = "report the fault with message_crashed, then postroadctl queue retry poison, or queue quarantine delete"
@@ -64,6 +65,7 @@ func (r *Runner) setAside(taken []Taken, env *mail.Envelope, err error) {
 	r.asideMu.Lock()
 	defer r.asideMu.Unlock()
 	id := taken[0].Ref.ID
+	tries, err := r.unread.doubt(id, err)
 	gone := errors.Is(err, spool.ErrNotFound) // removed by an administrator after it was queued
 	if damaged(err) {
 		cause := err
@@ -72,6 +74,9 @@ func (r *Runner) setAside(taken []Taken, env *mail.Envelope, err error) {
 		}
 	}
 	wait := poisonWait
+	if tries > 0 {
+		wait = readWait(tries)
+	}
 	if errors.Is(err, spool.ErrFailed) || errors.Is(err, spool.ErrClosed) || errors.Is(err, spool.ErrFull) {
 		wait = diskWait
 	}
@@ -123,7 +128,7 @@ type watched struct {
 }
 
 func (w watched) note(err error) {
-	if err != nil && damaged(err) {
+	if err != nil && (damaged(err) || errors.Is(err, spool.ErrUnreadable)) {
 		w.damage.Store(&err)
 	}
 }
@@ -168,6 +173,7 @@ func (r *Runner) Release(id mail.ID) error {
 func (r *Runner) putBack(id mail.ID) (submitted bool, err error) {
 	r.asideMu.Lock()
 	defer r.asideMu.Unlock()
+	r.unread.forget(id)
 	if err := r.forgive(id); err != nil {
 		return false, err
 	}

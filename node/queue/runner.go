@@ -38,6 +38,8 @@ type Runner struct {
 
 	rules rulebook
 
+	unread unread
+
 	// asideMu keeps a release from coming between the spool's word that a message is set
 	// aside and the scheduler's: what it put back would then be taken out.
 	asideMu sync.Mutex

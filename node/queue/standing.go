@@ -2,11 +2,14 @@ package queue
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/postroad/postroad/store/spool"
 )
 
 // stopOrders is what an administrator said of whole queues. It is kept in the
@@ -31,12 +34,15 @@ type stopOrders struct {
 	Noticed map[string]string `json:"noticed,omitempty"`
 }
 
-// restore reads it back. One that cannot be read stops the node: to send what was
-// to be stopped cannot be taken back.
+// restore reads it back. Of one that cannot be read, everything is stopped that may
+// have been: to send what was to be stopped cannot be taken back.
 func (r *Runner) restore() error {
 	r.ctlMu.Lock() // before it is read: an order may come already
 	defer r.ctlMu.Unlock()
 	b, err := r.c.Store.Control()
+	if errors.Is(err, spool.ErrCorrupt) || errors.Is(err, spool.ErrUnreadable) {
+		return r.stopAll(err)
+	}
 	if err != nil || b == nil {
 		return err
 	}
@@ -46,6 +52,29 @@ func (r *Runner) restore() error {
 	standing := r.judged(r.ctl.Standing)
 	r.do(func(int64) { r.sched.Restore(r.ctl.Frozen, standing, r.ctl.Outbound) })
 	return r.restoreEarly()
+}
+
+// stopAll is for orders that the disk does not give: all queues are frozen, and
+// outbound mail is off, until an administrator says what is to move.
+func (r *Runner) stopAll(cause error) error {
+	heads, err := r.c.Store.Queues()
+	if err != nil {
+		return err
+	}
+	note := Note{Reason: "what was frozen cannot be read from the disk", At: r.now()}
+	next := stopOrders{Frozen: map[string]Note{}, Outbound: &note}
+	for _, h := range heads {
+		next.Frozen[h.Queue] = note
+	}
+	r.log.Error("orders_unreadable", zap.Int("queues", len(heads)), zap.Error(cause),
+		zap.String("cure", "thaw what is to move with postroadctl queue thaw and node outbound enable"))
+	r.ctlMu.Lock()
+	defer r.ctlMu.Unlock()
+	if err := r.keep(next); err != nil {
+		return err
+	}
+	r.do(func(int64) { r.sched.Restore(r.ctl.Frozen, r.ctl.Outbound) })
+	return nil
 }
 
 // addFrozen makes the frozen queues known that are empty.
