@@ -1,13 +1,19 @@
 package node
 
 import (
+	"os"
 	"testing"
 	"time"
 
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if os.Getenv(deadDisk) != "" {
+		os.Exit(m.Run())
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // eventually waits until check gives nil and fails with its last error after
 // within. A cluster's parts speak over real sockets, which no virtual clock

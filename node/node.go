@@ -31,6 +31,8 @@ type Deps struct {
 	Version string
 	// Logger; nil: to standard error, as the configuration says.
 	Logger *zap.Logger
+	// Disk is the file system of the spool; nil: the operating system's.
+	Disk spool.FS
 	// Gossip and Admin are listeners that exist already; nil: made by Run.
 	Gossip, Admin net.Listener
 }
@@ -103,20 +105,35 @@ func (n *Node) reached(name string) {
 func (n *Node) Run(ctx context.Context) error {
 	n.started = time.Now()
 	p := newParts(n.log)
-	err := n.start(ctx, p)
-	if err == nil {
+	up, err := p.boot(ctx, stopLimit, func(ctx context.Context) error { return n.start(ctx, p) })
+	if up {
 		select {
 		case <-ctx.Done():
 		case err = <-p.failed:
 		}
-	} else if ctx.Err() != nil {
-		err = nil // told to stop while booting
 	}
-	n.log.Info("stopping", zap.Error(err))
-	p.stopAll()
+	if late := (*overdueError)(nil); errors.As(err, &late) {
+		return errors.Join(err, n.flushLog())
+	}
+	limit := stopLimit
+	if errors.Is(err, spool.ErrFailed) {
+		limit = failedLimit
+		n.log.Error("storage_failed", zap.Error(err), zap.String("cure", "the node ends; start it again when the disk is well"))
+	} else {
+		n.log.Info("stopping", zap.Error(err))
+	}
+	err = errors.Join(err, p.stopWithin(limit))
 	n.log.Info("stopped")
 	return errors.Join(err, n.flushLog())
 }
+
+// How long a node may take to stop: longer than what it drains, shorter than the
+// patience of service managers (systemd: 90 s). Once its storage failed there is
+// nothing to be saved.
+const (
+	stopLimit   = 75 * time.Second
+	failedLimit = 30 * time.Second
+)
 
 // start is the boot: each step stands on the ones before.
 func (n *Node) start(ctx context.Context, p *parts) error {
@@ -173,7 +190,7 @@ func (n *Node) start(ctx context.Context, p *parts) error {
 }
 
 func (n *Node) openSpool(p *parts, o *observatory) (*spool.Spool, error) {
-	s, err := spool.Open(filepath.Join(n.cfg.Data, "spool"), spool.Options{Logger: n.log.Named("spool"), MinFree: n.cfg.MinFree, Recipients: queue.Recipients})
+	s, err := spool.Open(filepath.Join(n.cfg.Data, "spool"), spool.Options{Logger: n.log.Named("spool"), MinFree: n.cfg.MinFree, Recipients: queue.Recipients, FS: n.deps.Disk})
 	if err != nil {
 		return nil, err
 	}
@@ -183,7 +200,7 @@ func (n *Node) openSpool(p *parts, o *observatory) (*spool.Spool, error) {
 		case <-ctx.Done():
 			return nil
 		case <-s.Failed():
-			return errors.New("the storage failed a write; the node must be started again (nothing acknowledged is lost)")
+			return fmt.Errorf("%w; the node must be started again (nothing acknowledged is lost)", s.Err())
 		}
 	})
 	o.ledger = &accountant{node: n.cfg.Name, log: n.log.Named("ledger"), book: s}

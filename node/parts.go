@@ -3,7 +3,10 @@ package node
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"go.uber.org/zap"
 )
@@ -16,6 +19,8 @@ type parts struct {
 
 	mu   sync.Mutex
 	list []part
+	// ending is what is being stopped, or "boot".
+	ending atomic.Value
 }
 
 type part struct {
@@ -56,7 +61,65 @@ func (p *parts) stopAll() {
 	for len(p.list) > 0 {
 		last := p.list[len(p.list)-1]
 		p.list = p.list[:len(p.list)-1]
+		p.ending.Store(last.name)
 		p.log.Debug("stopping", zap.String("part", last.name))
 		last.stop()
 	}
+}
+
+// boot runs start until it is done, ctx ends, or a part fails; in the last two
+// cases start's context ends, and it has that long to return. It gives the error to
+// end with; nil with done false means that ctx ended.
+func (p *parts) boot(ctx context.Context, limit time.Duration, start func(context.Context) error) (done bool, err error) {
+	booting, give := context.WithCancel(ctx)
+	defer give()
+	booted := make(chan error, 1)
+	go func() { booted <- start(booting) }()
+	select {
+	case err := <-booted:
+		if err != nil && ctx.Err() != nil {
+			return false, nil // told to stop while booting
+		}
+		return err == nil, err
+	case <-ctx.Done():
+	case err = <-p.failed:
+		give()
+	}
+	p.ending.Store("boot")
+	if late := p.await(limit, func() { <-booted }); late != nil {
+		return false, late
+	}
+	return false, err
+}
+
+// stopWithin is stopAll for a node of which something may hang: on a disk or a
+// network file system that does not answer. What was not stopped in time is left
+// behind, and the process must end.
+func (p *parts) stopWithin(limit time.Duration) error { return p.await(limit, p.stopAll) }
+
+func (p *parts) await(limit time.Duration, f func()) error {
+	done := make(chan struct{})
+	go func() { f(); close(done) }()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-timer.C:
+	}
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	p.log.Error("stop_overdue", zap.Any("part", p.ending.Load()), zap.Duration("waited", limit), zap.ByteString("goroutines", stacks))
+	return &overdueError{fmt.Sprint(p.ending.Load()), limit}
+}
+
+// overdueError says that a node did not stop.
+type overdueError struct {
+	part   string
+	waited time.Duration
+}
+
+// Error names the part.
+func (e *overdueError) Error() string {
+	return fmt.Sprintf("%s did not stop within %v; the process ends without it (nothing acknowledged is lost)", e.part, e.waited)
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.uber.org/zap"
 )
@@ -54,5 +55,37 @@ func TestFirstFailureCounts(t *testing.T) {
 			t.Errorf("failure %v, want the admin API's", err)
 		}
 		p.stopAll()
+	})
+}
+
+// A part that fails while the node boots ends the boot; one that hangs, or a boot that
+// does, is left behind.
+func TestNothingHoldsUpTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		hangs, freed := make(chan struct{}), errors.New("the disk is dead")
+		waits := func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
+		p := newParts(zap.NewNop())
+		p.run("spool", func(context.Context) error { return freed })
+		if up, err := p.boot(t.Context(), time.Second, waits); up || !errors.Is(err, freed) {
+			t.Errorf("boot: %v, %v", up, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if up, err := p.boot(ctx, time.Second, waits); up || err != nil {
+			t.Errorf("told to stop: %v, %v", up, err)
+		}
+		if up, err := p.boot(ctx, time.Second, func(context.Context) error { <-hangs; return nil }); up || err == nil || !strings.HasPrefix(err.Error(), "boot did not stop within 1s") {
+			t.Errorf("a boot that hangs: %v, %v", up, err)
+		}
+		p.add("queues", func() { <-hangs })
+		p.add("smtp", func() {})
+		if err := p.stopWithin(time.Minute); err == nil || !strings.HasPrefix(err.Error(), "queues did not stop within 1m0s") {
+			t.Errorf("stopped: %v", err)
+		}
+		close(hangs)
+		synctest.Wait()
+		if err := p.stopWithin(time.Minute); err != nil {
+			t.Error(err)
+		}
 	})
 }

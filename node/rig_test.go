@@ -23,6 +23,7 @@ import (
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 	nodev1 "github.com/postroad/postroad/proto/postroad/node/v1"
 	"github.com/postroad/postroad/store/directory"
+	"github.com/postroad/postroad/store/spool"
 )
 
 // patience bounds what has no limit of its own in these tests.
@@ -39,6 +40,7 @@ type cluster struct {
 	// directory is an administrator's connection to etcd.
 	directory *directory.Directory
 	members   map[string]*member
+	disk      spool.FS // of nodes launched from now on; nil: the operating system's
 }
 
 // member is one node. Its folder and its addresses outlive a restart.
@@ -186,7 +188,7 @@ func (c *cluster) names() []string {
 func (c *cluster) launch(name string) {
 	c.t.Helper()
 	m := c.members[name]
-	n, err := New(m.cfg, Deps{Version: "test", Logger: c.logger(name)})
+	n, err := New(m.cfg, Deps{Version: "test", Logger: c.logger(name), Disk: c.disk})
 	if err != nil {
 		c.t.Fatal(err)
 	}
