@@ -54,27 +54,26 @@ func (r *Runner) restore() error {
 	return r.restoreEarly()
 }
 
-// stopAll is for orders that the disk does not give: all queues are frozen, and
-// outbound mail is off, until an administrator says what is to move.
+// stopAll is for orders that the disk does not give: all queues are frozen, and new
+// mail and outbound mail wait, until an administrator says what is to move. ctlMu must be
+// locked.
 func (r *Runner) stopAll(cause error) error {
 	heads, err := r.c.Store.Queues()
 	if err != nil {
 		return err
 	}
 	note := Note{Reason: "what was frozen cannot be read from the disk", At: r.now()}
-	next := stopOrders{Frozen: map[string]Note{}, Outbound: &note}
+	next := stopOrders{Frozen: map[string]Note{}, Outbound: &note, Stages: map[string]Note{IDPreSubmission: note}}
 	for _, h := range heads {
 		next.Frozen[h.Queue] = note
 	}
 	r.log.Error("orders_unreadable", zap.Int("queues", len(heads)), zap.Error(cause),
 		zap.String("cure", "thaw what is to move with postroadctl queue thaw and node outbound enable"))
-	r.ctlMu.Lock()
-	defer r.ctlMu.Unlock()
 	if err := r.keep(next); err != nil {
 		return err
 	}
-	r.do(func(int64) { r.sched.Restore(r.ctl.Frozen, r.ctl.Outbound) })
-	return nil
+	r.do(func(int64) { r.sched.Restore(r.ctl.Frozen, nil, r.ctl.Outbound) })
+	return r.restoreEarly()
 }
 
 // addFrozen makes the frozen queues known that are empty.

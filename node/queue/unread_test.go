@@ -56,8 +56,8 @@ func (s *brittle) Settle(list ...spool.Settlement) ([]bool, error) {
 	return s.fakeStore.Settle(list...)
 }
 
-// opening answers as one that opens the content first.
-func opening(_ mail.Hop, tr *mail.Transaction, _ mail.Target) mail.Outcome {
+// openingFirst answers as one that opens the content first.
+func openingFirst(_ mail.Hop, tr *mail.Transaction, _ mail.Target) mail.Outcome {
 	if _, err := tr.Content.Open(); err != nil {
 		return mail.Defer(mail.StatusDropped, err.Error())
 	}
@@ -85,7 +85,7 @@ func TestUnreadMessagesAreSetAside(t *testing.T) {
 					} else {
 						g.store.accept(envelope(1, "b@x"))
 					}
-					g.agent.answer = opening
+					g.agent.answer = openingFirst
 					id := envelope(1, "b@x").ID
 					s.bad[spool.ID(id)] = strings.Replace(call, "categorize", "load", 1)
 					g.start(use)
