@@ -45,11 +45,14 @@ type unroutedMessage struct {
 // named: they were asked for by ID.
 func (a *action) beforeRouting(ids []mail.ID, named bool) error {
 	var mine []unroutedMessage
+	a.r.inMu.Lock()
+	putOff := a.r.intake.putAside()
+	a.r.inMu.Unlock()
 	for _, id := range ids {
 		if err := a.ctx.Err(); err != nil {
 			return err
 		}
-		m, ok, err := a.meansEarly(id)
+		m, ok, err := a.meansEarly(id, putOff)
 		switch {
 		case errors.Is(err, spool.ErrNotFound) || err == nil && !ok:
 			continue
@@ -103,7 +106,7 @@ func (a *action) countEarly(m unroutedMessage) {
 
 // meansEarly reads a message without a plan and says whether the order changes anything
 // for it.
-func (a *action) meansEarly(id mail.ID) (m unroutedMessage, ok bool, err error) {
+func (a *action) meansEarly(id mail.ID, putOff map[mail.ID]bool) (m unroutedMessage, ok bool, err error) {
 	r := a.r
 	if a.aside[id] {
 		return m, false, nil
@@ -116,7 +119,7 @@ func (a *action) meansEarly(id mail.ID) (m unroutedMessage, ok bool, err error) 
 	if m.env, err = codec.DecodeEnvelope(st.Envelope); err != nil {
 		return m, false, err
 	}
-	m.at = r.stageNow(m.env)
+	m.at = r.stageNow(m.env, putOff)
 	if a.sel.Queues != nil && !slices.Contains(a.sel.Queues, m.at.id()) {
 		return m, false, nil
 	}
@@ -149,20 +152,20 @@ func (a *action) meansEarly(id mail.ID) (m unroutedMessage, ok bool, err error) 
 	return m, n > 0, nil
 }
 
-// stageNow is where a message without a plan stands at the moment.
-func (r *Runner) stageNow(env *mail.Envelope) stage {
+// stageNow is where a message without a plan stands at the moment; putOff are those that
+// were put off, and whether they cannot be read.
+func (r *Runner) stageNow(env *mail.Envelope, putOff map[mail.ID]bool) stage {
 	r.inMu.Lock()
-	defer r.inMu.Unlock()
-	if s, ok := r.intake.held.of[env.ID]; ok {
-		return s
-	}
-	for i := range r.intake.later {
-		if it := &r.intake.later[i]; it.id == env.ID && r.intake.current(*it) {
-			if it.poison {
-				return stagePoison
-			}
-			return stageDirectory
-		}
+	held, stopped := r.intake.held.of[env.ID]
+	r.inMu.Unlock()
+	poison, waits := putOff[env.ID]
+	switch {
+	case stopped:
+		return held
+	case poison:
+		return stagePoison
+	case waits:
+		return stageDirectory
 	}
 	return stageOf(env)
 }
