@@ -69,6 +69,7 @@ KILLS ?= 5000
 nightly: ## random worlds, and processes that are killed, many more than in test; a failing seed is in the text
 	$(GO) test ./linkstate/sim ./node/topo/mailsim -timeout 0 -seeds $(SEEDS)
 	$(GO) test ./store/spool -run TestKilledAgainAndAgain -timeout 0 -v -args -kills $(KILLS)
+	$(GO) test ./store/spool -run 'EveryOperation' -timeout 0 -args -each
 
 FUZZTIME ?= 20s
 fuzz: ## every fuzz target for FUZZTIME each

@@ -3,6 +3,7 @@ package spool
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -236,13 +237,20 @@ func (l *life) after(t *testing.T, disk *vfs.MemFS, what string) {
 	}
 }
 
+var each = flag.Bool("each", false, "let disks fail at each operation, also for good")
+
 // batch is how many lives one process has: each may leave some MB behind.
 const batch = 40
 
 // everyOperation lives on disks of which each fails at another operation, until
-// one is so late that nothing fails. The race detector sees one in stride of them. judge sees each life.
+// one is so late that nothing fails. The race detector sees one in stride of them; of
+// faults that stay, one in three is seen, unless each is asked for. judge sees each life.
 func everyOperation(t *testing.T, times int64, fault error, concerns func(errorfs.Op) bool, judge func(t *testing.T, l *life)) {
 	t.Helper()
+	stride := int64(stride)
+	if times > 1 && !*each {
+		stride *= 3 // the first fault of a life is like that of a disk that fails once
+	}
 	from, err := strconv.ParseInt(os.Getenv(failedDiskProcess), 10, 64)
 	if err != nil {
 		t.Parallel() // the children use one core each
@@ -280,7 +288,7 @@ const lastOperation = "nothing fails from operation "
 // store leaves goroutines behind. It says whether there is more to do.
 func inChild(t *testing.T, from int64) (more bool) {
 	t.Helper()
-	child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=2m")
+	child := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=2m", fmt.Sprintf("-each=%v", *each))
 	child.Env = append(os.Environ(), fmt.Sprint(failedDiskProcess, "=", from))
 	out, err := child.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
