@@ -10,7 +10,6 @@ import (
 	"github.com/postroad/postroad/node/deliver"
 	"github.com/postroad/postroad/node/queue"
 	"github.com/postroad/postroad/node/topo"
-	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 	"github.com/postroad/postroad/store/directory"
 )
 
@@ -79,13 +78,10 @@ func (p *Pipeline) changed() {
 	}
 }
 
-// clockOf is the retry clock of a server's first virtual server.
+// clockOf is a server's retry clock.
 func clockOf(conf *directory.Configuration, server string) queue.Clock {
-	var spec *directoryv1.RetryClock
-	if list := conf.VirtualServersOf(server); len(list) > 0 {
-		spec = list[0].Spec.GetRetry()
-	}
-	t := directory.Retry(spec)
+	v, _ := conf.SendsAs(server)
+	t := directory.Retry(v.Spec.GetRetry())
 	c := queue.DefaultClock()
 	c.First, c.Second, c.Third, c.Subsequent = t.First, t.Second, t.Third, t.Subsequent
 	c.DelayNotice, c.Expiration = t.DelayNotice, t.Expiration

@@ -22,12 +22,10 @@ func (r router) Hop(dest mail.Destination, class mail.Class, visited []mail.GUID
 	return r.Gated(dest, class, visited)
 }
 
-// outboundSpec is how a server's first virtual server sends.
+// outboundSpec is how a server sends.
 func outboundSpec(conf *directory.Configuration, server string) (fqdn string, o *directoryv1.Outbound) {
-	if list := conf.VirtualServersOf(server); len(list) > 0 {
-		return list[0].Spec.GetFqdn(), list[0].Spec.GetOutbound()
-	}
-	return "", nil
+	v, _ := conf.SendsAs(server)
+	return v.Spec.GetFqdn(), v.Spec.GetOutbound()
 }
 
 // settingsOf are the settings of delivery at this moment.
@@ -59,7 +57,7 @@ func settingsOf(conf *directory.Configuration, server string) deliver.Settings {
 	return s
 }
 
-// limitsOf are the connection limits of a server's first virtual server. On one
+// limitsOf are a server's connection limits. On one
 // link more connections than the default of the queue pay only where each is
 // slow; the virtual server says so by setting its own.
 func limitsOf(conf *directory.Configuration, server string) queue.Limits {

@@ -16,16 +16,9 @@ type outbound struct {
 	tls       directoryv1.TLSPolicy
 }
 
-// outboundOf takes the server's first virtual server by name, one that may send
-// without a connector if there is one: a queue does not know by which listener
-// its messages came in.
 func outboundOf(conf *directory.Configuration, server string) outbound {
-	var spec *directoryv1.VirtualServer
-	for _, v := range conf.VirtualServersOf(server) {
-		if spec == nil || spec.GetConnectorsOnly() && !v.Spec.GetConnectorsOnly() {
-			spec = v.Spec
-		}
-	}
+	v, _ := conf.SendsAs(server)
+	spec := v.Spec
 	o := spec.GetOutbound()
 	out := outbound{
 		smartHost: spec.GetSmartHost(),

@@ -3,6 +3,7 @@ package directory
 import (
 	"cmp"
 	"math"
+	"slices"
 	"strings"
 
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
@@ -76,6 +77,18 @@ type Undeliverable struct {
 	NDRCopyTo        string // gets a copy of each non-delivery report; "" nobody
 	BadmailDirectory string // "" the default folder
 	UnresolvedHost   string // takes mail for unknown recipients of our domains; "" none
+}
+
+// SendsAs is the virtual server whose outbound, retry and smart host a server uses: the
+// first by name that may send without a connector, else the first. A queue does not know
+// by which listener its messages came in.
+func (c *Configuration) SendsAs(server string) (VirtualServer, bool) {
+	list := c.VirtualServersOf(server)
+	if len(list) == 0 {
+		return VirtualServer{}, false
+	}
+	i := slices.IndexFunc(list, func(v VirtualServer) bool { return !v.Spec.GetConnectorsOnly() })
+	return list[max(i, 0)], true
 }
 
 // Undeliverable is what the virtual server that took the message says. Of mail that

@@ -127,6 +127,7 @@ func (c *checker) configuration() {
 	each(c, KindMailRule, (*Object).GetMailRule, c.mailRule)
 	c.serverAddresses()
 	c.bindings()
+	c.sending()
 	c.policyOverlaps()
 	c.formatDomains()
 	c.oneWay()

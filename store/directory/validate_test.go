@@ -254,13 +254,15 @@ func TestValidateAllows(t *testing.T) {
 
 func TestWarnings(t *testing.T) {
 	for name, c := range map[string]struct{ add, want string }{
-		"one way":        {"kind: RoutingGroup\nname: rome\n---\nkind: RoutingGroupConnector\nname: x\nspec: {sourceGroup: paris, targetGroup: rome}", "no connector leads from rome back to paris"},
-		"unused space":   {"kind: SMTPConnector\nname: x\nspec: {routingGroup: paris, addressSpaces: [example.test]}", "is never used: example.test is ours alone"},
-		"foreign domain": {"kind: Recipient\nname: x\nspec: {addresses: [x@elsewhere.example], mailbox: {homeServer: oslo-1}}", "the domain elsewhere.example is in no RecipientPolicy"},
-		"clear password": {"kind: VirtualServer\nname: x\nspec: {server: oslo-1, authentication: {basicInClear: true}}", "lets passwords cross the network unencrypted"},
-		"no reports":     {"kind: MessageFilter\nname: x\nspec: {blankSenders: true}", "keeps reports from own users too"},
-		"relative path":  {"kind: VirtualServer\nname: x\nspec: {server: oslo-1, tls: {certificateFile: mx.crt, keyFile: /mx.key}}", `tls.certificateFile: is "mx.crt", which is looked for where the node was started`},
-		"short timeout":  {"kind: VirtualServer\nname: x\nspec: {server: oslo-1, limits: {timeout: 1m, maxRecipients: 100}}", "RFC 5321 asks for at least 5m"},
+		"one way":         {"kind: RoutingGroup\nname: rome\n---\nkind: RoutingGroupConnector\nname: x\nspec: {sourceGroup: paris, targetGroup: rome}", "no connector leads from rome back to paris"},
+		"unused space":    {"kind: SMTPConnector\nname: x\nspec: {routingGroup: paris, addressSpaces: [example.test]}", "is never used: example.test is ours alone"},
+		"foreign domain":  {"kind: Recipient\nname: x\nspec: {addresses: [x@elsewhere.example], mailbox: {homeServer: oslo-1}}", "the domain elsewhere.example is in no RecipientPolicy"},
+		"clear password":  {"kind: VirtualServer\nname: x\nspec: {server: oslo-1, authentication: {basicInClear: true}}", "lets passwords cross the network unencrypted"},
+		"no reports":      {"kind: MessageFilter\nname: x\nspec: {blankSenders: true}", "keeps reports from own users too"},
+		"relative path":   {"kind: VirtualServer\nname: x\nspec: {server: oslo-1, tls: {certificateFile: mx.crt, keyFile: /mx.key}}", `tls.certificateFile: is "mx.crt", which is looked for where the node was started`},
+		"short timeout":   {"kind: VirtualServer\nname: x\nspec: {server: oslo-1, limits: {timeout: 1m, maxRecipients: 100}}", "RFC 5321 asks for at least 5m"},
+		"second retry":    {"kind: VirtualServer\nname: x\nspec: {server: oslo-1, bindings: ['127.0.0.1:2555'], retry: {first: 1m}}", "retry: is not used: oslo-1 sends as VirtualServer/oslo-1-smtp"},
+		"only connectors": {"kind: VirtualServer\nname: a\nspec: {server: oslo-1, bindings: ['127.0.0.1:2555'], connectorsOnly: true, outbound: {port: 26}}", "outbound: is not used: oslo-1 sends as VirtualServer/oslo-1-smtp"},
 	} {
 		if w := Warnings(withDocuments(t, c.add)); len(w) != 1 || !strings.Contains(w[0].Error(), c.want) {
 			t.Errorf("%s: %v, want one with %q", name, w, c.want)

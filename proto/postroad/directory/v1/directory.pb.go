@@ -3624,7 +3624,8 @@ func (x *PriorityTimes) GetExpiration() *durationpb.Duration {
 }
 
 // Outbound: how a server sends. A change holds for the next connection, of
-// limits at once. The first virtual server of a server, by name, speaks for it.
+// limits at once. The first virtual server of a server, by name, without
+// connectors_only speaks for it.
 type Outbound struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 0: 1000 in all, 8 for one link.
