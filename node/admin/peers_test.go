@@ -48,8 +48,8 @@ func closed(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// impatient makes a node give up on the others soon.
-func impatient(c *Config) { c.PeerTimeout = 200 * time.Millisecond }
+// impatient makes a node give up on the others soon, but not on one of a loaded machine.
+func impatient(c *Config) { c.PeerTimeout = 1500 * time.Millisecond }
 
 // trio is a node that can reach one of its three peers.
 func trio(t *testing.T) (*world, *running) {
@@ -67,7 +67,7 @@ func bounded(t *testing.T, ask func()) {
 	t.Helper()
 	start := time.Now()
 	ask()
-	if took := time.Since(start); took > 5*time.Second {
+	if took := time.Since(start); took > 15*time.Second {
 		t.Errorf("the answer took %v", took)
 	}
 }
