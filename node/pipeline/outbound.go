@@ -15,11 +15,28 @@ import (
 
 // router is package route as the queues ask for it: a hop with the connector's
 // schedule and what the messages ask of the channel.
-type router struct{ *route.Route }
+type router struct {
+	*route.Route
+	config func() *directory.Configuration
+}
 
-// Hop implements queue.Router.
+// Hop implements queue.Router. A table that is older than the configuration returns
+// nothing to its sender: mail that was taken because of what is new waits for the next
+// table, which is being built.
 func (r router) Hop(dest mail.Destination, class mail.Class, visited []mail.GUID) mail.Hop {
-	return r.Gated(dest, class, visited)
+	for {
+		newest := r.config() == r.Configuration() // before the hop: a later table is as good
+		h := r.Gated(dest, class, visited)
+		if newest || h.Kind != mail.HopFail {
+			return h
+		}
+		if r.config() != r.Configuration() {
+			return mail.Hop{
+				Kind: mail.HopUnreachable, Name: "currently unreachable", TableVersion: h.TableVersion,
+				Reason: "the routing table of the newest configuration is being built",
+			}
+		}
+	}
 }
 
 // outboundSpec is how a server sends.

@@ -159,7 +159,7 @@ func New(c Config) (*Pipeline, error) {
 	p.reports.restore(time.Now())
 	p.queues = queue.New(queue.Config{
 		Store:       c.Spool,
-		Router:      router{p.routes},
+		Router:      router{p.routes, c.Catalog.Config},
 		Agent:       agent{p.agent, p.fetching.delivered},
 		Categorizer: categorizer{p.category},
 		Reporter:    p.reports,

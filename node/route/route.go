@@ -93,6 +93,9 @@ func (r *Route) Subscribe(f func()) {
 // Version is that of the topology that decides.
 func (r *Route) Version() uint64 { return r.now.Load().table.Version() }
 
+// Configuration is the one that decides.
+func (r *Route) Configuration() *directory.Configuration { return r.now.Load().conf }
+
 // Limits are the size limits of all connectors, in octets, sorted; see
 // [mail.SizeBound].
 func (r *Route) Limits() []int64 { return r.now.Load().table.Limits() }
