@@ -90,7 +90,21 @@ func New(c Config) (*Pipeline, error) {
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.inquiries.probe = func(ctx context.Context, k mail.GUID) error { return p.probe(ctx, k, mail.GUID{}) }
 	p.inquiries.report = func(k mail.GUID, ok bool, reason string) { p.links.ReportLink(k, ok, reason) }
+	if err := p.wireIn(); err != nil {
+		return nil, err
+	}
+	if err := p.wireOut(); err != nil {
+		return nil, err
+	}
+	if err := p.wireLinks(); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
 
+// wireIn makes what takes mail.
+func (p *Pipeline) wireIn() (err error) {
+	c := p.cfg
 	// A client's message: virtual server -> spool -> queue runner.
 	p.submit = submit.New(submit.Config{
 		Store: c.Spool,
@@ -122,19 +136,21 @@ func New(c Config) (*Pipeline, error) {
 	})
 
 	// A message of a program on this host: pickup folder -> spool -> queue runner.
-	var err error
 	if p.pickup, err = p.newPickup(pickup.Folder); err != nil {
-		return nil, err
+		return err
 	}
-	if p.replay, err = p.newPickup(pickup.Replay); err != nil {
-		return nil, err
-	}
+	p.replay, err = p.newPickup(pickup.Replay)
+	return err
+}
 
+// wireOut makes what finds the way of mail, and sends it.
+func (p *Pipeline) wireOut() (err error) {
+	c := p.cfg
 	// Its recipients, and the next hop for each destination.
 	p.category = categorize.New(c.Catalog, p.self)
 	p.routes = route.New()
 	if p.past, err = newPast(filepath.Join(c.Data, "history"), c.Logger.Named("routing")); err != nil {
-		return nil, err
+		return err
 	}
 	p.version.Store(p.past.Last()) // numbers go on, so that what names one means the same after a restart
 
@@ -174,8 +190,12 @@ func New(c Config) (*Pipeline, error) {
 		Limits:     limitsOf(c.Catalog.Config(), c.Self.Name),
 		Logger:     c.Logger.Named("queue"),
 	})
+	return nil
+}
 
-	// What the organisation knows of its links.
+// wireLinks makes what the organisation knows of its links.
+func (p *Pipeline) wireLinks() (err error) {
+	c := p.cfg
 	p.links, err = gossip.New(gossip.Config{
 		Self:         p.self,
 		Organization: mail.GUID(c.Catalog.Config().Organization().GUID),
@@ -191,10 +211,7 @@ func New(c Config) (*Pipeline, error) {
 		Names:        p.names(),
 		Logger:       c.Logger.Named("linkstate"),
 	})
-	if err != nil {
-		return nil, errors.Join(err, p.Close())
-	}
-	return p, nil
+	return err
 }
 
 // Close ends what New opened; nothing of the pipeline runs any more.

@@ -87,8 +87,13 @@ func (c *Configuration) SendsAs(server string) (VirtualServer, bool) {
 	if len(list) == 0 {
 		return VirtualServer{}, false
 	}
-	i := slices.IndexFunc(list, func(v VirtualServer) bool { return !v.Spec.GetConnectorsOnly() })
-	return list[max(i, 0)], true
+	return list[sender(list, func(v VirtualServer) *directoryv1.VirtualServer { return v.Spec })], true
+}
+
+// sender is the place of the one that a server sends as among its virtual servers, which
+// are sorted by name.
+func sender[T any](list []T, spec func(T) *directoryv1.VirtualServer) int {
+	return max(0, slices.IndexFunc(list, func(v T) bool { return !spec(v).GetConnectorsOnly() }))
 }
 
 // Undeliverable is what the virtual server that took the message says. Of mail that

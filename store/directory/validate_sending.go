@@ -19,10 +19,10 @@ func (c *checker) sending() {
 	}
 	for _, list := range of {
 		slices.SortFunc(list, func(a, b *Object) int { return cmp.Compare(a.GetMetadata().GetName(), b.GetMetadata().GetName()) })
-		sender := list[max(0, slices.IndexFunc(list, func(o *Object) bool { return !o.GetVirtualServer().GetConnectorsOnly() }))]
+		used := list[sender(list, (*Object).GetVirtualServer)]
 		for _, o := range list {
 			c.at = KeyOf(o)
-			c.sendsAs(o.GetVirtualServer(), sender)
+			c.sendsAs(o.GetVirtualServer(), used)
 		}
 	}
 }
