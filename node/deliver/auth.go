@@ -1,7 +1,11 @@
 package deliver
 
 import (
+	"crypto/hmac"
+	"crypto/md5" // what RFC 2195 is made of
 	"encoding/base64"
+	"encoding/hex"
+	"errors"
 	"os"
 	"strings"
 	"time"
@@ -42,14 +46,33 @@ func (a *Agent) authenticate(p *peer, limit time.Duration) error {
 		return p.auth(sasl.NewPlainClient("", o.Account, secret), limit)
 	case p.ext.offersAuth(sasl.Login):
 		return p.auth(sasl.NewLoginClient(o.Account, secret), limit)
+	case p.ext.offersAuth(cramMD5):
+		return p.auth(&cramClient{o.Account, secret}, limit)
 	}
-	return refuse(mail.Defer(statusCredentials, "the host offers neither AUTH PLAIN nor AUTH LOGIN, and the connector has an account"))
+	return refuse(mail.Defer(statusCredentials, "the host offers none of AUTH PLAIN, LOGIN and CRAM-MD5, and the connector has an account"))
+}
+
+// cramMD5 is the mechanism that providers of ATRN must have (RFC 2645 section 4.1), and
+// some have no other. It is the last choice: a host that knows it has the password itself.
+const cramMD5 = "CRAM-MD5"
+
+// cramClient is the client of CRAM-MD5 (RFC 2195 section 2).
+type cramClient struct{ user, password string }
+
+func (c *cramClient) Start() (string, []byte, error) { return cramMD5, nil, nil }
+
+func (c *cramClient) Next(challenge []byte) ([]byte, error) {
+	h := hmac.New(md5.New, []byte(c.password))
+	h.Write(challenge)
+	return []byte(c.user + " " + hex.EncodeToString(h.Sum(nil))), nil
 }
 
 // maxChallenges ends a dialog with a host that never comes to a result.
 const maxChallenges = 8
 
-// auth runs one SASL exchange (RFC 4954 section 4).
+// auth runs one SASL exchange (RFC 4954 section 4). What a host says about it is cleared of
+// what was sent: some repeat the command that they do not like, and their words go into
+// logs and reports.
 func (p *peer) auth(client sasl.Client, limit time.Duration) error {
 	mechanism, initial, err := client.Start()
 	if err != nil {
@@ -59,26 +82,58 @@ func (p *peer) auth(client sasl.Client, limit time.Duration) error {
 	if initial != nil || mechanism == sasl.External {
 		command += " " + encodeResponse(initial)
 	}
+	var said secrets
+	said.add(initial)
 	r, err := p.ask(limit, "%s", command)
 	for range maxChallenges {
-		if err != nil {
+		var breach protocolError
+		switch {
+		case errors.As(err, &breach):
+			return protocolError("the answer to AUTH " + mechanism + " is none") // and may hold what was sent
+		case err != nil:
 			return err
 		}
 		if r.class() == 2 {
 			return nil
 		}
 		if r.code != 334 {
-			return refusedBy(mail.Deferred, statusCredentials, "the host refuses AUTH "+mechanism, r)
+			e := refusedBy(mail.Deferred, statusCredentials, "the host refuses AUTH "+mechanism, r)
+			said.hide(&e.Outcome)
+			return e
 		}
 		answer := "*" // RFC 4954 section 4: cancels the exchange
 		if challenge, err := base64.StdEncoding.DecodeString(string(r.line(0))); err == nil {
 			if response, err := client.Next(challenge); err == nil {
 				answer = base64.StdEncoding.EncodeToString(response)
+				said.add(response)
 			}
 		}
 		r, err = p.ask(limit, "%s", answer)
 	}
 	return protocolError("AUTH without end")
+}
+
+// secrets is what a host was told in confidence, in each form that it may repeat.
+type secrets []string
+
+func (s *secrets) add(response []byte) {
+	if len(response) == 0 {
+		return
+	}
+	*s = append(*s, base64.StdEncoding.EncodeToString(response), string(response))
+	if i := strings.LastIndexByte(string(response), 0); i >= 0 && i+1 < len(response) {
+		*s = append(*s, string(response[i+1:])) // the password of PLAIN (RFC 4616 section 2)
+	}
+}
+
+// hide takes them out of what is kept of a refusal.
+func (s secrets) hide(o *mail.Outcome) {
+	for _, secret := range s {
+		o.Text = strings.ReplaceAll(o.Text, secret, "[hidden]")
+		for i, l := range o.Reply.Lines {
+			o.Reply.Lines[i] = strings.ReplaceAll(l, secret, "[hidden]")
+		}
+	}
 }
 
 // encodeResponse writes an initial response; an empty one is "=" (RFC 4954

@@ -84,7 +84,7 @@ func (e *extensions) add(keyword string, params []string) {
 			}
 		}
 	case "AUTH":
-		e.auth = params
+		e.auth = append(e.auth, params...) // some say it twice
 	case "LIMITS":
 		e.limits(params)
 	}

@@ -43,7 +43,10 @@ func (a *Agent) greet(ctx context.Context, p *peer) error {
 	if p.hop.Options.RequireTLS && !p.ext.requireTLS {
 		return refuse(mail.Fail(statusRequireTLS, "the host does not offer REQUIRETLS, which the sender asked for"))
 	}
-	return a.authenticate(p, limit)
+	if err := a.authenticate(p, limit); err != nil {
+		return err
+	}
+	return p.unasked()
 }
 
 // turnedAway sorts a greeting that is a refusal. 521 says that the host never takes

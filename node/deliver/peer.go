@@ -59,8 +59,28 @@ func (p *peer) await(timeout time.Duration) (*reply, error) {
 	return p.in.read()
 }
 
+// unasked finds what the host has said before it was asked: taken for the answer to the
+// next command it would put all that follow out of step. Only 421 may come at any
+// time (RFC 5321 section 3.8).
+func (p *peer) unasked() error {
+	if p.in.br.Buffered() == 0 {
+		return nil
+	}
+	r, err := p.await(lastWords)
+	switch {
+	case err != nil:
+		return err
+	case r.code == 421:
+		return refusedBy(mail.Deferred, mail.StatusNoAnswer, "the host closes the connection", r)
+	}
+	return protocolError(fmt.Sprintf("a reply (%d) that nothing was sent for", r.code))
+}
+
 // ask sends one command of the opening dialog and reads its reply.
 func (p *peer) ask(timeout time.Duration, format string, args ...any) (*reply, error) {
+	if err := p.unasked(); err != nil {
+		return nil, err
+	}
 	if _, err := fmt.Fprintf(p.out, format+"\r\n", args...); err != nil {
 		return nil, err
 	}

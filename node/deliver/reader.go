@@ -67,7 +67,8 @@ func (s *session) take(r *reply) *mail.Outcome {
 		return breach(fmt.Sprintf("a reply (%d) that nothing was sent for", r.code))
 	}
 	e := &s.pending[0]
-	if r.class() < 4 && s.peer.wire.handed.Load() < e.end {
+	// Content alone may be refused before all of it was sent.
+	if (r.class() < 4 || e.step != stepEnd) && s.peer.wire.handed.Load() < e.end {
 		return breach(fmt.Sprintf("%d for %s before it was sent", r.code, e.step))
 	}
 	switch e.step {
@@ -106,6 +107,17 @@ func (s *session) shift() {
 func breach(text string) *mail.Outcome {
 	o := lost(protocolError(text), "")
 	return &o
+}
+
+// disbelieve takes back what the host has refused for good of the transaction that it
+// got out of step in: those may have been answers to other commands, and a message that
+// is tried again costs less than one that is returned for nothing. mu is held.
+func (s *session) disbelieve(f *flight) {
+	for _, t := range f.targets {
+		if o := &f.d.outcomes[t]; f.d.decided[t] && o.Result == mail.Failed && o.Reply != nil {
+			f.d.decided[t] = false
+		}
+	}
 }
 
 // shutdown is 421: the service goes away, whatever was asked (RFC 5321 section

@@ -106,3 +106,17 @@ func TestLeastByTime(t *testing.T) {
 		}
 	}
 }
+
+// Keywords that a host says twice, or without sense.
+func TestExtensionsThatContradict(t *testing.T) {
+	rr := replyReader{br: bufio.NewReader(strings.NewReader("250-x.example\r\n250-AUTH LOGIN\r\n250-AUTH PLAIN\r\n250-auth\r\n250-SIZE 10\r\n250-SIZE\r\n250-SIZE -1\r\n" +
+		"250-SIZE 99999999999999999999\r\n250-LIMITS RCPTMAX=0 MAILMAX=-1 RCPTMAX=x MAILMAX\r\n250-8BITMIME=1\r\n250-\r\n250 dsn\r\n"))}
+	r, err := rr.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := parseExtensions(r)
+	if !e.offersAuth("LOGIN") || !e.offersAuth("PLAIN") || e.maxSize != 10 || e.rcptMax != 0 || e.mailMax != 0 || e.eightBit || !e.dsn {
+		t.Errorf("%+v", e)
+	}
+}

@@ -117,6 +117,9 @@ func (s *session) fail(o mail.Outcome) {
 		return
 	}
 	s.failed = &o
+	if o.Status == outOfStep && o.Reply == nil && len(s.flights) > 0 {
+		s.disbelieve(s.flights[0])
+	}
 	for _, f := range s.flights {
 		s.settle(f, o)
 		s.answer(f)

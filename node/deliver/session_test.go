@@ -154,8 +154,9 @@ func TestLMTPAnswersForEachRecipient(t *testing.T) {
 	}
 }
 
-// A peer that lies, drops or babbles costs its connection. What it had answered
-// stands, everything else is deferred, nothing is reported twice (the feed checks).
+// A peer that lies, drops or babbles costs its connection. What it had answered to whole
+// transactions stands, everything else is deferred, nothing is reported twice (the feed
+// checks), and what it refused in the transaction that it got out of step in is tried again.
 func TestBadPeers(t *testing.T) {
 	count := func(verb string, n int, reply string) func() func(string, string) string {
 		return func() func(string, string) string {
@@ -202,12 +203,6 @@ func TestBadPeers(t *testing.T) {
 			counts := map[string]int{}
 			for _, got := range feed.check() {
 				counts[got]++
-			}
-			if name == "takes what it had refused" { // its MAIL had a verdict, which stands
-				if counts["failed 5.7.1"] != 1 {
-					t.Errorf("outcomes %v", counts)
-				}
-				counts[c.status]++
 			}
 			if counts["delivered 2.0.0"]+counts["delivered 2.0.0 "] < min(c.done, 4) || counts[c.status] != len(feed.got)-c.done && c.done < 5 {
 				t.Errorf("outcomes %v, want %d delivered and the rest %s", counts, c.done, c.status)
@@ -269,7 +264,7 @@ func TestSlowAndLoud(t *testing.T) {
 		"gone within content":   {"DATA", "cut", 0, "deferred 4.4.2", "connection was lost"},
 		"gone after greeting":   {"EHLO", "drop", 0, "", "connection was lost"},
 		"NUL in the greeting":   {"CONNECT", "220 a\x00b", 0, "", "CR or NUL"},
-		"EHLO again and again":  {"EHLO", strings.Repeat("250 a\r\n", 20) + "250 a", 0, "deferred 4.5.0", "does not keep to the protocol"},
+		"EHLO again and again":  {"EHLO", strings.Repeat("250 a\r\n", 20) + "250 a", 0, "", "does not keep to the protocol"},
 		"a greeting of its own": {"CONNECT", "SSH-2.0-OpenSSH_9.2", 0, "", "is not a reply line"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"math/big"
 	"net"
 	"os"
@@ -269,7 +270,7 @@ func TestAccount(t *testing.T) {
 		ok         bool
 	}{
 		"PLAIN":       {"AUTH PLAIN LOGIN", file, mail.TLSRequired, "PLAIN AHVzZXIAczNjcmV0", true},
-		"neither":     {"AUTH CRAM-MD5", file, mail.TLSRequired, "neither AUTH PLAIN nor AUTH LOGIN", false},
+		"neither":     {"AUTH GSSAPI", file, mail.TLSRequired, "none of AUTH PLAIN, LOGIN and CRAM-MD5", false},
 		"no TLS":      {"AUTH PLAIN", file, mail.TLSNone, "not sent in the clear", false},
 		"no password": {"AUTH PLAIN", file + "x", mail.TLSRequired, "cannot be read", false},
 	} {
@@ -287,6 +288,72 @@ func TestAccount(t *testing.T) {
 			e := connectError(t, err)
 			if !strings.Contains(e.Error(), c.want) || !e.Temporary || strings.Contains(e.Error(), "s3cret") {
 				t.Errorf("%v; want %q", e, c.want)
+			}
+		})
+	}
+}
+
+// CRAM-MD5 by the example of RFC 2195 section 2, and hosts that repeat what they were told.
+func TestChallenges(t *testing.T) {
+	cert := certificate(t, "smart.example")
+	file := filepath.Join(t.TempDir(), "password")
+	if err := os.WriteFile(file, []byte("tanstaaftanstaaf\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const challenge = "PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+"
+	const digest = "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw"
+	for name, c := range map[string]struct {
+		auth   string
+		answer func(line string) string
+		says   string // of the failure; "": none
+	}{
+		"CRAM-MD5": {"AUTH CRAM-MD5", func(l string) string {
+			return map[string]string{"AUTH CRAM-MD5": "334 " + challenge, digest: "235 2.7.0 hello tim"}[l]
+		}, ""},
+		"CRAM-MD5, repeated": {"AUTH CRAM-MD5", func(l string) string {
+			return map[string]string{"AUTH CRAM-MD5": "334 " + challenge, digest: "535 5.7.8 not " + digest}[l]
+		}, "535 5.7.8 not [hidden]"},
+		"no challenge": {"AUTH CRAM-MD5", func(l string) string {
+			return map[string]string{"AUTH CRAM-MD5": "334 %%%", "*": "501 5.7.0 cancelled"}[l]
+		}, "501 5.7.0 cancelled"},
+		"PLAIN, repeated": {"AUTH PLAIN", func(l string) string { return "535-5.7.8 what is\r\n535 5.7.8 " + l + "?" }, "AUTH PLAIN [hidden]?"},
+		"PLAIN, read out": {"AUTH PLAIN", func(string) string { return "535 5.7.8 tim tanstaaftanstaaf is unknown" }, "tim [hidden] is unknown"},
+		"LOGIN, repeated": {"AUTH LOGIN", func(l string) string {
+			return map[string]string{"AUTH LOGIN dGlt": "334 UGFzc3dvcmQ6", "dGFuc3RhYWZ0YW5zdGFhZg==": "535 5.7.8 dGFuc3RhYWZ0YW5zdGFhZg== tanstaaftanstaaf"}[l]
+		}, "535 5.7.8 [hidden] [hidden]"},
+		"an echo":   {"AUTH PLAIN", func(l string) string { return l }, "the answer to AUTH PLAIN is none"},
+		"for ever":  {"AUTH LOGIN", func(string) string { return "334 VXNlcm5hbWU6" }, "AUTH without end"},
+		"and again": {"AUTH CRAM-MD5", func(string) string { return "334 " + challenge }, "AUTH without end"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := &tlsFake{conf: &tls.Config{Certificates: []tls.Certificate{cert}}, auth: c.auth}
+			told := false
+			f.script = func(_, line string) string {
+				if told = told || strings.HasPrefix(line, "AUTH"); !told || strings.HasPrefix(line, "MAIL") {
+					told = false
+					return ""
+				}
+				return c.answer(line)
+			}
+			hop := mail.Hop{Kind: mail.HopSmartHost, Hosts: []string{"smart.example"}, Options: mail.HopOptions{TLS: mail.TLSRequired, Account: "tim", PasswordFile: file}}
+			feed := newFeed(t, many(1)...)
+			err := serve(t, hop, feed, f.serve)
+			if c.says == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				feed.expect(map[string]string{"u0@x.example": "delivered 2.0.0"})
+				return
+			}
+			e := connectError(t, err)
+			all := fmt.Sprintf("%v %+v %v", e, e.Outcome, e.Outcome.Reply)
+			if !strings.Contains(all, c.says) || !e.Temporary {
+				t.Errorf("%s; want %q", all, c.says)
+			}
+			for _, secret := range []string{"tanstaaf", digest, "dGFuc3RhYWZ0YW5zdGFhZg", "AHRpbQB0YW5zdGFhZnRhbnN0YWFm"} {
+				if strings.Contains(all, secret) {
+					t.Errorf("%q gives %q away", all, secret)
+				}
 			}
 		})
 	}
