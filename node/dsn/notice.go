@@ -77,9 +77,9 @@ func (n Notice) words() string {
 	b := &text{}
 	b.paragraph("This is the mail server %s%s.", n.ReportingMTA, of(n.Organization))
 	if n.Crashed {
-		b.paragraph("A message that this server has accepted brings out a fault of the program: what processed it crashed, twice. It is kept, but no longer tried, and does not expire. Nobody else has been told: its sender believes it to be on its way.")
+		b.paragraph("A message that this server has accepted brings out a fault of the program: what processed it crashed, twice. It is kept, but no longer tried, and does not expire. " + n.nobody())
 	} else {
-		b.paragraph("A message that this server has accepted cannot be read from its disk any more. What is left of it is kept, but not tried, and does not expire. Nobody else has been told: its sender believes it to be on its way.")
+		b.paragraph("A message that this server has accepted cannot be read from its disk any more. What is left of it is kept, but not tried, and does not expire. " + n.nobody())
 	}
 	fact := func(name, value string) {
 		if value != "" {
@@ -98,7 +98,11 @@ func (n Notice) words() string {
 	if len(n.Recipients) == 0 {
 		fact("Envelope", "cannot be read: sender and recipients are not known. The tracking log may know them.")
 	} else {
-		fact("Sender", "<"+n.Sender+">")
+		if n.null() {
+			fact("Sender", "none, as reports have none")
+		} else {
+			fact("Sender", "<"+n.Sender+">")
+		}
 		for i, r := range n.Recipients {
 			if i == maxNamed {
 				fact("", fmt.Sprintf("and %d more", len(n.Recipients)-i))
@@ -117,9 +121,24 @@ func (n Notice) words() string {
 	return b.String()
 }
 
+// null says whether the message is known to have come without a sender's address.
+func (n Notice) null() bool { return n.Sender == "" && len(n.Recipients) > 0 }
+
+// nobody says who does not know yet.
+func (n Notice) nobody() string {
+	if n.null() {
+		return "Nobody else has been told. It is a report, or like one: it has no sender, and those whom it is for do not know that it exists."
+	}
+	return "Nobody else has been told: its sender believes it to be on its way."
+}
+
 // steps are what can be done, each with its command on a line of its own.
 func (n Notice) steps(b *text) {
 	id, at := n.Message.String(), " --node "+n.Server
+	whom := "the sender"
+	if n.null() {
+		whom = "those whom it is for"
+	}
 	i := 0
 	step := func(what string, commands ...string) {
 		i++
@@ -132,11 +151,11 @@ func (n Notice) steps(b *text) {
 	if n.Crashed {
 		step("Report the fault, with the log line message_crashed of that time.")
 		step("With a version that does not have it, try again:", "postroadctl queue retry poison"+at)
-		step("Or tell the sender, and delete it:", "postroadctl queue quarantine delete "+id+at)
+		step("Or tell "+whom+", and delete it:", "postroadctl queue quarantine delete "+id+at)
 	} else {
 		step("Look for a failing disk in the log of the system, and at what else is hurt:", "postroadctl queue quarantine list"+at)
 		step("When the disk is mended, or the data folder brought back from a copy, have it tried again:", "postroadctl queue quarantine release "+id+at)
-		step("If it cannot be saved, tell the sender, and delete it:", "postroadctl queue quarantine delete "+id+at)
+		step("If it cannot be saved, tell "+whom+", and delete it:", "postroadctl queue quarantine delete "+id+at)
 	}
 	b.blank()
 }

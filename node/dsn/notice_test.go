@@ -28,7 +28,9 @@ func notices() map[string]Notice {
 	for range 30 {
 		crash.Recipients = append(crash.Recipients, "dora@far.example")
 	}
-	return map[string]Notice{"aside-content": known, "aside-envelope": blind, "aside-crash": crash}
+	report := known
+	report.Sender, report.Recipients = "", []string{"alice@paris.example"}
+	return map[string]Notice{"aside-report": report, "aside-content": known, "aside-envelope": blind, "aside-crash": crash}
 }
 
 func TestNotice(t *testing.T) {

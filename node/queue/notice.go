@@ -14,8 +14,9 @@ import (
 	"github.com/postroad/postroad/store/spool"
 )
 
-// The postmaster hears of each message that is set aside: once, over restarts and
-// releases, and never of a report, lest a notice that cannot be read make the next.
+// The postmaster hears of each message that is set aside, reports too, as nobody else
+// would miss one: once, over restarts and releases, and never of a notice, lest one that
+// cannot be read make the next.
 
 // noticeWait is when those are told of who could not be told before: the disk was
 // failing, or the bound of reports was reached.
@@ -29,7 +30,7 @@ const maxNoticed = 256
 // caller holds asideMu, so that no two tell of one message.
 func (r *Runner) notify(id mail.ID, d codec.Damage) {
 	a := Aside{id, d}
-	if !d.Notice.IsZero() || a.Readable() && d.Sender == "" || r.isNotice(id) {
+	if !d.Notice.IsZero() || r.isNotice(id) {
 		return
 	}
 	notice, err := r.tell(a)
