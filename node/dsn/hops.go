@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"mime"
 	"net/mail"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -93,16 +94,42 @@ func (p pass) line(before *pass) string {
 	}
 	switch {
 	case p.by == "":
-		s += "  from " + p.from
+		s += ": from " + p.from
 	case p.from == "":
-		s += "  " + p.by
+		s += ": " + p.by
 	default:
-		s += "  " + p.by + ", from " + p.from
+		s += ": " + p.by + ", from " + p.from
 	}
 	if before != nil && !before.at.IsZero() && !p.at.IsZero() {
 		if d := p.at.Sub(before.at); d >= time.Second {
-			s += " (" + d.Round(time.Second).String() + " later)"
+			s += " (" + spoken(d) + " later)"
 		}
 	}
 	return s
+}
+
+// spoken is a duration of a second or more in words: of its two largest units, the
+// second only where it counts.
+func spoken(d time.Duration) string {
+	units := [...]struct {
+		d    time.Duration
+		name string
+	}{{24 * time.Hour, "day"}, {time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"}}
+	d = d.Round(time.Second)
+	i := 0
+	for units[i].d > d {
+		i++
+	}
+	var words []string
+	for _, u := range units[i:min(i+2, len(units))] {
+		n := d / u.d
+		d -= n * u.d
+		switch {
+		case n == 1:
+			words = append(words, "1 "+u.name)
+		case n > 1:
+			words = append(words, strconv.Itoa(int(n))+" "+u.name+"s")
+		}
+	}
+	return strings.Join(words, " ")
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestPasses(t *testing.T) {
@@ -14,11 +15,11 @@ func TestPasses(t *testing.T) {
 		want   []string
 	}{
 		"none":            {"Subject: x\r\n", nil},
-		"the last first":  {"Received: from b by c; " + at + "\r\nReceived: from a by b; Wed, 4 Mar 2026 06:05:07 +0100\r\n", []string{"Wed, 04 Mar 2026 05:05:07 +0000  b, from a", at + "  c, from b (1m0s later)"}},
-		"folded, comment": {"Received: from a\r\n\t(by x; really) by\r\n b with ESMTP (from; y);\r\n\t" + at + "\r\n", []string{at + "  b, from a"}},
-		"no date":         {"Received: from a by b\r\n", []string{"(no time)  b, from a"}},
-		"odd date":        {"Received: by b; yesterday\r\n", []string{"(no time)  b"}},
-		"clocks differ":   {"Received: by c; " + at + "\r\nReceived: by b; Wed, 4 Mar 2026 07:00:00 +0000\r\n", []string{"Wed, 04 Mar 2026 07:00:00 +0000  b", at + "  c"}},
+		"the last first":  {"Received: from b by c; " + at + "\r\nReceived: from a by b; Wed, 4 Mar 2026 06:05:07 +0100\r\n", []string{"Wed, 04 Mar 2026 05:05:07 +0000: b, from a", at + ": c, from b (1 minute later)"}},
+		"folded, comment": {"Received: from a\r\n\t(by x; really) by\r\n b with ESMTP (from; y);\r\n\t" + at + "\r\n", []string{at + ": b, from a"}},
+		"no date":         {"Received: from a by b\r\n", []string{"(no time): b, from a"}},
+		"odd date":        {"Received: by b; yesterday\r\n", []string{"(no time): b"}},
+		"clocks differ":   {"Received: by c; " + at + "\r\nReceived: by b; Wed, 4 Mar 2026 07:00:00 +0000\r\n", []string{"Wed, 04 Mar 2026 07:00:00 +0000: b", at + ": c"}},
 		"empty":           {"Received:\r\nReceived: x\r\n", nil},
 		"received-spf":    {"Received-SPF: pass by x\r\n", nil},
 	} {
@@ -41,6 +42,17 @@ func TestPasses(t *testing.T) {
 	}
 	if list := passes([]byte(loop.String())); len(list) != maxPasses || list[maxPasses-1].by != "h0" {
 		t.Errorf("of a loop %d are shown, the last is %+v", len(list), list[len(list)-1])
+	}
+}
+
+func TestSpoken(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		time.Second: "1 second", 59600 * time.Millisecond: "1 minute", 61 * time.Second: "1 minute 1 second", time.Hour: "1 hour", 3*time.Hour + 5*time.Minute + 9*time.Second: "3 hours 5 minutes",
+		25 * time.Hour: "1 day 1 hour", 48*time.Hour + time.Minute: "2 days", 1<<63 - 1: "106751 days 23 hours",
+	} {
+		if got := spoken(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
 	}
 }
 

@@ -77,9 +77,9 @@ func (n Notice) words() string {
 	b := &text{}
 	b.paragraph("This is the mail server %s%s.", n.ReportingMTA, of(n.Organization))
 	if n.Crashed {
-		b.paragraph("A message that this server has accepted brings out a fault of the program: what processed it crashed, twice. It is kept, but no longer tried, and does not expire. " + n.nobody())
+		b.paragraph("A message that this server has accepted brings out a fault of the program: what processed it crashed, twice. It is kept, but no longer tried, and does not expire. %s", n.nobody())
 	} else {
-		b.paragraph("A message that this server has accepted cannot be read from its disk any more. What is left of it is kept, but not tried, and does not expire. " + n.nobody())
+		b.paragraph("A message that this server has accepted cannot be read from its disk any more. What is left of it is kept, but not tried, and does not expire. %s", n.nobody())
 	}
 	fact := func(name, value string) {
 		if value != "" {

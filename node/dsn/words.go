@@ -13,14 +13,11 @@ func (w *writer) words() string {
 	b := &text{}
 	b.paragraph("This is the mail server %s%s.", in.ReportingMTA, of(in.Organization))
 	b.paragraph("%s", w.opening())
-	if in.Envelope.From.IsZero() {
-		b.paragraph("The message has no sender to return it to, such as a report. It is kept in the badmail folder of the server, and you are told as the postmaster.")
-	}
 	w.which(b)
 	for i := range in.Recipients {
 		w.about(b, &in.Recipients[i])
 	}
-	b.line("%s", "----- For your administrator -----")
+	b.line("For your administrator:")
 	b.blank()
 	for i := range in.Recipients {
 		w.detail(b, &in.Recipients[i])
@@ -77,6 +74,9 @@ func (w *writer) opening() string {
 		}
 		return "Your message was handed to a server that does not report deliveries, for " + them + ". You will hear no more unless something goes wrong."
 	}
+	if w.in.Envelope.From.IsZero() {
+		return "A message that has no sender, as reports have none, could not be delivered to " + them + " and cannot be returned to anybody. It is kept in the badmail folder of this server; you are told as its postmaster."
+	}
 	return "Your message could not be delivered to " + them + ". The server has given up."
 }
 
@@ -111,7 +111,7 @@ func (w *writer) about(b *text, r *Recipient) {
 		}
 		b.indented(who + " gave this reason: " + reply.Text())
 	}
-	if cure != "" {
+	if cure != "" && !w.in.Envelope.From.IsZero() { // it is for the sender
 		b.indented(cure)
 	}
 	b.blank()
@@ -213,7 +213,7 @@ func (w *writer) way(b *text) {
 		if i > 0 {
 			before = &list[i-1]
 		}
-		b.indented(list[i].line(before))
+		b.wrap(fmt.Sprintf("    %d. ", i+1), list[i].line(before))
 	}
 	b.blank()
 }
