@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"google.golang.org/grpc"
 
 	queuev1 "github.com/postroad/postroad/proto/postroad/queue/v1"
@@ -32,6 +33,20 @@ type actFlags struct {
 // alike says whether queues are meant by what they are like.
 func (f *actFlags) alike() bool {
 	return f.destination != "" || f.nextHop != "" || f.connector != ""
+}
+
+// like is nil where nothing is said of it.
+func (f *actFlags) like() *queuev1.Likeness {
+	if !f.alike() {
+		return nil
+	}
+	return &queuev1.Likeness{Destination: f.destination, NextHop: f.nextHop, Connector: f.connector}
+}
+
+func (f *actFlags) alikeFlags(fl *pflag.FlagSet, more string) {
+	fl.StringVar(&f.destination, "destination", "", "queues for this destination"+more)
+	fl.StringVar(&f.nextHop, "next-hop", "", "queues for this next hop"+more)
+	fl.StringVar(&f.connector, "connector", "", "queues over this connector"+more)
 }
 
 const aboutFilters = `A filter names fields, as 'state = retry and age > 2h' or 'sender ~ *@shop.example'; what may be written there is in
@@ -110,9 +125,7 @@ func actCommand(c *client, action queuev1.Action, onMessages bool, cmd *cobra.Co
 			Action: action, OnMessages: onMessages, Filter: f.filter, Report: f.ndr, To: f.to, Reason: f.reason, By: operator(),
 			Node: c.node, AllNodes: f.allNodes,
 		}
-		if f.alike() {
-			req.Like = &queuev1.Likeness{Destination: f.destination, NextHop: f.nextHop, Connector: f.connector}
-		}
+		req.Like = f.like()
 		if onMessages {
 			req.Messages = args
 		} else {
@@ -124,9 +137,7 @@ func actCommand(c *client, action queuev1.Action, onMessages bool, cmd *cobra.Co
 	fl := cmd.Flags()
 	fl.StringVar(&f.filter, "filter", "", "those that the filter means")
 	if !onMessages && !destructive {
-		fl.StringVar(&f.destination, "destination", "", "queues for this destination, those to come too")
-		fl.StringVar(&f.nextHop, "next-hop", "", "queues for this next hop, those to come too")
-		fl.StringVar(&f.connector, "connector", "", "queues over this connector, those to come too")
+		f.alikeFlags(fl, ", those to come too")
 	}
 	if action == queuev1.Action_ACTION_DELETE {
 		fl.BoolVar(&f.ndr, "ndr", false, "tell the senders")
@@ -152,7 +163,7 @@ func (f *actFlags) check(action queuev1.Action, destructive bool, cmd *cobra.Com
 	path := strings.TrimPrefix(cmd.CommandPath(), cmd.Root().Name()+" ")
 	switch {
 	case f.alike() && (len(args) > 0 || f.filter != ""):
-		return fmt.Errorf("%s: --destination, --next-hop and --connector mean queues to come too; give no IDs and no --filter beside", path)
+		return fmt.Errorf("%s: --destination, --next-hop and --connector mean all queues that are like that; give no IDs and no --filter beside", path)
 	case len(args) == 0 && f.filter == "" && !f.alike():
 		return fmt.Errorf("%s: name what is meant, by IDs or by --filter", path)
 	case slices.Contains(args, ""):
@@ -305,7 +316,13 @@ func staying(m *queuev1.ActResponse) error {
 
 // notFound names what no node has that answered.
 func notFound(m *queuev1.ActResponse, req *queuev1.ActRequest) error {
+	if len(m.GetMissing()) > 0 {
+		return nil // it may be on the node that did not answer, and that is told
+	}
 	var none []string
+	if req.GetLike() != nil && req.GetAction() == queuev1.Action_ACTION_RETRY {
+		return nil // nothing like that waits
+	}
 	if req.GetLike() != nil {
 		for _, r := range m.GetResults() {
 			if len(r.GetUnknown()) == 0 {
@@ -334,7 +351,7 @@ func notFound(m *queuev1.ActResponse, req *queuev1.ActRequest) error {
 	if len(none) == 0 {
 		return nil
 	}
-	return &failure{fmt.Errorf("%s: no such %s on the nodes that were asked (--all-nodes asks all; queues are named in 'queue list', messages in 'queue messages')",
+	return &failure{fmt.Errorf("%s: no such %s on the nodes that were asked; 'queue list' and 'queue messages' show what is where (--node asks one node, --all-nodes all)",
 		strings.Join(none, ", "), what), exitNotFound}
 }
 

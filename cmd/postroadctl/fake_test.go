@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -256,6 +257,7 @@ func (f fakeQueue) List(_ context.Context, r *queuev1.ListRequest) (*queuev1.Lis
 		{Node: f.name, Id: "q1", Kind: "Remote delivery", Destination: "oslo-1", NextHop: "oslo-1", Connector: "paris-oslo", State: queuev1.State_STATE_RETRY,
 			Messages: 3, OldestAgeMs: 61_000, WaitingFor: "the next try", LastError: "connection refused", NextAttemptUnixMs: time.Now().Add(5 * time.Minute).UnixMilli(), Class: "normal"},
 		{Node: f.name, Id: "q2", Kind: "Local delivery", Destination: "local", State: queuev1.State_STATE_READY},
+		{Node: f.name, Id: "pre-submission", Kind: "Pre-submission", State: queuev1.State_STATE_FROZEN, WaitingFor: "`queue thaw`: frozen by ada"},
 	}}
 	if r.GetAllNodes() {
 		resp.Queues = append(resp.Queues, &queuev1.Queue{Node: "oslo-1", Id: "q9", Kind: "Local delivery", State: queuev1.State_STATE_ACTIVE})
@@ -271,7 +273,7 @@ func (f fakeQueue) List(_ context.Context, r *queuev1.ListRequest) (*queuev1.Lis
 		resp.Queues, resp.NextPageToken = resp.Queues[:n], strconv.Itoa(n)
 	}
 	if f.name == "paris-1" && len(f.missing) == 0 && r.GetFilter() == "" && r.GetPageToken() == "" && r.GetPageSize() > 100 {
-		resp.Freezes = []*queuev1.StandingFreeze{{Node: "oslo-1", Like: &queuev1.Likeness{NextHop: "mx.example", Connector: "internet"}, By: "ada", Reason: "ill", Messages: 4, Queues: 1}}
+		resp.Freezes = []*queuev1.StandingFreeze{{Node: "berlin-1", Like: &queuev1.Likeness{Kind: "outbound"}, By: "ada", Reason: "billing", Messages: 1, Queues: 1}, {Node: "oslo-1", Like: &queuev1.Likeness{NextHop: "mx.example", Connector: "internet"}, By: "ada", Reason: "ill", Messages: 4, Queues: 1}}
 	}
 	return resp, mood(context.Background(), r.GetNode())
 }
@@ -335,6 +337,24 @@ func (f fakeQueue) Retry(ctx context.Context, r *queuev1.RetryRequest) (*queuev1
 	return m, mood(ctx, r.GetQueue())
 }
 
+func (f fakeQueue) force(ctx context.Context, r *queuev1.ActRequest) (*queuev1.ActResponse, error) {
+	res := &queuev1.ActResult{Node: f.name, Links: 2, Queues: 3, Messages: 40}
+	m := &queuev1.ActResponse{Results: []*queuev1.ActResult{res}, Missing: f.missing}
+	switch q := strings.Join(r.GetQueues(), " "); {
+	case r.GetAllNodes() && q == "":
+		m.Results = append(m.Results, &queuev1.ActResult{Node: "oslo-1"})
+	case q == "poison":
+		res.Links, res.Queues, res.Messages = 0, 1, 2
+	case q == "elsewhere":
+		m.Results[0] = &queuev1.ActResult{Node: f.name, Unknown: r.GetQueues()}
+	case q == "frozen":
+		m.Results[0] = &queuev1.ActResult{Node: f.name, Stays: map[string]string{q: "it is frozen, and waits for `queue thaw`: frozen by ada"}}
+	case r.GetNode() != "":
+		m.Results[0] = &queuev1.ActResult{Node: r.GetNode()}
+	}
+	return m, mood(ctx, strings.Join(r.GetQueues(), ""))
+}
+
 // Show knows what keeps messages by their ID.
 func (f fakeQueue) Show(ctx context.Context, r *queuev1.ShowRequest) (*queuev1.ShowResponse, error) {
 	now := time.Now().UnixMilli() + 200 // so that it is rounded to the same second
@@ -377,6 +397,9 @@ func (f fakeQueue) Dequeue(ctx context.Context, r *queuev1.DequeueRequest) (*que
 // Act does to as many messages as were named. "stuck" ends early, "early" is not
 // routed yet, "there" is on another node only.
 func (f fakeQueue) Act(ctx context.Context, r *queuev1.ActRequest) (*queuev1.ActResponse, error) {
+	if r.GetAction() == queuev1.Action_ACTION_RETRY {
+		return f.force(ctx, r)
+	}
 	named := append(r.GetQueues(), r.GetMessages()...)
 	res := &queuev1.ActResult{Node: f.name}
 	for _, id := range named {

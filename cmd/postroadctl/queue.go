@@ -3,9 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,12 +42,15 @@ func queueList(c *client) *cobra.Command {
 		Use:   "list",
 		Short: "Show queues of all nodes, their state and what they wait for",
 		Long: `Show queues of all nodes, their state and what they wait for. The table leaves out
-empty queues; --empty and -o wide show them, a filter decides for itself, and -o json
+empty queues that nobody froze; --empty and -o wide show them, a filter decides for itself, and -o json
 always has all.
 ` + filterHelp + fieldNames(filter.Queues),
 		Example: "  postroadctl queue list --filter 'state = retry and oldest > 2h'\n  postroadctl queue list --filter 'destination ~ *.shop.example'",
 		Args:    needs(),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, _ []string) error {
+			if cmd.Flags().Changed("limit") && limit <= 0 {
+				return errLimit
+			}
 			req.Node = c.passedOn()
 			req.AllNodes = req.GetAllNodes() && !oneNode && c.node == ""
 			m, err := allQueues(ctx, conn, req, limit)
@@ -55,8 +60,12 @@ always has all.
 			if done, err := c.message(cmd.OutOrStdout(), m); done {
 				return firstError(err, missing(cmd.ErrOrStderr(), m.GetMissing()))
 			}
-			hide := busy || !empty && c.format == "table" && req.GetFilter() == ""
-			if err := c.queues(cmd, m, hide); err != nil {
+			short := !empty && c.format == "table" && req.GetFilter() == ""
+			m.Queues = slices.DeleteFunc(m.GetQueues(), func(q *queuev1.Queue) bool {
+				// A frozen one is there to be thawed, whatever is in it.
+				return q.GetMessages() == 0 && (busy || short && q.GetState() != queuev1.State_STATE_FROZEN)
+			})
+			if err := c.queues(cmd, m); err != nil {
 				return err
 			}
 			c.freezes(cmd.OutOrStdout(), m.GetFreezes())
@@ -74,6 +83,8 @@ always has all.
 	f.StringVar(&req.PageToken, "page", "", "go on where a list with --limit ended")
 	return cmd
 }
+
+var errLimit = &failure{errors.New("--limit: must be 1 or more"), exitUsage}
 
 // allQueues fetches page after page, up to limit; 0: all.
 func allQueues(ctx context.Context, conn grpc.ClientConnInterface, req *queuev1.ListRequest, limit int) (*queuev1.ListResponse, error) {
@@ -113,13 +124,10 @@ func onward(w io.Writer, what, token string) {
 	}
 }
 
-func (c *client) queues(cmd *cobra.Command, m *queuev1.ListResponse, hide bool) error {
+func (c *client) queues(cmd *cobra.Command, m *queuev1.ListResponse) error {
 	now := time.Now()
 	var rows [][]string
 	for _, q := range m.GetQueues() {
-		if hide && q.GetMessages() == 0 {
-			continue
-		}
 		oldest := "-"
 		if q.GetMessages() > 0 {
 			oldest = age(q.GetOldestAgeMs())
@@ -181,9 +189,6 @@ func frozenWords(m *queuev1.Message) string {
 	return text
 }
 
-// poisonQueue is the ID of the queue of messages that crashed what processed them.
-const poisonQueue = "poison"
-
 // serverFlag is for commands that ask all nodes unless one is named.
 func (c *client) serverFlag(cmd *cobra.Command, server *string) {
 	cmd.Flags().StringVar(server, "server", "", "only this node, by name (default: all nodes)")
@@ -197,55 +202,18 @@ func (c *client) meant(server string) (node string, all bool) {
 	return cmp.Or(server, c.passedOn()), false
 }
 
-func queueRetry(c *client) *cobra.Command {
-	var server string
-	cmd := &cobra.Command{
-		Use:   "retry [QUEUE-ID]",
-		Short: "Make waiting links of all nodes, or of one, try now",
-		Args:  cobra.MaximumNArgs(1),
-		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error {
-			req := &queuev1.RetryRequest{}
-			req.Node, req.AllNodes = c.meant(server)
-			if len(args) > 0 {
-				req.Queue = args[0]
-			}
-			m, err := queuev1.NewQueueServiceClient(conn).Retry(ctx, req)
-			if err != nil {
-				return err
-			}
-			if done, err := c.message(cmd.OutOrStdout(), m); done {
-				return firstError(err, missing(cmd.ErrOrStderr(), m.GetMissing()))
-			}
-			noun, of := "link", ""
-			if req.GetQueue() == poisonQueue {
-				noun = "message"
-			}
-			if n := len(m.GetLinksOf()); n > 1 {
-				of = " on " + count(n, "node")
-			}
-			switch {
-			case len(m.GetLinksOf()) == 0 && len(m.GetMissing()) > 0:
-				fmt.Fprintln(cmd.OutOrStdout(), "no node that answered has the queue")
-			case m.GetLinks() == 0:
-				fmt.Fprintf(cmd.OutOrStdout(), "no %s was waiting for its next try%s\n", noun, of)
-			default:
-				fmt.Fprintf(cmd.OutOrStdout(), "%s tried now%s\n", count(int(m.GetLinks()), noun), of)
-			}
-			return missing(cmd.ErrOrStderr(), m.GetMissing())
-		}),
-	}
-	c.serverFlag(cmd, &server)
-	return cmd
-}
-
 // freezes tells of those that hold for queues to come: no row of the table need show them.
 func (c *client) freezes(w io.Writer, list []*queuev1.StandingFreeze) {
 	if c.format == "name" {
 		return
 	}
 	for _, f := range list {
-		fmt.Fprintf(w, "%s: frozen until thawed, queues to come too: %s (%s, %s now)%s\n", f.GetNode(), likeWords(f.GetLike()),
-			count64(f.GetQueues(), "queue", "queues"), count64(f.GetMessages(), "message", "messages"), frozenBy(f.GetBy(), f.GetReason()))
+		now := fmt.Sprintf("%s, %s now", count64(f.GetQueues(), "queue", "queues"), count64(f.GetMessages(), "message", "messages"))
+		if f.GetLike().GetKind() == "outbound" {
+			fmt.Fprintf(w, "%s: outbound mail is disabled until `node outbound enable %s` (%s)%s\n", f.GetNode(), f.GetNode(), now, frozenBy(f.GetBy(), f.GetReason()))
+			continue
+		}
+		fmt.Fprintf(w, "%s: frozen until thawed, queues to come too: %s (%s)%s\n", f.GetNode(), likeWords(f.GetLike()), now, frozenBy(f.GetBy(), f.GetReason()))
 	}
 }
 

@@ -17,16 +17,17 @@ import (
 )
 
 func queueMessages(c *client) *cobra.Command {
+	var oneNode bool
 	req := &queuev1.MessagesRequest{}
 	cmd := &cobra.Command{
 		Use:   "messages [QUEUE-ID]",
 		Short: "Show messages that wait: all, those of a queue, those that a filter means",
-		Long: `Show messages that wait, on the node that is asked or on all, in the order in which
-they were accepted. Mail that comes or goes between two pages changes nothing for the
+		Long: `Show messages that wait on all nodes (--node names one), in the order in which they were
+accepted. Mail that comes or goes between two pages changes nothing for the
 rest. Where a node has to look at very many messages, the search goes on until --limit
 are found or --timeout is over; then it says how far it came.
 ` + filterHelp + fieldNames(filter.Messages),
-		Example: "  postroadctl queue messages --all-nodes --filter 'sender ~ *@shop.example and size > 5M'\n" +
+		Example: "  postroadctl queue messages --filter 'sender ~ *@shop.example and size > 5M'\n" +
 			"  postroadctl queue messages --queue 1k3v9 --limit 20",
 		Args: cobra.MaximumNArgs(1),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error {
@@ -36,9 +37,11 @@ are found or --timeout is over; then it says how far it came.
 			if len(args) > 0 {
 				req.Queue = args[0]
 			}
-			if !req.GetAllNodes() {
-				req.Node = c.passedOn()
+			if req.GetLimit() <= 0 {
+				return errLimit
 			}
+			req.AllNodes = req.GetAllNodes() && !oneNode && c.node == ""
+			req.Node = c.passedOn()
 			m, err := search(ctx, conn, req)
 			if err != nil {
 				return err
@@ -60,7 +63,8 @@ are found or --timeout is over; then it says how far it came.
 	f := cmd.Flags()
 	f.StringVar(&req.Queue, "queue", "", "only this queue, by its ID")
 	f.StringVar(&req.Filter, "filter", "", "only messages that are meant")
-	f.BoolVar(&req.AllNodes, "all-nodes", false, "ask all nodes")
+	f.BoolVar(&req.AllNodes, "all-nodes", true, "ask all nodes")
+	f.BoolVar(&oneNode, "one", false, "only the node that is asked, as --all-nodes=false")
 	f.Int32Var(&req.Limit, "limit", 100, "at most this many")
 	f.StringVar(&req.PageToken, "page", "", "go on where the last page ended")
 	return cmd

@@ -45,7 +45,9 @@ func (id ID) IsZero() bool { return id == ID{} }
 // String is the 26 character form used in logs, headers and the CLI.
 func (id ID) String() string { return idText.EncodeToString(id[:]) }
 
-// ParseID reads the form that String writes; letter case does not matter.
+// ParseID reads the form that String writes; letter case does not matter. One ID has one
+// text: a last character with bits beyond the ID is a mistyped one, and must not name
+// another message.
 func ParseID(s string) (ID, error) {
 	var id ID
 	if len(s) != 26 {
@@ -56,6 +58,9 @@ func ParseID(s string) (ID, error) {
 		return id, fmt.Errorf("message ID %q: not in the alphabet 0-9 A-Z without I, L, O, U", s)
 	}
 	copy(id[:], b)
+	if id.String() != strings.ToUpper(s) {
+		return ID{}, fmt.Errorf("message ID %q: no ID ends with this character", s)
+	}
 	return id, nil
 }
 

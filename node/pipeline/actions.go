@@ -20,7 +20,7 @@ import (
 )
 
 // acted counts the messages that administrators touched, by what they did.
-type acted [queue.VerbRedirect + 1]atomic.Int64
+type acted [queue.VerbRetry + 1]atomic.Int64
 
 // Act carries out what an administrator wants done on this node; who is the name
 // that goes into logs and tracking. An error means that the request is wrong and
@@ -31,11 +31,13 @@ func (p *Pipeline) Act(ctx context.Context, req *queuev1.ActRequest, who string)
 		return nil, err
 	}
 	like := likenessOf(req.GetLike())
-	if len(req.GetQueues()) == 0 && len(req.GetMessages()) == 0 && req.GetFilter() == "" && like == (queue.Likeness{}) {
+	if o.Verb != queue.VerbRetry && len(req.GetQueues()) == 0 && len(req.GetMessages()) == 0 && req.GetFilter() == "" && like == (queue.Likeness{}) {
 		return nil, fmt.Errorf("nothing is named: give queues, messages or a filter")
 	}
 	res := &queuev1.ActResult{Node: p.cfg.Self.Name}
-	if like != (queue.Likeness{}) {
+	if o.Verb == queue.VerbRetry {
+		err = p.force(req, like, res)
+	} else if like != (queue.Likeness{}) {
 		err = p.actOnAlike(req, like, o, res)
 	} else if !req.GetOnMessages() && (o.Verb == queue.VerbFreeze || o.Verb == queue.VerbThaw) {
 		err = p.actOnQueues(req, o, res)
@@ -50,7 +52,7 @@ func (p *Pipeline) Act(ctx context.Context, req *queuev1.ActRequest, who string)
 		p.cfg.Logger.Named("queue").Info("queue_action", zap.Stringer("action", o.Verb), zap.String("who", who), zap.String("reason", req.GetReason()),
 			zap.Strings("queues", req.GetQueues()), zap.Strings("ids", req.GetMessages()), zap.String("filter", req.GetFilter()), zap.Stringer("like", like), zap.String("to", req.GetTo()),
 			zap.Bool("report", req.GetReport()), zap.Int64("queues_touched", res.GetQueues()), zap.Int64("messages", res.GetMessages()),
-			zap.Int64("bytes", res.GetBytes()), zap.Int64("later", res.GetLater()), zap.String("error", res.GetError()))
+			zap.Int64("bytes", res.GetBytes()), zap.Int64("later", res.GetLater()), zap.Int64("links", res.GetLinks()), zap.String("error", res.GetError()))
 	}
 	return res, nil
 }
@@ -72,8 +74,10 @@ func (p *Pipeline) orderOf(req *queuev1.ActRequest, who string) (queue.Order, er
 			return o, err
 		}
 		o.To = way
+	case queuev1.Action_ACTION_RETRY:
+		o.Verb = queue.VerbRetry
 	default:
-		return o, fmt.Errorf("action: must be freeze, thaw, delete or redirect")
+		return o, fmt.Errorf("action: must be freeze, thaw, delete, redirect or retry")
 	}
 	if req.GetReason() == "" && (o.Verb == queue.VerbDelete || o.Verb == queue.VerbRedirect) {
 		return o, fmt.Errorf("reason: %s needs one, for the log", o.Verb)
@@ -255,13 +259,19 @@ func (p *Pipeline) actOnAlike(req *queuev1.ActRequest, like queue.Likeness, o qu
 	return nil
 }
 
-// Freezes are the standing freezes of this node.
+// Freezes are what stops queues to come on this node: standing freezes, and outbound mail
+// that is disabled.
 func (p *Pipeline) Freezes() (list []*queuev1.StandingFreeze) {
 	for _, s := range p.queues.Standing() {
 		list = append(list, &queuev1.StandingFreeze{
 			Node: p.cfg.Self.Name, By: s.Note.By, Reason: s.Note.Reason, SinceUnixMs: s.Note.At, Queues: int64(s.Queues), Messages: s.Messages,
 			Like: &queuev1.Likeness{Kind: s.Like.Kind, Destination: s.Like.Destination, NextHop: s.Like.NextHop, Connector: s.Like.Connector},
 		})
+	}
+	if stop := p.queues.Outbound(); stop != nil {
+		queues, messages := p.leaving()
+		list = append(list, &queuev1.StandingFreeze{Node: p.cfg.Self.Name, By: stop.By, Reason: stop.Reason, SinceUnixMs: stop.At,
+			Queues: queues, Messages: messages, Like: &queuev1.Likeness{Kind: "outbound"}})
 	}
 	return list
 }
@@ -338,18 +348,24 @@ func (p *Pipeline) actOnMessages(ctx context.Context, req *queuev1.ActRequest, o
 	return nil
 }
 
+// leaving counts what waits for a way out of the server.
+func (p *Pipeline) leaving() (queues, messages int64) {
+	for _, q := range p.queues.List() {
+		if q.Remote {
+			queues++
+			messages += q.Messages
+		}
+	}
+	return queues, messages
+}
+
 // Outbound stops everything that leaves this server, or lets it go again.
 func (p *Pipeline) Outbound(req *queuev1.OutboundRequest, who string) (*queuev1.OutboundResult, error) {
 	if req.GetDisable() && req.GetReason() == "" {
 		return nil, fmt.Errorf("reason: to disable outbound mail needs one, for the log and for those who look at the queues")
 	}
 	res := &queuev1.OutboundResult{Node: p.cfg.Self.Name, Disabled: req.GetDisable(), WasDisabled: p.queues.Outbound() != nil}
-	for _, q := range p.queues.List() {
-		if q.Remote {
-			res.Queues++
-			res.Messages += q.Messages
-		}
-	}
+	res.Queues, res.Messages = p.leaving()
 	if req.GetDryRun() || !req.GetDisable() && !res.GetWasDisabled() {
 		return res, nil
 	}
@@ -388,7 +404,7 @@ func (p *Pipeline) Stopped() Stopped {
 // they did.
 func (p *Pipeline) Acted() map[string]int64 {
 	all := map[string]int64{}
-	for v := queue.VerbFreeze; v <= queue.VerbRedirect; v++ {
+	for v := queue.VerbFreeze; v <= queue.VerbRetry; v++ {
 		all[v.String()] = p.acted[v].Load()
 	}
 	return all

@@ -171,7 +171,15 @@ func (p *Pipeline) Retry(id string) (int, error) {
 	if err := p.known(id); err != nil {
 		return 0, err
 	}
-	return p.queues.Retry(id), nil
+	var ids []string
+	if id != "" {
+		ids = []string{id}
+	}
+	f := p.queues.Retry(ids, false)
+	if id == queue.IDPoison {
+		return int(f.Messages), nil
+	}
+	return f.Links, nil
 }
 
 // known refuses a queue that is not here: each node has queues of its own, and

@@ -45,7 +45,7 @@ func TestTriggerOfOneDomain(t *testing.T) {
 		g.Trigger(forDomain("y"))
 		pass(time.Minute)
 		equal(t, "asked for y", g.agent.got(), []string{"branch b@x", "branch c@y", "branch d@x", "branch e@y"})
-		g.Retry(g.queue(t, KindRemote).ID)
+		g.Retry([]string{g.queue(t, KindRemote).ID}, false)
 		pass(time.Minute)
 		equal(t, "forced", g.agent.got(), []string{"branch b@x", "branch c@y", "branch d@x", "branch e@y", "branch f@x"})
 		g.stop()

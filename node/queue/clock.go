@@ -93,6 +93,29 @@ func (c Clock) interval(n int) time.Duration {
 	return c.Subsequent
 }
 
+// retries say when messages that were deferred by themselves are tried again.
+type retries struct {
+	intervals [4]time.Duration
+	// rush: what was deferred before need not wait (Unix ms).
+	rush int64
+}
+
+func (c Clock) retries(rush int64) retries {
+	return retries{[4]time.Duration{c.First, c.Second, c.Third, c.Subsequent}, rush}
+}
+
+// ready is when a message may be given out (Unix ms). What is on disk is the interval that
+// counted when it was deferred; the one that counts now holds.
+func (t retries) ready(r Ref) int64 {
+	switch {
+	case r.Failed == 0 || r.Attempts == 0:
+		return r.Due
+	case r.Failed < t.rush:
+		return r.Failed
+	}
+	return r.Failed + t.intervals[min(r.Attempts, len(t.intervals))-1].Milliseconds()
+}
+
 // linkWait is the wait after the nth failed connection of a link in a row, and
 // how many glitch retries the hop allows.
 func (c Clock) linkWait(hop mail.HopOptions, n int) (wait time.Duration, glitches int) {

@@ -123,11 +123,15 @@ func (r *Runner) write(kind ReportKind, env *mail.Envelope, targets []mail.Targe
 }
 
 // retryCrashed has the messages tried again that were set aside for a crash, and
-// returns how many they are.
-func (r *Runner) retryCrashed() int {
+// returns how many they are; dry: how many they would be.
+func (r *Runner) retryCrashed(dry bool) int {
 	n := 0
 	for _, m := range r.Quarantined() {
 		if m.Queue != IDPoison {
+			continue
+		}
+		if dry {
+			n++
 			continue
 		}
 		if err := r.Release(m.ID); err != nil {

@@ -99,7 +99,7 @@ func TestCrash(t *testing.T) {
 					t.Fatalf("ten hours later: %+v", q)
 				}
 				b.off = true
-				if n := g2.Retry(IDPoison); n != 1 {
+				if n := g2.Retry([]string{IDPoison}, false).Messages; n != 1 {
 					t.Errorf("%d released", n)
 				}
 				pass(time.Hour)

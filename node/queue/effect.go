@@ -87,6 +87,7 @@ type Ref struct {
 	Notified bool  // the delay notice is out
 	Multi    bool  // the message is in other queues too
 	Tag      []byte
+	Failed   int64 // when the last attempt deferred it, Unix ms; 0: none did, or it is not known
 
 	By     int64 // the deliver-by-time, Unix ms; 0: none, or told of already
 	Return bool  // given up then
@@ -101,7 +102,7 @@ func (r Ref) late(now int64) bool { return r.By != 0 && now >= r.By }
 func (r Ref) again(attempts int, targets []int) tag {
 	return tag{
 		created: r.Created, attempts: attempts, notified: r.Notified, multi: r.Multi, targets: targets,
-		by: r.By, byReturn: r.Return, exempt: r.Exempt,
+		by: r.By, byReturn: r.Return, exempt: r.Exempt, failed: r.Failed,
 	}
 }
 
@@ -109,7 +110,7 @@ func (r Ref) again(attempts int, targets []int) tag {
 func refOf(id mail.ID, due int64, t tag, b []byte) Ref {
 	return Ref{
 		ID: id, Due: due, Tag: b, Created: t.created, Attempts: t.attempts, Notified: t.notified, Multi: t.multi,
-		By: t.by, Return: t.byReturn, Exempt: t.exempt,
+		By: t.by, Return: t.byReturn, Exempt: t.exempt, Failed: t.failed,
 	}
 }
 

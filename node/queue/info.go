@@ -88,6 +88,7 @@ type Info struct {
 	Remote bool   // its mail leaves this server
 
 	opening opening
+	retries retries
 	name    string // the queue's name in the spool; empty for one that is only listed
 }
 

@@ -158,6 +158,20 @@ func (in *intake) resolved(now int64) {
 	heap.Init(&in.later)
 }
 
+// hurry has the directory asked now for what waits for it; dry: it only counts that.
+func (in *intake) hurry(dry bool, now int64) (n int) {
+	for i := range in.later {
+		if in.later[i].poison || !in.current(in.later[i]) {
+			continue
+		}
+		if n++; !dry {
+			in.later[i].at = now
+		}
+	}
+	heap.Init(&in.later)
+	return n
+}
+
 // putOff ends the work on an item for now. first is the wait after the first
 // failure in a row.
 func (in *intake) putOff(it item, reason string, first time.Duration, now int64) {

@@ -217,7 +217,7 @@ func TestOneDelayNotice(t *testing.T) {
 			return delivered
 		}
 		first.agent.mu.Unlock()
-		first.Retry("")
+		first.Retry(nil, false)
 		synctest.Wait()
 		first.stop()
 		if passed == nil || !passed.Notified || !passed.Created.Equal(sent.Created) {

@@ -47,7 +47,7 @@ func TestStandingFreeze(t *testing.T) {
 				id, _ := g2.idOf(t, "a.shop.example")
 				q := g2.byID(t, id)
 				want := "`queue thaw " + like.flags() + "`: frozen by ada: ill; messages still expire"
-				if q.State != Frozen || q.Whole || q.Like != like.String() || q.WaitingFor != want || g2.Retry(id) != 0 {
+				if q.State != Frozen || q.Whole || q.Like != like.String() || q.WaitingFor != want || g2.Retry([]string{id}, false).Links != 0 {
 					t.Errorf("%+v, want %q", q, want)
 				}
 				if found, err := g2.ThawLike(Likeness{Destination: "x"}); found || err != nil {

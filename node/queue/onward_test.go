@@ -32,7 +32,7 @@ func TestHold(t *testing.T) {
 			t.Errorf("messages %+v, %v", list, err)
 		}
 		pass(3 * time.Hour)
-		g.Retry("")
+		g.Retry(nil, false)
 		pass(2 * time.Hour)
 		g.stop()
 
@@ -169,8 +169,8 @@ func TestSchedule(t *testing.T) {
 		pass(time.Minute)
 		equal(t, "closed", g.agent.got(), []string{"relay b@x", "relay c@x"})
 		// The administrator's word is above the schedule, once.
-		if n := g.Retry(g.queue(t, KindRemote).ID); n != 0 {
-			t.Errorf("%d links waited for their clock", n)
+		if f := g.Retry([]string{g.queue(t, KindRemote).ID}, false); f != (Forced{1, 1, 1}) {
+			t.Errorf("forced %+v", f)
 		}
 		synctest.Wait()
 		equal(t, "forced", g.agent.got(), []string{"relay b@x", "relay c@x", "relay d@x"})

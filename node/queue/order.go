@@ -251,7 +251,11 @@ func (r *Runner) redirected(queue string, w *opened, o *Order) *settled {
 		t.exempt = t.exempt || RuleOf(w.key.Hold) != ""
 		kind, detail = mail.EventThaw, ""
 	}
-	s := r.move(queue, w.ref, o.to(w.key), t, w.ref.Due)
+	due := w.ref.Due
+	if o.Verb == VerbRedirect && t.failed != 0 {
+		due, t.failed = r.now(), 0 // it was another host that put it off
+	}
+	s := r.move(queue, w.ref, o.to(w.key), t, due)
 	if s == nil {
 		return nil
 	}

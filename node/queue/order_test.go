@@ -84,7 +84,7 @@ func TestFrozenQueue(t *testing.T) {
 		g.agent.mu.Unlock()
 		g.send(2, "c@x")
 		g.send(3, "d@y")
-		g.Retry("")
+		g.Retry(nil, false)
 		pass(30 * time.Minute)
 		equal(t, "delivered", g.agent.got(), []string{"y d@y"})
 		q := g.queue(t, KindRemote)

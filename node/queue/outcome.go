@@ -268,8 +268,8 @@ func (r *Runner) settlement(d *delivery, p part, outcomes []mail.Outcome, hop ma
 		})
 	}
 	if len(left.targets) > 0 {
-		due := now.Add(r.clock().interval(attempts)).UnixMilli()
-		s.requeue(left, due)
+		left.failed = now.UnixMilli()
+		s.requeue(left, now.Add(r.clock().interval(attempts)).UnixMilli())
 	}
 	s.commit.Ends = ends(outcomes[p.from:p.to], hop)
 	s.events = events(d, p, outcomes, hop)

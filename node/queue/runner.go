@@ -403,21 +403,3 @@ func (r *Runner) Trigger(match func(Key, mail.Hop) bool) (queues int, messages i
 	}
 	return len(names), messages
 }
-
-// Retry makes the links of a queue ("": all) try now and returns how many waited.
-func (r *Runner) Retry(id string) int {
-	if id == IDPoison {
-		return r.retryCrashed()
-	}
-	n := 0
-	r.do(func(now int64) {
-		name := ""
-		if id != "" {
-			if name = r.sched.nameOf(id); name == "" {
-				return
-			}
-		}
-		n = r.sched.Retry(name, now)
-	})
-	return n
-}

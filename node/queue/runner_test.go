@@ -89,7 +89,7 @@ func TestRetryClock(t *testing.T) {
 		g.agent.mu.Lock()
 		g.agent.dial = nil
 		g.agent.mu.Unlock()
-		if n := g.Retry(""); n != 1 {
+		if n := g.Retry(nil, false).Links; n != 1 {
 			t.Errorf("Retry: %d links, want 1", n)
 		}
 		synctest.Wait()

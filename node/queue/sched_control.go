@@ -175,11 +175,12 @@ const (
 	VerbThaw
 	VerbDelete
 	VerbRedirect
+	VerbRetry // force connections: of queues, no order for an entry
 )
 
 // String is the word of the command.
 func (v Verb) String() string {
-	names := [...]string{"", "freeze", "thaw", "delete", "redirect"}
+	names := [...]string{"", "freeze", "thaw", "delete", "redirect", "retry"}
 	if int(v) < len(names) {
 		return names[v]
 	}
@@ -280,7 +281,7 @@ func (s *Scheduler) Moved(from, to string, next Ref, rest *Ref, now int64) {
 			s.drop(e)
 		} else {
 			e.Ref = *rest
-			s.admit(e, rest.Due)
+			s.admit(e)
 		}
 		s.poke(e.queue, now)
 	}

@@ -48,11 +48,11 @@ func (s *Scheduler) prospect(name string, ref Ref, note *Note, now int64) (p pro
 	if q == nil {
 		return p, false
 	}
-	at := ref.Due
+	at := s.ready(q, ref)
 	if e := q.refs[ref.ID]; e != nil {
 		p.inMemory, p.inFlight, p.drops = true, e.state == inFlight, e.drops
 		if e.state == waiting {
-			at = max(e.at, e.Due)
+			at = e.at
 			for _, o := range q.win.all() {
 				if o == e {
 					break

@@ -36,6 +36,10 @@ type queue struct {
 	deadline   int64 // the earliest delay notice or expiration in the window; 0: none
 	timer      timer
 	lastErr    string // of a message that was deferred by itself
+	rush       int64  // what was deferred before, on disk too, need not wait (Unix ms)
+	// early: intervals are shorter than they were, so what lies beyond the cursor may be
+	// ready before what is in the window.
+	early bool
 }
 
 // AddQueue makes a queue. onDisk says that the spool may hold entries of it that
@@ -91,7 +95,7 @@ func (s *Scheduler) Commit(name string, ref Ref, now int64) {
 	}
 	e := q.refs[ref.ID]
 	e.Ref = ref
-	s.admit(e, ref.Due)
+	s.admit(e)
 	s.poke(q, now)
 }
 
@@ -106,7 +110,7 @@ func (s *Scheduler) Abandon(name string, id mail.ID, now int64) {
 
 // admit puts an entry that is on disk under e.Ref.Due into the window, or leaves
 // it to the disk if it lies beyond the cursor.
-func (s *Scheduler) admit(e *entry, at int64) {
+func (s *Scheduler) admit(e *entry) {
 	q := e.queue
 	if s.ordered(e) {
 		return
@@ -125,8 +129,11 @@ func (s *Scheduler) admit(e *entry, at int64) {
 		s.drop(e)
 		return
 	}
-	s.place(e, max(at, e.Due))
+	s.place(e, s.ready(q, e.Ref))
 }
+
+// ready is when an entry may be given out, Unix ms.
+func (s *Scheduler) ready(q *queue, r Ref) int64 { return s.clock.retries(q.rush).ready(r) }
 
 // place puts an entry into the window, to be served at that time.
 func (s *Scheduler) place(e *entry, at int64) {
@@ -219,6 +226,7 @@ func (s *Scheduler) Filled(name string, refs []Ref, end bool, now int64) {
 		q.cursor = refs[len(refs)-1].position()
 	}
 	q.more = !end
+	q.early = q.early && q.more
 	// While reading, entries may have been queued behind the reader's back. Those
 	// up to the cursor belong into memory, the others make more true.
 	for _, r := range late {
@@ -235,7 +243,9 @@ func (s *Scheduler) Filled(name string, refs []Ref, end bool, now int64) {
 		if q.refs[r.ID] == nil {
 			// Filling may pass the window's bound by one fill; admit must not
 			// move the cursor for that.
-			s.place(&entry{Ref: r, queue: q}, r.Due)
+			at := s.ready(q, r)
+			q.early = q.early || q.more && at < r.Due
+			s.place(&entry{Ref: r, queue: q}, at)
 		}
 	}
 	s.poke(q, now)
@@ -335,16 +345,23 @@ func (s *Scheduler) withdraw(e *entry) {
 	e.state, e.conn = inFlight, 0
 }
 
-// hurry makes the deferred entries in the window due.
+// hurry makes the deferred entries due: those of the window now, others when they are
+// read.
 func (s *Scheduler) hurry(q *queue, now int64) {
+	q.rush = now
 	items := append([]*entry(nil), q.win.all()...)
 	for _, e := range items {
 		if e.at > now {
-			q.win.remove(e)
-			e.at = now
-			q.win.push(e)
+			s.reset(e, now)
 		}
 	}
+}
+
+// reset gives an entry of the window another time.
+func (s *Scheduler) reset(e *entry, at int64) {
+	e.queue.win.remove(e)
+	e.at = at
+	e.queue.win.push(e)
 }
 
 // poke looks at a queue after a change: it may vanish, want filling, stand in
@@ -388,12 +405,13 @@ func (s *Scheduler) poke(q *queue, now int64) {
 }
 
 // hungry says whether a queue should be filled from disk. One that is not being
-// served needs only its oldest entries, for their age.
+// served needs only its oldest entries, for their age. Two windows is the most that is
+// looked at for what is ready early.
 func (s *Scheduler) hungry(q *queue, now int64) bool {
 	if !q.more || q.filling || s.closed || len(q.refs) >= 2*s.limits.Window {
 		return false
 	}
-	return q.win.len() == 0 || q.link.serving(now) && q.win.len() < s.stride(q)/2
+	return q.win.len() == 0 || q.link.serving(now) && (q.win.len() < s.stride(q)/2 || q.early && q.win.front().at > now)
 }
 
 // leastWindow is how many entries a queue may have in memory however many queues

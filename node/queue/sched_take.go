@@ -151,7 +151,7 @@ func (s *Scheduler) Requeued(name string, ref Ref, why string, now int64) {
 		drops = 0
 	}
 	e.Ref, e.drops = ref, drops
-	s.admit(e, ref.Due)
+	s.admit(e)
 	s.poke(e.queue, now)
 }
 
@@ -169,7 +169,7 @@ func (s *Scheduler) Return(name string, id mail.ID, broke bool, now int64) bool 
 		}
 	}
 	if !s.ordered(e) {
-		s.place(e, e.Due)
+		s.place(e, s.ready(e.queue, e.Ref))
 	}
 	s.poke(e.queue, now)
 	return true
@@ -187,7 +187,7 @@ func (s *Scheduler) PutOff(name string, id mail.ID, why string, until, now int64
 	}
 	e.quiet = until
 	if !s.ordered(e) {
-		s.place(e, max(until, e.Due))
+		s.place(e, max(until, s.ready(e.queue, e.Ref)))
 	}
 	s.poke(e.queue, now)
 }

@@ -52,10 +52,10 @@ func (s *Scheduler) Effects() []Effect {
 
 func (s *Scheduler) effect(e Effect) { s.out = append(s.out, e) }
 
-// SetClock changes the retry clock. Links that wait do so by the new intervals, and
-// the age limits of messages hold at once; what was deferred by itself keeps its time,
-// which is on disk.
+// SetClock changes the retry clock. Links and messages that wait do so by the new
+// intervals, and the age limits of messages hold at once.
 func (s *Scheduler) SetClock(c Clock, now int64) {
+	old := s.clock
 	s.clock = c.fill()
 	for _, k := range slices.Sorted(maps.Keys(s.links)) {
 		if l := s.links[k]; l.next > now {
@@ -64,7 +64,13 @@ func (s *Scheduler) SetClock(c Clock, now int64) {
 	}
 	for _, q := range s.sorted() {
 		q.deadline = 0
-		for _, e := range q.win.all() {
+		for _, e := range slices.Clone(q.win.all()) {
+			// Not what a broken connection, or somebody's word, gave another time.
+			if e.Failed != 0 && e.at == old.retries(q.rush).ready(e.Ref) {
+				at := s.ready(q, e.Ref)
+				q.early = q.early || q.more && at < e.at
+				s.reset(e, at)
+			}
 			s.watch(e)
 		}
 		s.poke(q, now)
@@ -140,30 +146,49 @@ func (s *Scheduler) route(q *queue, hop mail.Hop, now int64) bool {
 	return true
 }
 
-// Retry makes the link of a queue ("": all links) try now, whatever its clock
-// says, and gives out its deferred messages. It returns how many links waited.
-func (s *Scheduler) Retry(name string, now int64) int {
-	links := map[*link]struct{}{}
+// Retry makes the links of queues (nil: of all) try now, whatever their clocks say, and
+// gives out what was deferred. Links of queues that are named need not wait for their
+// schedule, or to be asked. It returns how many links waited, and the queues that did;
+// dry: it only says that.
+func (s *Scheduler) Retry(names []string, dry bool, now int64) (links int, waited []string) {
+	seen, named := map[*link]bool{}, map[string]bool{}
+	for _, name := range names {
+		named[name] = true
+	}
+	var list []*queue
 	for _, q := range s.sorted() {
-		if name != "" && q.name != name || name == "" && q.key.Held || s.frozen(q) {
-			continue // what senders or administrators asked for is no obstacle to be overcome
+		// What senders or administrators asked for is no obstacle to be overcome.
+		if names != nil && !named[q.name] || names == nil && q.key.Held || s.frozen(q) {
+			continue
 		}
-		if name != "" {
+		list = append(list, q)
+		l := q.link
+		waits := l.next > now || names != nil && l.shut(now)
+		if waits && !seen[l] {
+			seen[l] = true
+			links++
+		}
+		if waits || q.win.len() > 0 && slices.ContainsFunc(q.win.all(), func(e *entry) bool { return e.at > now }) {
+			waited = append(waited, q.name)
+		}
+	}
+	if dry {
+		return links, waited
+	}
+	for _, q := range list {
+		if names != nil {
 			q.link.forced = now + forcedFor
 		}
 		if q.link.next > now {
-			links[q.link] = struct{}{}
 			q.link.next = 0
 			s.timers.set(&q.link.timer, 0)
 		}
 		s.hurry(q, now)
 	}
-	for _, q := range s.sorted() {
-		if name == "" || q.name == name {
-			s.poke(q, now)
-		}
+	for _, q := range list {
+		s.poke(q, now)
 	}
-	return len(links)
+	return links, waited
 }
 
 // sorted gives the queues by name: equal inputs have equal effects.

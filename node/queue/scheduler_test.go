@@ -60,7 +60,7 @@ func TestSchedulerProperties(t *testing.T) {
 						w.hurried[entryName(name, id)] = true
 					}
 				}
-				w.s.Retry("", w.now)
+				w.s.Retry(nil, false, w.now)
 				w.effects()
 			},
 			"ask":      func(*rapid.T) { w.ask() },

@@ -150,10 +150,18 @@ func (r *record) state() string {
 	if r.frozen.At != 0 {
 		return Frozen.String()
 	}
-	if r.tag.attempts > 0 && r.entry.Due > r.now.UnixMilli() {
+	if r.tag.attempts > 0 && r.ready() > r.now.UnixMilli() {
 		return Retry.String()
 	}
 	return r.at.Word()
+}
+
+// ready is when the message may be given out, as far as it itself is concerned, Unix ms.
+func (r *record) ready() int64 {
+	if r.entry == nil {
+		return 0
+	}
+	return r.at.retries.ready(refOf(r.id, r.entry.Due, r.tag, nil))
 }
 
 func (r *record) recipients() []string {
@@ -206,8 +214,8 @@ func (r *record) describe() Message {
 	m.Kind, m.NextHop, m.Connector, m.Destination = r.at.Kind, r.at.NextHop, r.at.Connector, r.at.destination
 	m.Attempts, m.LastError = r.attempts()
 	m.NextAttempt = r.at.NextAttempt
-	if r.entry != nil && r.entry.Due > max(r.now.UnixMilli(), m.NextAttempt.UnixMilli()) && r.at.moves() {
-		if at, ok := r.at.opening.chance(r.entry.Due); ok {
+	if due := r.ready(); r.entry != nil && due > max(r.now.UnixMilli(), m.NextAttempt.UnixMilli()) && r.at.moves() {
+		if at, ok := r.at.opening.chance(due); ok {
 			m.NextAttempt = when(at)
 		}
 	}

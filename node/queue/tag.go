@@ -20,6 +20,8 @@ type tag struct {
 
 	note   *Note // why it is held back; nil: it is not
 	exempt bool  // an administrator let it go that a rule had held: no rule holds it again
+
+	failed int64 // when the last attempt deferred it, Unix ms; 0: none did, or nobody wrote it down
 }
 
 const (
@@ -31,14 +33,13 @@ const (
 	tagReturn   = 1 << 4
 	tagNote     = 1 << 5
 	tagExempt   = 1 << 6
-
-	tagFlags = tagNotified | tagMulti | tagAll | tagBy | tagReturn | tagNote | tagExempt
+	tagFailed   = 1 << 7
 )
 
 var errTag = errors.New("the entry's tag was not written by this version")
 
-// encode writes version, flags, created, attempts, the deliver-by-time and the note
-// if there are any, then the targets as differences, all but the first two and
+// encode writes version, flags, created, attempts, the last failure, the deliver-by-time
+// and the note if there are any, then the targets as differences, all but the first two and
 // the note's words as varints.
 func (t tag) encode() []byte {
 	b := make([]byte, 0, 16+2*len(t.targets))
@@ -61,12 +62,18 @@ func (t tag) encode() []byte {
 	if t.note != nil {
 		flags |= tagNote
 	}
+	if t.failed != 0 {
+		flags |= tagFailed
+	}
 	if t.exempt {
 		flags |= tagExempt
 	}
 	b = append(b, tagVersion, flags)
 	b = binary.AppendVarint(b, t.created)
 	b = binary.AppendUvarint(b, uint64(t.attempts))
+	if t.failed != 0 {
+		b = binary.AppendVarint(b, t.failed)
+	}
 	if t.by != 0 {
 		b = binary.AppendVarint(b, t.by)
 	}
@@ -85,7 +92,7 @@ func (t tag) encode() []byte {
 // decodeTag reads what encode writes; withTargets false leaves them out, which
 // is all a waiting entry needs.
 func decodeTag(b []byte, withTargets bool) (tag, error) {
-	if len(b) < 2 || b[0] != tagVersion || b[1]&^tagFlags != 0 {
+	if len(b) < 2 || b[0] != tagVersion {
 		return tag{}, errTag
 	}
 	flags, b := b[1], b[2:]
@@ -100,6 +107,12 @@ func decodeTag(b []byte, withTargets bool) (tag, error) {
 		return tag{}, errTag
 	}
 	t.attempts, b = int(attempts), b[n:]
+	if flags&tagFailed != 0 {
+		if t.failed, n = binary.Varint(b); n <= 0 || t.failed == 0 {
+			return tag{}, errTag
+		}
+		b = b[n:]
+	}
 	if flags&tagBy != 0 {
 		if t.by, n = binary.Varint(b); n <= 0 || t.by == 0 {
 			return tag{}, errTag

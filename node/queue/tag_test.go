@@ -18,6 +18,7 @@ func TestTagRoundTrip(t *testing.T) {
 			by:       rapid.Int64().Draw(t, "by"),
 			byReturn: rapid.Bool().Draw(t, "by return"),
 		}
+		want.failed = rapid.Int64().Draw(t, "failed")
 		want.exempt = rapid.Bool().Draw(t, "exempt")
 		if rapid.Bool().Draw(t, "held") {
 			want.note = &Note{By: rapid.String().Draw(t, "by whom"), Reason: rapid.String().Draw(t, "reason"), At: rapid.Int64().Draw(t, "at")}
@@ -44,7 +45,7 @@ func TestTagRoundTrip(t *testing.T) {
 
 func FuzzDecodeTag(f *testing.F) {
 	f.Add(tag{created: 1, attempts: 2, targets: []int{0, 5}}.encode())
-	f.Add(tag{multi: true}.encode())
+	f.Add(tag{multi: true, attempts: 1, failed: 3}.encode())
 	f.Add(tag{created: 1, note: &Note{By: "ada", Reason: "why", At: 7}, exempt: true}.encode())
 	f.Add([]byte{1, 0, 1, 1, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {

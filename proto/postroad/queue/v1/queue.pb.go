@@ -92,6 +92,9 @@ const (
 	Action_ACTION_THAW        Action = 2
 	Action_ACTION_DELETE      Action = 3
 	Action_ACTION_REDIRECT    Action = 4
+	// Force connections: of queues only. With nothing named, of all links that wait after a
+	// failure; what is named goes out though its connector's schedule is shut.
+	Action_ACTION_RETRY Action = 5
 )
 
 // Enum value maps for Action.
@@ -102,6 +105,7 @@ var (
 		2: "ACTION_THAW",
 		3: "ACTION_DELETE",
 		4: "ACTION_REDIRECT",
+		5: "ACTION_RETRY",
 	}
 	Action_value = map[string]int32{
 		"ACTION_UNSPECIFIED": 0,
@@ -109,6 +113,7 @@ var (
 		"ACTION_THAW":        2,
 		"ACTION_DELETE":      3,
 		"ACTION_REDIRECT":    4,
+		"ACTION_RETRY":       5,
 	}
 )
 
@@ -369,7 +374,8 @@ func (x *Queue) GetFrozenAs() string {
 // destination, next hop and connector may be patterns with * and ?.
 type Likeness struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// "local", "deferred", "unreachable"; empty: any.
+	// "local", "deferred"; empty: any. In a StandingFreeze also "outbound": all that leaves
+	// the node.
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// As it is listed, or a domain alone.
 	Destination   string `protobuf:"bytes,2,opt,name=destination,proto3" json:"destination,omitempty"`
@@ -2189,7 +2195,7 @@ type ActRequest struct {
 	Node     string `protobuf:"bytes,11,opt,name=node,proto3" json:"node,omitempty"`
 	AllNodes bool   `protobuf:"varint,12,opt,name=all_nodes,json=allNodes,proto3" json:"all_nodes,omitempty"`
 	// Freeze and thaw of queues that are alike, those to come included, in place of
-	// queues and filter.
+	// queues and filter; retry of those there are.
 	Like          *Likeness `protobuf:"bytes,13,opt,name=like,proto3" json:"like,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2382,8 +2388,8 @@ type ActResult struct {
 	Later int64 `protobuf:"varint,6,opt,name=later,proto3" json:"later,omitempty"`
 	// Messages that stay as they are, by the reason.
 	Refused map[string]int64 `protobuf:"bytes,7,rep,name=refused,proto3" json:"refused,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
-	// Messages, of those asked for, that wait for no destination yet, and cannot be
-	// redirected therefore.
+	// Of older nodes only: messages, of those asked for, that wait for no destination yet,
+	// and cannot be redirected therefore.
 	Unrouted []string `protobuf:"bytes,8,rep,name=unrouted,proto3" json:"unrouted,omitempty"`
 	// Queues or messages, of those asked for, that this node does not have.
 	Unknown []string `protobuf:"bytes,9,rep,name=unknown,proto3" json:"unknown,omitempty"`
@@ -2392,7 +2398,9 @@ type ActResult struct {
 	// Why it was not done to the end.
 	Error string `protobuf:"bytes,11,opt,name=error,proto3" json:"error,omitempty"`
 	// Queues, of those asked for, that stay as they are, and why.
-	Stays         map[string]string `protobuf:"bytes,12,rep,name=stays,proto3" json:"stays,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Stays map[string]string `protobuf:"bytes,12,rep,name=stays,proto3" json:"stays,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Retry: links that waited, and try now.
+	Links         int64 `protobuf:"varint,13,opt,name=links,proto3" json:"links,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2509,6 +2517,13 @@ func (x *ActResult) GetStays() map[string]string {
 		return x.Stays
 	}
 	return nil
+}
+
+func (x *ActResult) GetLinks() int64 {
+	if x != nil {
+		return x.Links
+	}
+	return 0
 }
 
 type OutboundRequest struct {
@@ -2946,7 +2961,7 @@ const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\amissing\x18\x02 \x03(\v2+.postroad.queue.v1.ActResponse.MissingEntryR\amissing\x1a:\n" +
 	"\fMissingEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xfd\x03\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x93\x04\n" +
 	"\tActResult\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
 	"\x06queues\x18\x02 \x01(\x03R\x06queues\x12\x1a\n" +
@@ -2962,7 +2977,8 @@ const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\x06sample\x18\n" +
 	" \x03(\tR\x06sample\x12\x14\n" +
 	"\x05error\x18\v \x01(\tR\x05error\x12=\n" +
-	"\x05stays\x18\f \x03(\v2'.postroad.queue.v1.ActResult.StaysEntryR\x05stays\x1a:\n" +
+	"\x05stays\x18\f \x03(\v2'.postroad.queue.v1.ActResult.StaysEntryR\x05stays\x12\x14\n" +
+	"\x05links\x18\r \x01(\x03R\x05links\x1a:\n" +
 	"\fRefusedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a8\n" +
@@ -2996,13 +3012,14 @@ const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\vSTATE_RETRY\x10\x03\x12\x13\n" +
 	"\x0fSTATE_SCHEDULED\x10\x04\x12\x10\n" +
 	"\fSTATE_REMOTE\x10\x05\x12\x10\n" +
-	"\fSTATE_FROZEN\x10\x06*l\n" +
+	"\fSTATE_FROZEN\x10\x06*~\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rACTION_FREEZE\x10\x01\x12\x0f\n" +
 	"\vACTION_THAW\x10\x02\x12\x11\n" +
 	"\rACTION_DELETE\x10\x03\x12\x13\n" +
-	"\x0fACTION_REDIRECT\x10\x042\xd5\x05\n" +
+	"\x0fACTION_REDIRECT\x10\x04\x12\x10\n" +
+	"\fACTION_RETRY\x10\x052\xd5\x05\n" +
 	"\fQueueService\x12G\n" +
 	"\x04List\x12\x1e.postroad.queue.v1.ListRequest\x1a\x1f.postroad.queue.v1.ListResponse\x12S\n" +
 	"\bMessages\x12\".postroad.queue.v1.MessagesRequest\x1a#.postroad.queue.v1.MessagesResponse\x12J\n" +

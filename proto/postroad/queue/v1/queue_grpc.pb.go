@@ -40,7 +40,7 @@ type QueueServiceClient interface {
 	Messages(ctx context.Context, in *MessagesRequest, opts ...grpc.CallOption) (*MessagesResponse, error)
 	// Shape counts the waiting messages by age.
 	Shape(ctx context.Context, in *ShapeRequest, opts ...grpc.CallOption) (*ShapeResponse, error)
-	// Retry makes all waiting links of the node try now.
+	// Retry makes waiting links try now, of all queues or of one; Act does more.
 	Retry(ctx context.Context, in *RetryRequest, opts ...grpc.CallOption) (*RetryResponse, error)
 	// Show says of one message when it will leave.
 	Show(ctx context.Context, in *ShowRequest, opts ...grpc.CallOption) (*ShowResponse, error)
@@ -162,7 +162,7 @@ type QueueServiceServer interface {
 	Messages(context.Context, *MessagesRequest) (*MessagesResponse, error)
 	// Shape counts the waiting messages by age.
 	Shape(context.Context, *ShapeRequest) (*ShapeResponse, error)
-	// Retry makes all waiting links of the node try now.
+	// Retry makes waiting links try now, of all queues or of one; Act does more.
 	Retry(context.Context, *RetryRequest) (*RetryResponse, error)
 	// Show says of one message when it will leave.
 	Show(context.Context, *ShowRequest) (*ShowResponse, error)
