@@ -67,6 +67,9 @@ func (c *cramClient) Next(challenge []byte) ([]byte, error) {
 	return []byte(c.user + " " + hex.EncodeToString(h.Sum(nil))), nil
 }
 
+// maxCommand is how long a command may be, CRLF included (RFC 5321 section 4.5.3.1.4).
+const maxCommand = 512
+
 // maxChallenges ends a dialog with a host that never comes to a result.
 const maxChallenges = 8
 
@@ -78,9 +81,12 @@ func (p *peer) auth(client sasl.Client, limit time.Duration) error {
 	if err != nil {
 		return refuse(mail.Defer(statusCredentials, "AUTH: "+err.Error()))
 	}
-	command := "AUTH " + mechanism
+	command, held := "AUTH "+mechanism, false
 	if initial != nil || mechanism == sasl.External {
 		command += " " + encodeResponse(initial)
+		if held = len(command)+2 > maxCommand; held {
+			command = "AUTH " + mechanism // the response goes on a line of its own (RFC 4954 section 4)
+		}
 	}
 	var said secrets
 	said.add(initial)
@@ -102,7 +108,9 @@ func (p *peer) auth(client sasl.Client, limit time.Duration) error {
 			return e
 		}
 		answer := "*" // RFC 4954 section 4: cancels the exchange
-		if challenge, err := base64.StdEncoding.DecodeString(string(r.line(0))); err == nil {
+		if held {
+			answer, held = encodeResponse(initial), false
+		} else if challenge, err := base64.StdEncoding.DecodeString(string(r.line(0))); err == nil {
 			if response, err := client.Next(challenge); err == nil {
 				answer = base64.StdEncoding.EncodeToString(response)
 				said.add(response)

@@ -359,3 +359,21 @@ func TestUnknownSmartHost(t *testing.T) {
 		}
 	}
 }
+
+// RFC 2852 section 6: who wants his mail back in time is not served by a search for a
+// host that has DELIVERBY; what a domain's best host lacks the domain lacks.
+func TestNoSearchForDeliverBy(t *testing.T) {
+	hosts := []*fake{{ext: []string{"PIPELINING"}}, {ext: []string{"DELIVERBY"}}}
+	d := &pipeDialer{server: func(n int, c net.Conn) { hosts[n].serve(n, c) }}
+	book := &phoneBook{mx: map[string][]mail.Host{"x.example": {{Name: "mx1.x.example", Addrs: ips("192.0.2.1")}, {Name: "mx2.x.example", Addrs: ips("192.0.2.2")}}}}
+	m := message(body, "u0@x.example")
+	m.Envelope.DeliverBy = mail.DeliverBy{Deadline: time.Now().Add(time.Hour), Return: true}
+	feed := newFeed(t, m)
+	if err := serveBy(t, d, mail.Hop{Kind: mail.HopMX, Name: "x.example", Domain: "x.example"}, feed, func(o *Options) { o.Resolver = book }); err != nil {
+		t.Error(err)
+	}
+	feed.expect(map[string]string{"u0@x.example": "failed 5.3.3"})
+	if d.dialed != 1 {
+		t.Errorf("%d hosts were asked", d.dialed)
+	}
+}

@@ -2,12 +2,14 @@ package deliver
 
 import (
 	"bufio"
+	"cmp"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"math/big"
@@ -302,6 +304,11 @@ func TestChallenges(t *testing.T) {
 	}
 	const challenge = "PDE4OTYuNjk3MTcwOTUyQHBvc3RvZmZpY2UucmVzdG9uLm1jaS5uZXQ+"
 	const digest = "dGltIGI5MTNhNjAyYzdlZGE3YTQ5NWI0ZTZlNzMzNGQzODkw"
+	long := strings.Repeat("tanstaaf", 60)
+	longFile := filepath.Join(t.TempDir(), "long")
+	if err := os.WriteFile(longFile, []byte(long+"\r\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		auth   string
 		answer func(line string) string
@@ -321,6 +328,9 @@ func TestChallenges(t *testing.T) {
 		"LOGIN, repeated": {"AUTH LOGIN", func(l string) string {
 			return map[string]string{"AUTH LOGIN dGlt": "334 UGFzc3dvcmQ6", "dGFuc3RhYWZ0YW5zdGFhZg==": "535 5.7.8 dGFuc3RhYWZ0YW5zdGFhZg== tanstaaftanstaaf"}[l]
 		}, "535 5.7.8 [hidden] [hidden]"},
+		"too long for one line": {"AUTH PLAIN", func(l string) string {
+			return map[string]string{"AUTH PLAIN": "334 ", base64.StdEncoding.EncodeToString([]byte("\x00tim\x00" + long)): "235 2.7.0 welcome"}[l]
+		}, ""},
 		"an echo":   {"AUTH PLAIN", func(l string) string { return l }, "the answer to AUTH PLAIN is none"},
 		"for ever":  {"AUTH LOGIN", func(string) string { return "334 VXNlcm5hbWU6" }, "AUTH without end"},
 		"and again": {"AUTH CRAM-MD5", func(string) string { return "334 " + challenge }, "AUTH without end"},
@@ -333,9 +343,12 @@ func TestChallenges(t *testing.T) {
 					told = false
 					return ""
 				}
-				return c.answer(line)
+				return cmp.Or(c.answer(line), "504 5.5.4 not the line that was waited for")
 			}
 			hop := mail.Hop{Kind: mail.HopSmartHost, Hosts: []string{"smart.example"}, Options: mail.HopOptions{TLS: mail.TLSRequired, Account: "tim", PasswordFile: file}}
+			if strings.HasPrefix(name, "too long") {
+				hop.Options.PasswordFile = longFile
+			}
 			feed := newFeed(t, many(1)...)
 			err := serve(t, hop, feed, f.serve)
 			if c.says == "" {

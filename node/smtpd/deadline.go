@@ -72,7 +72,7 @@ func (c *Conn) hold(ext *MailExtensions, p param) reply {
 		}
 		seconds, _ := strconv.Atoi(p.value) // nine digits
 		until = now.Add(time.Duration(seconds) * time.Second)
-	} else if until, err = time.Parse(time.RFC3339, p.value); err != nil {
+	} else if until, err = time.Parse(time.RFC3339, upper(p.value)); err != nil {
 		return badParam(p, "must be a date and time as RFC 3339 writes it")
 	}
 	switch {
@@ -105,6 +105,9 @@ func (c *Conn) offersExtended(e Extensions) bool { return c.cfg.offers(e) && c.e
 
 // offersBinary: RFC 3030 section 3 wants CHUNKING beside it.
 func (c *Conn) offersBinary() bool { return c.cfg.offers(ExtBinaryMIME) && c.cfg.offers(ExtChunking) }
+
+// offersUTF8: RFC 6531 section 3.1 wants 8BITMIME beside it.
+func (c *Conn) offersUTF8() bool { return c.cfg.offers(ExtSMTPUTF8) && c.cfg.offers(Ext8BitMIME) }
 
 // offersRequireTLS: only under TLS (RFC 8689 section 2).
 func (c *Conn) offersRequireTLS() bool { return c.tls != nil && c.cfg.offers(ExtRequireTLS) }

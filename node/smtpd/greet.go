@@ -129,7 +129,7 @@ func (c *Conn) keywords() []string {
 	add(c.cfg.offers(Ext8BitMIME), "8BITMIME")
 	add(c.offersBinary(), "BINARYMIME")
 	add(c.cfg.offers(ExtChunking), "CHUNKING")
-	add(c.cfg.offers(ExtSMTPUTF8), "SMTPUTF8")
+	add(c.offersUTF8(), "SMTPUTF8")
 	add(c.offersTLS(), "STARTTLS")
 	if m := c.mechanisms(); len(m) > 0 {
 		list = append(list, "AUTH "+strings.Join(m, " "))

@@ -31,7 +31,7 @@ func (c *Conn) mailParam(req *mailRequest, p param) reply {
 	case "BODY":
 		return c.mailBody(req, p)
 	case "SMTPUTF8":
-		if !c.cfg.offers(ExtSMTPUTF8) {
+		if !c.offersUTF8() {
 			return unknownParam(p)
 		}
 		if p.valued {

@@ -171,7 +171,7 @@ func (c *Conn) vrfy(arg string) reply {
 // reply (RFC 6531 section 3.7.4.2).
 func (c *Conn) cutUTF8(arg string) (rest string, given bool) {
 	const param = " SMTPUTF8"
-	if n := len(arg) - len(param); n > 0 && c.esmtp && c.cfg.offers(ExtSMTPUTF8) && strings.EqualFold(arg[n:], param) {
+	if n := len(arg) - len(param); n > 0 && c.esmtp && c.offersUTF8() && strings.EqualFold(arg[n:], param) {
 		return strings.TrimRight(arg[:n], " "), utf8.ValidString(arg)
 	}
 	return arg, false
