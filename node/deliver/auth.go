@@ -52,7 +52,7 @@ func (a *Agent) authenticate(p *peer, limit time.Duration) error {
 	return refuse(mail.Defer(statusCredentials, "the host offers none of AUTH PLAIN, LOGIN and CRAM-MD5, and the connector has an account"))
 }
 
-// cramMD5 is the mechanism that providers of ATRN must have (RFC 2645 section 4.1), and
+// cramMD5 is the mechanism that providers of ATRN must have (RFC 2645 section 5.1.2), and
 // some have no other. It is the last choice: a host that knows it has the password itself.
 const cramMD5 = "CRAM-MD5"
 

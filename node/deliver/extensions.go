@@ -14,7 +14,7 @@ type extensions struct {
 	requireTLS, mtPriority, deliverBy                                                bool
 	etrn, atrn, turn                                                                 bool
 
-	minBy int64 // least by-time in seconds (RFC 2852 section 4); 0: not declared
+	minBy int64 // least by-time in seconds (RFC 2852 section 3); 0: not declared
 
 	size    bool  // SIZE was offered
 	maxSize int64 // 0: no limit declared
@@ -60,7 +60,7 @@ func (e *extensions) add(keyword string, params []string) {
 	case "DELIVERBY":
 		e.deliverBy = true
 		if len(params) > 0 {
-			// A list of options with commas, of which this is the first (RFC 2852 section 2).
+			// A list of options with commas, of which this is the first (RFC 2852 section 3).
 			first, _, _ := strings.Cut(params[0], ",")
 			if n, err := strconv.ParseInt(first, 10, 64); err == nil && n > 0 {
 				e.minBy = n

@@ -53,7 +53,7 @@ var (
 	statusConversion = mail.Status{Class: 5, Subject: 6, Detail: 3}
 	statusNoUTF8     = mail.Status{Class: 5, Subject: 6, Detail: 7}
 	statusUTF8Header = mail.Status{Class: 5, Subject: 6, Detail: 9}
-	statusRequireTLS = mail.Status{Class: 5, Subject: 7, Detail: 30} // RFC 8689 section 8.1
+	statusRequireTLS = mail.Status{Class: 5, Subject: 7, Detail: 30} // RFC 8689 section 7
 )
 
 // makePlan compares what the message needs with what the peer offers. The
@@ -100,7 +100,7 @@ func makePlan(t *mail.Transaction, p *peer, now time.Time) (plan, error) {
 // secrecy keeps a message of REQUIRETLS from hosts that were not chosen for it
 // (RFC 8689 section 4.2.1).
 func (p *plan) secrecy(env *mail.Envelope, to *peer) {
-	// A report must not be lost for it (RFC 8689 section 4.4).
+	// A report must not be lost for it (RFC 8689 section 5).
 	p.requireTLS = env.RequireTLS && to.ext.requireTLS && to.proven()
 	if env.RequireTLS && !p.requireTLS && !env.Null() {
 		p.refuse(statusRequireTLS, "the sender asked for REQUIRETLS, and the next host does not keep to it")

@@ -90,7 +90,7 @@ func Report(in Input) (content []byte, env mail.Envelope, ok bool) {
 		UTF8:       w.global,
 		System:     true,
 		Priority:   in.Envelope.Priority,
-		// RFC 8689 section 4.4: a report goes as carefully as its message, where it can.
+		// RFC 8689 section 5: a report goes as carefully as its message, where it can.
 		RequireTLS: in.Envelope.RequireTLS,
 	}
 	if w.eightBit {

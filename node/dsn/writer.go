@@ -35,7 +35,7 @@ func newWriter(in *Input, to mail.Address) *writer {
 
 // choose decides what of the message comes back: RET counts for failures only
 // (RFC 3461 section 4.3), of a message that asked for REQUIRETLS only the header
-// does (RFC 8689 section 4.4), and binary content has no place in a report of lines.
+// does (RFC 8689 section 5), and binary content has no place in a report of lines.
 func (w *writer) choose() {
 	in := w.in
 	if in.Original == nil {

@@ -58,7 +58,7 @@ func (c *Conn) mtPriority(ext *MailExtensions, p param) reply {
 	return reply{}
 }
 
-// hold reads HOLDFOR= and HOLDUNTIL= (RFC 4865 section 4), of which a message
+// hold reads HOLDFOR= and HOLDUNTIL= (RFC 4865 sections 3 and 4.2), of which a message
 // has one.
 func (c *Conn) hold(ext *MailExtensions, p param) reply {
 	if !ext.HoldUntil.IsZero() {

@@ -136,7 +136,7 @@ func (c *Conn) keywords() []string {
 	}
 	add(c.offersRequireTLS(), "REQUIRETLS")
 	if c.offersExtended(ExtDeliverBy) {
-		// RFC 2852 section 4: the shortest time may follow.
+		// RFC 2852 section 3: the shortest time may follow.
 		list = append(list, "DELIVERBY")
 		if c.cfg.MinDeliverBy > 0 {
 			list[len(list)-1] += " " + wholeSeconds(c.cfg.MinDeliverBy)
@@ -144,7 +144,7 @@ func (c *Conn) keywords() []string {
 	}
 	add(c.offersExtended(ExtMTPriority), "MT-PRIORITY")
 	if c.offersHold() {
-		// RFC 4865 section 4: the longest interval, and the latest moment.
+		// RFC 4865 section 3: the longest interval, and the latest moment.
 		latest := time.Now().Add(c.cfg.MaxHold).UTC().Format(time.RFC3339)
 		list = append(list, "FUTURERELEASE "+strconv.FormatInt(int64(c.cfg.MaxHold/time.Second), 10)+" "+latest)
 	}
