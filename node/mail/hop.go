@@ -50,7 +50,10 @@ type Hop struct {
 	Reason string
 	// TableVersion is the version of the routing table that decided.
 	TableVersion uint64
-	Options      HopOptions
+	// ByHand: an administrator, or a rule, named the host. A slip of theirs returns no
+	// mail: what cannot be found is waited for.
+	ByHand  bool
+	Options HopOptions
 }
 
 // HopOptions are the connector's outbound settings; zero values mean the

@@ -97,6 +97,9 @@ func (p *Pipeline) way(to string) (queue.Way, error) {
 		}
 		return queue.Way{Connector: g, Name: name}, nil
 	}
+	if _, found := connectorNamed(p.cfg.Catalog.Config(), to); found {
+		return queue.Way{}, fmt.Errorf("to: %s is the name of a connector; write connector:%s, or the host with its port", to, to)
+	}
 	host, err := directory.HostPort(to)
 	if err != nil {
 		return queue.Way{}, fmt.Errorf("to: %w, or auto", err)
@@ -332,9 +335,6 @@ func (p *Pipeline) actOnMessages(ctx context.Context, req *queuev1.ActRequest, o
 			res.Refused = map[string]int64{}
 		}
 		res.Refused[why] = int64(n)
-	}
-	for _, id := range t.Unrouted {
-		res.Unrouted = append(res.Unrouted, id.String())
 	}
 	for _, id := range t.Unknown {
 		res.Unknown = append(res.Unknown, id.String())

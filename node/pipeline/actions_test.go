@@ -27,6 +27,7 @@ func TestActRefuses(t *testing.T) {
 		"messages: whole queues are meant":      {Action: freeze, Messages: []string{"x"}},
 		"this is no queue ID":                   {Action: freeze, OnMessages: true, Messages: []string{"x"}},
 		"no connector is called \"gone\"":       {Action: redirect, Queues: []string{"q"}, Reason: "r", To: "connector:gone"},
+		"write connector:internet":              {Action: redirect, Queues: []string{"q"}, Reason: "r", To: "internet"},
 		"must be connector:NAME":                {Action: redirect, Queues: []string{"q"}, Reason: "r", To: "not a host"},
 		"is this server itself: the mail would": {Action: redirect, Queues: []string{"q"}, Reason: "r", To: directory.SMTPAddress(self.Spec)},
 	} {

@@ -35,9 +35,6 @@ type Tally struct {
 	Later int
 	// Refused are those that stay as they are, by the reason.
 	Refused map[string]int
-	// Unrouted are messages that are in no queue of a destination yet, and so cannot
-	// be redirected.
-	Unrouted []mail.ID
 	// Unknown are those that are not here.
 	Unknown []mail.ID
 	Sample  []mail.ID // the first of them

@@ -18,6 +18,14 @@ type early struct {
 	Note Note `json:"note"` // why it is frozen; At is 0 of one that was thawed
 	// Paused is how long it was frozen before, ms: its time stood still.
 	Paused int64 `json:"paused,omitempty"`
+	// Sent is where an administrator sent it, for when it is routed; nil: nowhere.
+	Sent *redirection `json:"sent,omitempty"`
+}
+
+// redirection is the order to send a message another way, kept until there are ways.
+type redirection struct {
+	To   Way  `json:"to"`
+	Note Note `json:"note"`
 }
 
 func (e early) frozen() bool { return e.Note.At != 0 }
@@ -26,7 +34,7 @@ func (e early) frozen() bool { return e.Note.At != 0 }
 const maxEarly = 10_000
 
 var (
-	errManyEarly = fmt.Errorf("%d messages before routing are frozen one by one already; freeze their queue instead", maxEarly)
+	errManyEarly = fmt.Errorf("%d messages before routing have orders of their own already; freeze their queue, or redirect by a MailRule", maxEarly)
 	errPartEarly = errors.New("the filter means some of its recipients only, and it is not routed yet: freeze it, or wait")
 	errAside     = errors.New("it is set aside: postroadctl queue quarantine release or delete")
 	errBusyEarly = errors.New("it is being routed at this moment; try again")
@@ -160,4 +168,24 @@ func (r *Runner) earlyNote(id mail.ID) Note {
 	r.ctlMu.Lock()
 	defer r.ctlMu.Unlock()
 	return r.ctl.Early[id.String()].Note
+}
+
+// sent is where an administrator sent a message that has no plan yet; nil: nowhere.
+func (r *Runner) sent(id mail.ID) *redirection {
+	if r.early.Load() == 0 {
+		return nil
+	}
+	r.ctlMu.Lock()
+	defer r.ctlMu.Unlock()
+	return r.ctl.Early[id.String()].Sent
+}
+
+// redirect gives the queue for a recipient of a message that was sent another way before it was
+// routed; an error says why it takes the usual way.
+func (s *redirection) redirect(r *Runner, key Key) (Key, error) {
+	o := Order{Verb: VerbRedirect, To: s.To}
+	if err := r.refuses(&o, key); err != nil {
+		return key, err
+	}
+	return o.to(key), nil
 }

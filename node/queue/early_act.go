@@ -59,11 +59,6 @@ func (a *action) beforeRouting(ids []mail.ID, named bool) error {
 		case err != nil:
 			a.refuse(err)
 			continue
-		case a.order.Verb == VerbRedirect:
-			a.mu.Lock()
-			a.tally.Unrouted = append(a.tally.Unrouted, id)
-			a.mu.Unlock()
-			continue
 		case a.dry:
 			a.countEarly(m)
 			continue
@@ -124,9 +119,10 @@ func (a *action) meansEarly(id mail.ID, putOff map[mail.ID]bool) (m unroutedMess
 		return m, false, nil
 	}
 	r.ctlMu.Lock()
-	frozen := r.ctl.Early[id.String()].frozen()
+	kept := r.ctl.Early[id.String()]
 	r.ctlMu.Unlock()
-	if a.order.Verb == VerbFreeze && frozen || a.order.Verb == VerbThaw && !frozen {
+	frozen := kept.frozen()
+	if kept.idle(&a.order) {
 		return m, false, nil
 	}
 	if a.sel.Match == nil {
@@ -150,6 +146,38 @@ func (a *action) meansEarly(id mail.ID, putOff map[mail.ID]bool) (m unroutedMess
 		return m, false, errPartEarly
 	}
 	return m, n > 0, nil
+}
+
+// idle says whether an order changes nothing for a message of which that is kept.
+func (e early) idle(o *Order) bool {
+	switch o.Verb {
+	case VerbFreeze:
+		return e.frozen()
+	case VerbThaw:
+		return !e.frozen()
+	case VerbRedirect:
+		if e.Sent == nil {
+			return o.To.auto()
+		}
+		return e.Sent.To == o.To
+	}
+	return false
+}
+
+// with is what is kept after an order.
+func (e early) with(o *Order) early {
+	switch o.Verb {
+	case VerbFreeze:
+		e.Note = o.Note
+	case VerbThaw:
+		e.Paused += max(o.Note.At-e.Note.At, 0)
+		e.Note = Note{}
+	case VerbRedirect:
+		if e.Sent = nil; !o.To.auto() {
+			e.Sent = &redirection{o.To, o.Note}
+		}
+	}
+	return e
 }
 
 // stageNow is where a message without a plan stands at the moment; putOff are those that
@@ -256,8 +284,8 @@ func (r *Runner) endEarly(m unroutedMessage, o *Order) (gone bool, err error) {
 	return true, nil
 }
 
-// markEarly freezes or thaws messages that were claimed; all of them are on disk when
-// it returns, or none is.
+// markEarly freezes, thaws or redirects messages that were claimed; all of them are on disk
+// when it returns, or none is.
 func (a *action) markEarly(list []unroutedMessage) error {
 	r, o := a.r, &a.order
 	r.ctlMu.Lock()
@@ -267,23 +295,16 @@ func (a *action) markEarly(list []unroutedMessage) error {
 		next.Early = map[string]early{}
 	}
 	for _, m := range list {
-		e := next.Early[m.id.String()]
-		if o.Verb == VerbFreeze {
-			e.Note = o.Note
-		} else {
-			e.Paused += max(o.Note.At-e.Note.At, 0)
-			e.Note = Note{}
-		}
-		next.Early[m.id.String()] = e
+		next.Early[m.id.String()] = next.Early[m.id.String()].with(o)
 	}
 	var err error
-	if len(next.Early) > maxEarly && o.Verb == VerbFreeze {
+	if len(next.Early) > maxEarly && o.Verb != VerbThaw {
 		err = errManyEarly
 	} else if err = r.keep(next); err == nil {
 		r.early.Store(int32(len(next.Early)))
 		r.inMu.Lock()
 		for _, m := range list {
-			if o.Verb == VerbFreeze {
+			if next.Early[m.id.String()].frozen() {
 				r.intake.held.one[m.id] = struct{}{}
 			} else {
 				delete(r.intake.held.one, m.id)
@@ -292,9 +313,12 @@ func (a *action) markEarly(list []unroutedMessage) error {
 		r.inMu.Unlock()
 	}
 	r.ctlMu.Unlock()
-	kind := mail.EventFreeze
-	if o.Verb == VerbThaw {
+	kind, detail := mail.EventFreeze, "before it was routed"
+	switch o.Verb {
+	case VerbThaw:
 		kind = mail.EventThaw
+	case VerbRedirect:
+		kind, detail = mail.EventRedirect, "to "+o.To.Name+", when it is routed"
 	}
 	for _, m := range list {
 		r.unclaim(m, false)
@@ -305,7 +329,7 @@ func (a *action) markEarly(list []unroutedMessage) error {
 		for _, rcpt := range m.env.Recipients {
 			e.Recipients = append(e.Recipients, rcpt.Address.String())
 		}
-		e.Detail = o.words("before it was routed")
+		e.Detail = o.words(detail)
 		r.c.Events(e)
 		a.countEarly(m)
 	}

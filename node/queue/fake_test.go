@@ -384,7 +384,7 @@ func (r *fakeRouter) Hop(d mail.Destination, c mail.Class, _ []mail.GUID) mail.H
 }
 
 func (r *fakeRouter) Via(host string, _ mail.Class) mail.Hop {
-	return mail.Hop{Kind: mail.HopSmartHost, Name: host, Hosts: []string{host}}
+	return mail.Hop{Kind: mail.HopSmartHost, Name: host, Hosts: []string{host}, ByHand: true}
 }
 
 func (r *fakeRouter) Bucket(_ mail.Destination, _ mail.Class, _ []mail.GUID, origin mail.ID) uint8 {

@@ -109,7 +109,7 @@ func (f *feed) ending(err error) Ending {
 		return Ending{}
 	}
 	var reject *RejectError
-	if errors.As(err, &reject) {
+	if errors.As(err, &reject) && !f.hop.ByHand {
 		o := reject.Outcome
 		o.Result = mail.Failed
 		return Ending{Verdict: &o}

@@ -60,6 +60,9 @@ type Way struct {
 	Name      string // for people
 }
 
+// auto says whether that is the way that routing finds.
+func (w Way) auto() bool { return w.Connector.IsZero() && w.Host == "" }
+
 // Result is what became of an order on one entry.
 type Result struct {
 	Void       bool  // it was not there any more, or had nothing that matched

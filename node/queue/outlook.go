@@ -70,7 +70,7 @@ func (r *Runner) Outlook(id mail.ID, node string, destination func(Info) string)
 	for _, e := range f.entries(rec) {
 		rec.at, rec.entry, rec.tag, rec.to = e.at, &e.Entry, tag{}, nil
 		if st.Plan == nil {
-			rec.frozen = r.earlyNote(id)
+			rec.frozen, rec.sent = r.earlyNote(id), r.sent(id)
 			out = append(out, r.outlookEarly(rec))
 			continue
 		}

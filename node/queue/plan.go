@@ -65,11 +65,12 @@ func (r *Runner) plan(it item, p Plan) error {
 func (r *Runner) group(env *mail.Envelope, p *Plan) ([]group, []mail.Target) {
 	class := mail.Class{Priority: env.Priority, System: env.System, Size: mail.SizeBound(env.Size, r.c.SizeLimits()), Sender: p.Sender, RequireTLS: env.RequireTLS && !env.Null()}
 	held := env.HoldUntil.After(r.c.Now())
+	sent := r.sent(env.ID)
 	var groups []group
 	targets := make([]mail.Target, 0, len(p.Targets))
 	// Class and visited are the message's, so these tell its queues apart.
 	keys := map[mail.Destination]Key{}
-	seen := map[way]int{}
+	seen, named := map[way]int{}, map[string]int{}
 	for _, t := range p.Targets {
 		if t.Destination.Place == mail.PlaceForeign && t.Destination.Connector.IsZero() {
 			t.Destination.Connector = env.Connector
@@ -90,19 +91,43 @@ func (r *Runner) group(env *mail.Envelope, p *Plan) ([]group, []mail.Target) {
 		to := way{t.Destination, rule}
 		g, ok := seen[to]
 		if !ok {
+			if sent != nil {
+				key, rule = r.sentOn(sent, env, t, key, rule)
+			}
 			name := key.Name()
 			if len(name) > maxName {
 				p.Failed = append(p.Failed, Failure{t, mail.Fail(mail.StatusBadSyntax, fmt.Sprintf("the address is too long: %d octets", len(t.Destination.Domain)))})
 				continue
 			}
-			g = len(groups)
+			// What a rule and an administrator sent the same way shares a queue.
+			if g, ok = named[name]; !ok {
+				g = len(groups)
+				named[name] = g
+				groups = append(groups, group{key: key, name: name, rule: rule})
+			}
 			seen[to] = g
-			groups = append(groups, group{key: key, name: name, rule: rule})
 		}
 		groups[g].targets = append(groups[g].targets, len(targets))
 		targets = append(targets, t)
 	}
 	return groups, targets
+}
+
+// sentOn gives the queue for a recipient of a message that an administrator sent another way;
+// his word is above a rule that redirects. Where it cannot be, that is told.
+func (r *Runner) sentOn(s *redirection, env *mail.Envelope, t mail.Target, key Key, rule *Rule) (Key, *Rule) {
+	to, err := s.redirect(r, key)
+	if err == nil {
+		if rule != nil && rule.Order.Verb == VerbRedirect {
+			rule = nil
+		}
+		return to, rule
+	}
+	r.log.Warn("redirect_refused", zap.Stringer("id", env.ID), zap.String("to", s.To.Name), zap.String("who", s.Note.By), zap.Error(err))
+	e := eventOf(env, mail.EventRedirect, "ADMIN", r.c.Now())
+	e.Recipients, e.Detail = []string{addressOf(t)}, "not to "+s.To.Name+": "+err.Error()
+	r.c.Events(e)
+	return key, rule
 }
 
 func (r *Runner) reportFailures(it item, failed []Failure) ([]spool.Incoming, error) {

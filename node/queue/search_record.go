@@ -24,6 +24,7 @@ type record struct {
 	noted *Message // of one in quarantine; then st is nil
 	// frozen is why it is held back before it was routed; zero: it is not.
 	frozen Note
+	sent   *redirection // where it is to go when it is routed; nil: its way
 
 	env     *mail.Envelope
 	targets []mail.Target
@@ -218,6 +219,9 @@ func (r *record) describe() Message {
 		if at, ok := r.at.opening.chance(due); ok {
 			m.NextAttempt = when(at)
 		}
+	}
+	if r.sent != nil {
+		m.NextHop = "redirected to " + r.sent.To.Name
 	}
 	if key, err := ParseName(r.at.name); err == nil {
 		m.Hold = key.Hold

@@ -107,7 +107,7 @@ func (f *finder) look(id mail.ID, st *spool.Stored) (more bool) {
 		if st.Plan != nil {
 			rec.tag, _ = decodeTag(e.Tag, true)
 		} else {
-			rec.frozen = f.runner.earlyNote(id)
+			rec.frozen, rec.sent = f.runner.earlyNote(id), f.runner.sent(id)
 		}
 		rec.to = nil
 		if !e.at.wanted || f.search.Filter.Judge(rec) != filter.Yes {

@@ -22,7 +22,7 @@ type stopOrders struct {
 	// the ID of their queue.
 	Standing []Standing      `json:"standing,omitempty"`
 	Stages   map[string]Note `json:"stages,omitempty"`
-	// Early are messages without a plan that were frozen by themselves, by ID.
+	// Early are messages without a plan that were frozen or redirected by themselves, by ID.
 	Early map[string]early `json:"early,omitempty"`
 	// Given are orders for messages that were in flight, in the order of giving.
 	Given []givenOrder `json:"given,omitempty"`

@@ -14,7 +14,7 @@ import (
 // message has been.
 func (r *Route) Via(host string, class mail.Class) mail.Hop {
 	v := r.now.Load()
-	h := mail.Hop{Reason: "an administrator sent it there", TableVersion: v.table.Version()}
+	h := mail.Hop{Reason: "an administrator sent it there", ByHand: true, TableVersion: v.table.Version()}
 	if s, ok := v.serverAt(host); ok {
 		h.Kind, h.Name, h.Server, h.Hosts = mail.HopNode, s.Name, mail.GUID(s.GUID), []string{host}
 		h.Options.MaxConnections = v.out.perLink
