@@ -61,7 +61,7 @@ func TestRedirectBeforeRouting(t *testing.T) {
 					pass(2 * time.Minute)
 					equal(t, "delivered", g.agent.got(), c.want)
 					g.stop()
-					if g.ctl.Early != nil && len(g.ctl.Early) != 0 {
+					if len(g.ctl.Early) != 0 {
 						t.Errorf("%+v is kept", g.ctl.Early)
 					}
 				})
