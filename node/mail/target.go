@@ -51,8 +51,8 @@ type Class struct {
 // SizeBound rounds a message size up so that messages which no connector's size
 // limit tells apart share a class: to the smallest limit that the message fits
 // under, else to the next power of two. Without limits it is zero. limits must
-// be sorted. A limit that is added later sees old queues by their bound, so it
-// may refuse a message that would just fit; it never passes one that does not.
+// be sorted. A limit that is added later is not told by old bounds: where there were none
+// it takes what is too large, else it may refuse what would just fit.
 func SizeBound(octets int64, limits []int64) int64 {
 	if len(limits) == 0 {
 		return 0

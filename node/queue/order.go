@@ -45,6 +45,9 @@ type Order struct {
 	// stay as they are.
 	Match func(Item) bool
 
+	// class is the size class of verbClass, by the message's size.
+	class func(size int64) int64
+
 	// only chooses targets by their index in the plan; nil: all.
 	only func(int) bool
 
@@ -113,6 +116,9 @@ func (r *Runner) refuses(o *Order, k Key) error {
 
 // idle says whether an order changes nothing in a queue.
 func (o *Order) idle(k Key) bool {
+	if o.Verb == verbClass {
+		return false // the message tells
+	}
 	return o.Verb != VerbDelete && o.to(k).Name() == k.Name()
 }
 
@@ -141,7 +147,7 @@ func (r *Runner) perform(e Effect) {
 		r.setAside([]Taken{{e.Queue, e.Ref}}, nil, err)
 		o.settled(Result{Err: err})
 		return
-	case len(w.mine) == 0 || o.idle(w.key):
+	case len(w.mine) == 0 || o.idle(w.key) || o.class != nil && o.class(w.msg.env.Size) == w.key.Class.Size:
 		r.unchanged(e.Queue, w.ref)
 		o.settled(Result{Void: true})
 		return
@@ -251,16 +257,23 @@ func (r *Runner) redirected(queue string, w *opened, o *Order) *settled {
 		t.note, kind, detail = &note, mail.EventFreeze, ""
 	case VerbThaw:
 		t = thawed(t, o.Note.At)
-		t.exempt = t.exempt || RuleOf(w.key.Hold) != ""
+		t.exempt = true
 		kind, detail = mail.EventThaw, ""
 	}
 	due := w.ref.Due
 	if o.Verb == VerbRedirect && t.failed != 0 {
 		due, t.failed = r.now(), 0 // it was another host that put it off
 	}
-	s := r.move(queue, w.ref, o.to(w.key), t, due)
+	to := o.to(w.key)
+	if o.class != nil {
+		to.Class.Size, to.Part = o.class(w.msg.env.Size), 0
+	}
+	s := r.move(queue, w.ref, to, t, due)
 	if s == nil {
 		return nil
+	}
+	if o.Verb == VerbThaw {
+		r.judge(s)
 	}
 	if len(w.others) > 0 {
 		left := w.parted(w.tag, w.others)
@@ -268,7 +281,9 @@ func (r *Runner) redirected(queue string, w *opened, o *Order) *settled {
 		s.rest = &rest
 		s.commit.Also = []spool.Entry{{Queue: queue, Due: rest.Due, Tag: rest.Tag}}
 	}
-	s.events = []mail.Event{r.ordered(w, o, kind, detail)}
+	if o.class == nil {
+		s.events = []mail.Event{r.ordered(w, o, kind, detail)}
+	}
 	return s
 }
 

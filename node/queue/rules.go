@@ -130,6 +130,7 @@ func (r *Runner) ruleEnded(e Effect, key Key, t tag) {
 	if s == nil {
 		return
 	}
+	r.judge(s)
 	if m, err := r.load(e.Ref.ID); err == nil {
 		ev := eventOf(m.env, mail.EventThaw, "ADMIN", r.c.Now())
 		ev.Detail = "the rule that held it has ended"
@@ -155,23 +156,52 @@ func (r *Runner) rulesLoop(ctx context.Context) {
 	}
 }
 
+// waiting says whether the rule is for a recipient that waits.
+func (r *Rule) waiting(it Item) bool {
+	switch {
+	case it.Envelope.System && it.Envelope.Null():
+		return false
+	case it.Key.Hold != "":
+		return false // who holds it, by hand or by a rule before this one, goes first
+	case r.Order.Verb == VerbFreeze && it.Exempt:
+		return false
+	}
+	return r.Order.Match(it)
+}
+
+// judge holds a message that is let go against the rules: they may have come while it was
+// held. They have their say before a connection can take it.
+func (r *Runner) judge(s *settled) {
+	r.rules.mu.RLock()
+	list := r.rules.list
+	r.rules.mu.RUnlock()
+	if len(list) == 0 {
+		return
+	}
+	r.do(func(now int64) {
+		q := r.sched.queues[s.to]
+		if q == nil {
+			return
+		}
+		info := r.sched.info(q, now)
+		for i := range list {
+			rule := &list[i]
+			if rule.over(now) {
+				continue
+			}
+			o := rule.Order
+			o.Match = func(it Item) bool { it.Queue = info; return rule.waiting(it) }
+			r.sched.Order(s.to, *s.next, &o, now)
+		}
+	})
+}
+
 func (r *Runner) sweepRule(ctx context.Context, rule *Rule) {
 	if rule.over(r.now()) {
 		return
 	}
 	o := rule.Order
-	match := o.Match
-	tally, err := r.Act(ctx, Selection{ByRule: true, Match: func(it Item) bool {
-		switch {
-		case it.Envelope.System && it.Envelope.Null():
-			return false
-		case it.Key.Hold != "":
-			return false // who holds it, by hand or by a rule before this one, goes first
-		case o.Verb == VerbFreeze && it.Exempt:
-			return false
-		}
-		return match(it)
-	}}, o, false)
+	tally, err := r.Act(ctx, Selection{ByRule: true, Match: rule.waiting}, o, false)
 	if err != nil && ctx.Err() == nil {
 		r.log.Error("rule_not_applied", zap.String("rule", rule.Name), zap.Error(err))
 	}

@@ -48,7 +48,7 @@ type Runner struct {
 	settling []*settled // what the next commit takes
 
 	// Each of these has room for one: it says "look again".
-	work, ring, commit, told, rerouted chan struct{}
+	work, ring, commit, told, rerouted, sized chan struct{}
 
 	watch watch
 
@@ -98,7 +98,7 @@ func New(c Config) *Runner {
 		sched: NewScheduler(c.Limits, c.Clock), feeds: map[ConnID]*feed{},
 		intake: newIntake(maxIntake),
 		work:   make(chan struct{}, 1), ring: make(chan struct{}, 1), commit: make(chan struct{}, 1),
-		told: make(chan struct{}, 1), rerouted: make(chan struct{}, 1),
+		told: make(chan struct{}, 1), rerouted: make(chan struct{}, 1), sized: make(chan struct{}, 1),
 		disk: make(chan struct{}, diskReaders),
 	}
 	r.quiet = sync.NewCond(&r.mu)
@@ -137,6 +137,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	supply.Go(func() { r.rerouteLoop(ctx) })
 	supply.Go(func() { r.watchLoop(ctx) })
 	supply.Go(func() { r.rulesLoop(ctx) })
+	supply.Go(func() { r.sizesLoop(ctx) })
 	supply.Go(func() { r.noticeLoop(ctx) })
 	for range r.c.Workers {
 		supply.Go(func() { r.worker(ctx) })
@@ -332,6 +333,7 @@ func (r *Runner) rerouteLoop(ctx context.Context) {
 				r.log.Info("queues_rerouted", zap.Int("queues", moved))
 			}
 		})
+		signal(r.sized)
 	}
 }
 

@@ -176,6 +176,8 @@ const (
 	VerbDelete
 	VerbRedirect
 	VerbRetry // force connections: of queues, no order for an entry
+
+	verbClass // another size class; see sizes.go
 )
 
 // String is the word of the command.

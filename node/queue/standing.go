@@ -26,6 +26,8 @@ type stopOrders struct {
 	Early map[string]early `json:"early,omitempty"`
 	// Given are orders for messages that were in flight, in the order of giving.
 	Given []givenOrder `json:"given,omitempty"`
+	// Sizes are the limits by which all that waits has its size class.
+	Sizes []int64 `json:"sizes,omitempty"`
 	// Crashed is no order, but has to survive a restart as well: messages whose
 	// processing has crashed, by ID.
 	Crashed map[string]crash `json:"crashed,omitempty"`
