@@ -62,3 +62,35 @@ func TestGivenUp(t *testing.T) {
 		})
 	}
 }
+
+// slowFeed takes its time to note an outcome.
+type slowFeed struct{ *listFeed }
+
+func (f slowFeed) Done(t *mail.Transaction, outcomes []mail.Outcome) {
+	time.Sleep(time.Second)
+	f.listFeed.Done(t, outcomes)
+}
+
+// Serve returns when everything is reported, also when it was whoever broke the
+// connection whose goroutine reports: what is not reported by then counts as lost by
+// the agent, and its message is blamed.
+func TestGivenUpIsReportedFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fake{ext: []string{"PIPELINING", "CHUNKING"}, script: func(verb, _ string) string {
+			if verb == "BDAT" {
+				return "hang"
+			}
+			return ""
+		}}
+		d := &pipeDialer{server: f.serve}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		time.AfterFunc(time.Second, func() { cancel(errors.New("paris-2 is down")) })
+		feed := slowFeed{newFeed(t, many(3)...)}
+		_ = New(Options{Hostname: "me.example", Dialer: d}).Serve(ctx, smartHost(), feed)
+		if got := feed.check(); len(got) == 0 {
+			t.Error("nothing was in flight")
+		}
+		time.Sleep(time.Minute) // the goroutine, if there is one, ends within the test
+		d.wg.Wait()
+	})
+}

@@ -61,17 +61,21 @@ func (a *Agent) converse(ctx context.Context, p *peer, feed mail.Feed, first []*
 	s.changed.L = &s.mu
 	_ = p.wire.SetDeadline(time.Time{})
 	p.wire.beforeRead, p.wire.afterWrite = s.awaitReply, s.arm
+	told := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
+		defer close(told)
 		// Ours to decide, so no message is to blame: "no answer", not "dropped".
 		s.fail(mail.Defer(mail.StatusNoAnswer, "the connection was given up: "+context.Cause(ctx).Error()))
 	})
-	defer stop()
 
 	var reader sync.WaitGroup
 	reader.Go(s.read)
 	s.write()
 	_ = p.wire.Close()
 	reader.Wait()
+	if !stop() {
+		<-told // it may still be reporting what it decided
+	}
 	return append(s.carry, s.first...), s.result()
 }
 
