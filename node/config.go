@@ -1,12 +1,15 @@
 package node
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"reflect"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 
@@ -68,11 +71,11 @@ const metricsOff = "off"
 func LoadConfig(path string) (Config, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
-		return Config{}, fmt.Errorf("node configuration: %w", err)
+		return Config{}, fmt.Errorf("node configuration: %w; name the file with --config", err)
 	}
 	var c Config
 	if err := yaml.UnmarshalStrict(b, &c); err != nil {
-		return Config{}, fmt.Errorf("node configuration %s: %w", path, err)
+		return Config{}, fmt.Errorf("node configuration %s: %w", path, inWords(err))
 	}
 	dir := filepath.Dir(path)
 	paths := []*string{&c.Data, &c.TLS.CA, &c.TLS.Cert, &c.TLS.Key, &c.AdminSocket}
@@ -88,6 +91,52 @@ func LoadConfig(path string) (Config, error) {
 		return Config{}, fmt.Errorf("node configuration %s: %w", path, err)
 	}
 	return c, nil
+}
+
+// inWords leaves out how YAML is read (by way of JSON), and says what would be right.
+func inWords(err error) error {
+	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) {
+		return fmt.Errorf("%s: is a %s, must be a %s", wrong.Field, wrong.Value, kindName(wrong.Type))
+	}
+	text := err.Error()
+	for _, of := range []string{"error unmarshaling JSON: ", "while decoding JSON: ", "json: ", "error converting YAML to JSON: "} {
+		text = strings.TrimPrefix(text, of)
+	}
+	if strings.HasPrefix(text, "unknown field") {
+		text += "; the fields are " + strings.Join(fieldNames(reflect.TypeFor[Config](), ""), ", ")
+	}
+	return errors.New(text)
+}
+
+func kindName(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Uint64:
+		return "whole number, of octets"
+	case reflect.Struct:
+		return "group of " + strings.Join(fieldNames(t, ""), ", ")
+	case reflect.Slice:
+		return "list"
+	case reflect.Bool:
+		return "true or false"
+	}
+	return t.String()
+}
+
+// fieldNames are the fields of the file, as it writes them.
+func fieldNames(t reflect.Type, prefix string) (all []string) {
+	for _, f := range reflect.VisibleFields(t) {
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		of := f.Type
+		if of.Kind() == reflect.Pointer {
+			of = of.Elem()
+		}
+		if of.Kind() == reflect.Struct {
+			all = append(all, fieldNames(of, prefix+name+".")...)
+			continue
+		}
+		all = append(all, prefix+name)
+	}
+	return all
 }
 
 func (c *Config) check() error {

@@ -68,9 +68,11 @@ func TestBadConfig(t *testing.T) {
 		"empty": {"", []string{"name: must be set", "organization: must be set", "data: must be set",
 			"tls.ca: must be set", "tls.cert: must be set (made by `postroad ca issue`)", "tls.key: must be set"}},
 		"no YAML":       {"name: [", []string{"yaml"}},
-		"unknown field": {minimal + "admn: 127.0.0.1:1\n", []string{`"admn"`}},
+		"unknown field": {minimal + "admn: 127.0.0.1:1\n", []string{`unknown field "admn"; the fields are name, organization, data, tls.ca,`, "etcd.tls.ca", "adminSocket", "log.level"}},
 		"field twice":   {minimal + "name: paris-2\n", []string{`"name"`}},
-		"wrong type":    {minimal + "minFree: plenty\n", []string{"minFree"}},
+		"wrong type":    {minimal + "minFree: plenty\n", []string{"minFree: is a string, must be a whole number, of octets"}},
+		"wrong group":   {minimal + "etcd: https://etcd:2379\n", []string{"etcd: is a string, must be a group of endpoints, tls.ca"}},
+		"wrong list":    {minimal + "etcd: {endpoints: https://etcd:2379}\n", []string{"etcd.endpoints: is a string, must be a list"}},
 		"log level":     {minimal + "log: {level: loud}\n", []string{"log.level", "loud", "debug, info, warn or error"}},
 		"log format":    {minimal + "log: {format: xml}\n", []string{"log.format", "xml", "json or console"}},
 		"gossip":        {minimal + "gossip: '691'\n", []string{"gossip", "691", "host:port"}},
@@ -84,6 +86,9 @@ func TestBadConfig(t *testing.T) {
 			if err == nil {
 				t.Fatal("the file was taken")
 			}
+			if strings.Contains(err.Error(), "JSON") {
+				t.Errorf("the file is not JSON: %v", err)
+			}
 			for _, w := range append(tc.want, path) {
 				if !strings.Contains(err.Error(), w) {
 					t.Errorf("the error lacks %q: %v", w, err)
@@ -91,8 +96,8 @@ func TestBadConfig(t *testing.T) {
 			}
 		})
 	}
-	if _, err := LoadConfig(filepath.Join(t.TempDir(), "missing.yaml")); err == nil || !strings.Contains(err.Error(), "missing.yaml") {
-		t.Errorf("error %v, want one that names the file", err)
+	if _, err := LoadConfig(filepath.Join(t.TempDir(), "missing.yaml")); err == nil || !strings.Contains(err.Error(), "missing.yaml") || !strings.Contains(err.Error(), "--config") {
+		t.Errorf("error %v, want one that names the file and the flag", err)
 	}
 }
 
@@ -136,8 +141,8 @@ func TestCertificateOfAnotherNode(t *testing.T) {
 		switch {
 		case tc.ok && err != nil:
 			t.Errorf("%s: %v", tc.name, err)
-		case !tc.ok && (err == nil || !strings.Contains(err.Error(), tc.name.String())):
-			t.Errorf("%s: error %v, want one that names both", tc.name, err)
+		case !tc.ok && (err == nil || !strings.Contains(err.Error(), tc.name.String()) || !strings.Contains(err.Error(), "correct name and organization")):
+			t.Errorf("%s: error %v, want one that names both and the cure", tc.name, err)
 		}
 	}
 }

@@ -35,7 +35,25 @@ type Deps struct {
 	Disk spool.FS
 	// Gossip and Admin are listeners that exist already; nil: made by Run.
 	Gossip, Admin net.Listener
+	// Manager is told how the node fares; nil: nobody is.
+	Manager Manager
 }
+
+// Manager is who started the node and wants to know how far it is.
+type Manager interface {
+	// Status is one line for people.
+	Status(text string)
+	// Ready says that the node takes mail.
+	Ready()
+	// Stopping says that it takes no more.
+	Stopping()
+}
+
+type nobody struct{}
+
+func (nobody) Status(string) {}
+func (nobody) Ready()        {}
+func (nobody) Stopping()     {}
 
 // Node is one node.
 type Node struct {
@@ -68,13 +86,16 @@ func New(c Config, d Deps) (*Node, error) {
 	}
 	want := trust.Name{Organization: c.Organization, Role: trust.RoleServer, Name: c.Name}
 	if identity.Name != want {
-		return nil, fmt.Errorf("tls.cert %s is for %s; this node is %s", c.TLS.Cert, identity.Name, want)
+		return nil, fmt.Errorf("tls.cert %s is for %s; this node is %s: put this node's certificate there, or correct name and organization in the configuration", c.TLS.Cert, identity.Name, want)
 	}
 	log, flush := d.Logger, func() error { return nil }
 	if log == nil {
 		if log, flush, err = newLogger(c.Log); err != nil {
 			return nil, err
 		}
+	}
+	if d.Manager == nil {
+		d.Manager = nobody{}
 	}
 	return &Node{
 		cfg: c, deps: d, identity: identity, ready: make(chan struct{}),
@@ -98,6 +119,7 @@ func (n *Node) reached(name string) {
 	n.boot = append(n.boot, e)
 	n.mu.Unlock()
 	n.log.Info("boot", zap.String("reached", name), zap.Duration("after", e.After))
+	n.deps.Manager.Status("booting: reached " + name)
 }
 
 // Run boots the node and runs it until ctx ends or a part fails, then drains it.
@@ -115,12 +137,15 @@ func (n *Node) Run(ctx context.Context) error {
 	if late := (*overdueError)(nil); errors.As(err, &late) {
 		return errors.Join(err, n.flushLog())
 	}
+	n.deps.Manager.Stopping()
 	limit := stopLimit
 	if errors.Is(err, spool.ErrFailed) {
 		limit = failedLimit
 		n.log.Error("storage_failed", zap.Error(err), zap.String("cure", "the node ends; start it again when the disk is well"))
+	} else if err != nil {
+		n.log.Error("stopping", zap.Error(err)) // of its own accord
 	} else {
-		n.log.Info("stopping", zap.Error(err))
+		n.log.Info("stopping")
 	}
 	err = errors.Join(err, p.stopWithin(limit))
 	n.log.Info("stopped")
@@ -186,6 +211,7 @@ func (n *Node) start(ctx context.Context, p *parts) error {
 	a.SetReady(true)
 	n.reached("ready")
 	close(n.ready)
+	n.deps.Manager.Ready()
 	return nil
 }
 
@@ -269,6 +295,7 @@ func (n *Node) awaitConfiguration(ctx context.Context, c *catalog.Catalog) (dire
 		case <-ctx.Done():
 			return directory.Server{}, ctx.Err()
 		case <-remind.C:
+			n.deps.Manager.Status("waiting for the directory to hold Server " + n.cfg.Name)
 			n.log.Warn("waiting_for_configuration", zap.Strings("etcd", n.cfg.Etcd.Endpoints), zap.String("cure",
 				"the directory must hold an Organization and a Server called "+n.cfg.Name+"; see postroadctl apply"))
 		}

@@ -63,13 +63,26 @@ func (n *Node) fromNode(s tls.ConnectionState) bool {
 // lookAtIdentity is how often the node's certificate files are looked at.
 const lookAtIdentity = time.Second
 
+// remindOfIdentity is how long before its end a certificate is named each day.
+const remindOfIdentity = 30 * 24 * time.Hour
+
+// endsSoon says whether a certificate that is valid until then is to be named now.
+func endsSoon(until, reminded, now time.Time) bool {
+	return until.Sub(now) < remindOfIdentity && now.Sub(reminded) >= 24*time.Hour
+}
+
 // followIdentity takes over renewed certificates until ctx ends. Connections
 // that are open keep what they began with.
 func (n *Node) followIdentity(ctx context.Context) error {
 	t := time.NewTicker(lookAtIdentity)
 	defer t.Stop()
-	fault := ""
+	fault, reminded := "", time.Time{}
 	for {
+		if until, now := n.identity.NotAfter(), time.Now(); endsSoon(until, reminded, now) {
+			reminded = now
+			n.log.Warn("identity_expires", zap.Time("valid_until", until), zap.String("cure",
+				"issue it again with postroad ca issue and put the files in place, no restart is needed; past that time no other node speaks to this one"))
+		}
 		select {
 		case <-ctx.Done():
 			return nil

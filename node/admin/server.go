@@ -114,6 +114,9 @@ func listenSocket(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("admin socket: %w", err)
 	}
 	l, err := net.Listen("unix", path)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("admin socket: %w; make the folder, for the node's user, or set adminSocket to another path", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("admin socket: %w", err)
 	}

@@ -168,8 +168,8 @@ func TestSocket(t *testing.T) {
 		}
 	})
 	t.Run("needs a folder", func(t *testing.T) {
-		if _, err := listenSocket(filepath.Join(dir, "missing", "a.sock")); err == nil {
-			t.Error("a socket in a folder that is not there")
+		if _, err := listenSocket(filepath.Join(dir, "missing", "a.sock")); err == nil || !strings.Contains(err.Error(), "make the folder") {
+			t.Errorf("error %v, want one with the cure", err)
 		}
 	})
 }

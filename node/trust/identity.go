@@ -83,9 +83,24 @@ func read(f Files) (*material, Name, error) {
 	}
 	name, err := verify(pool, []*x509.Certificate{cert.Leaf}, "")
 	if err != nil {
-		return nil, Name{}, fmt.Errorf("%s: %w", f.Cert, err)
+		return nil, Name{}, fmt.Errorf("certificate %s: %w; %s", f.Cert, err, cure(err, f))
 	}
 	return &material{stamps, cert, pool}, name, nil
+}
+
+// cure is what to do about a certificate of one's own that verify refused.
+func cure(err error, f Files) string {
+	if outOfDate(err) {
+		return fmt.Sprintf("if this host's clock is right (%s), issue it again with postroad ca issue and copy %s and %s here",
+			time.Now().UTC().Format(time.RFC3339), f.Cert, f.Key)
+	}
+	return fmt.Sprintf("issue it with postroad ca issue of the authority that made %s", f.CA)
+}
+
+// outOfDate says that a certificate is signed, but expired or not valid yet.
+func outOfDate(err error) bool {
+	invalid := x509.CertificateInvalidError{}
+	return errors.As(err, &invalid) && invalid.Reason == x509.Expired
 }
 
 // Reload reads the files again if they have changed since they were read. A
@@ -134,6 +149,9 @@ func verify(pool *x509.CertPool, chain []*x509.Certificate, organization string)
 	if _, err := chain[0].Verify(x509.VerifyOptions{
 		Roots: pool, Intermediates: inter, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
 	}); err != nil {
+		if outOfDate(err) {
+			return Name{}, err
+		}
 		return Name{}, fmt.Errorf("not signed by the cluster CA: %w", err)
 	}
 	n, err := NameOf(chain[0])

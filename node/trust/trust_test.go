@@ -219,3 +219,37 @@ func TestAsksForNode(t *testing.T) {
 		}
 	}
 }
+
+// What is wrong with a certificate of one's own, and what to do.
+func TestLoadSaysTheCure(t *testing.T) {
+	a, dir := authority(t, "example")
+	_, otherDir := authority(t, "example")
+	paris := Name{"example", RoleServer, "paris-1"}
+	f := Files{CA: filepath.Join(dir, AuthorityCert), Cert: filepath.Join(dir, "p.crt"), Key: filepath.Join(dir, "p.key")}
+	for _, c := range []struct {
+		made time.Duration
+		ca   string
+		want []string
+	}{
+		{-398 * 24 * time.Hour, dir, []string{"certificate " + f.Cert, "has expired", "issue it again with postroad ca issue", "if this host's clock is right"}},
+		{24 * time.Hour, dir, []string{"not yet valid", "if this host's clock is right"}},
+		{0, otherDir, []string{"not signed by the cluster CA", "issue it with postroad ca issue of the authority that made " + filepath.Join(otherDir, AuthorityCert)}},
+	} {
+		if err := a.Issue(paris, nil, f.Cert, f.Key, time.Now().Add(c.made)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Load(Files{CA: filepath.Join(c.ca, AuthorityCert), Cert: f.Cert, Key: f.Key})
+		if err == nil {
+			t.Errorf("%v: it was taken", c.want)
+			continue
+		}
+		for _, w := range c.want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("the error lacks %q: %v", w, err)
+			}
+		}
+		if c.ca == dir && strings.Contains(err.Error(), "not signed") {
+			t.Errorf("it is signed: %v", err)
+		}
+	}
+}
