@@ -295,11 +295,22 @@ func (n *Node) awaitConfiguration(ctx context.Context, c *catalog.Catalog) (dire
 		case <-ctx.Done():
 			return directory.Server{}, ctx.Err()
 		case <-remind.C:
-			n.deps.Manager.Status("waiting for the directory to hold Server " + n.cfg.Name)
-			n.log.Warn("waiting_for_configuration", zap.Strings("etcd", n.cfg.Etcd.Endpoints), zap.String("cure",
-				"the directory must hold an Organization and a Server called "+n.cfg.Name+"; see postroadctl apply"))
+			reason, cure := missing(n.cfg.Name, c.Revision())
+			n.deps.Manager.Status("waiting for the configuration: " + reason)
+			n.log.Warn("waiting_for_configuration", zap.Strings("etcd", n.cfg.Etcd.Endpoints), zap.String("reason", reason), zap.String("cure", cure))
 		}
 	}
+}
+
+// missing is why a node has no configuration, and what to do: its catalog is of the
+// directory's revision, 0 if it has none of it yet.
+func missing(name string, revision int64) (reason, cure string) {
+	if revision == 0 {
+		return "nothing has been read of the directory yet",
+			"look above for directory_watch_interrupted (etcd is away, or refuses this node) and catalog_follow_failed (the catalog's disk)"
+	}
+	return fmt.Sprintf("the directory, revision %d, has no Organization or no Server called %s", revision, name),
+		"write them with postroad import (the first time) or postroadctl apply, or correct name and organization in the configuration"
 }
 
 type pipelineParts struct {

@@ -166,6 +166,18 @@ func (f *family) faults(name string) []string {
 	return all
 }
 
+// Why a node waits for its configuration.
+func TestMissing(t *testing.T) {
+	for revision, want := range map[int64][2]string{
+		0: {"nothing has been read", "directory_watch_interrupted"},
+		7: {"revision 7, has no Organization or no Server called paris-1", "postroad import"},
+	} {
+		if reason, cure := missing("paris-1", revision); !strings.Contains(reason, want[0]) || !strings.Contains(cure, want[1]) {
+			t.Errorf("revision %d: %q, %q", revision, reason, cure)
+		}
+	}
+}
+
 // Stopping before the directory was ever reached is a clean stop.
 func TestStopWhileWaitingForConfiguration(t *testing.T) {
 	c := &cluster{t: t, dir: t.TempDir(), members: map[string]*member{}}

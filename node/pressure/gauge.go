@@ -33,6 +33,11 @@ const (
 	resources
 )
 
+// unit says in a log line what its numbers count.
+func (r Resource) unit() string {
+	return [...]string{"octets free", "1/100 percent free", "1/100 percent used", "messages"}[r]
+}
+
 // String is the name that operators see.
 func (r Resource) String() string {
 	return [...]string{"disk", "inodes", "memory", "messages"}[r]

@@ -76,7 +76,7 @@ func (s *Sampler) Look() {
 			log = s.c.Logger.Info
 		}
 		log("pressure_changed", zap.Stringer("resource", c.Resource), zap.Stringer("level", c.To), zap.Stringer("was", c.From),
-			zap.Int64("value", c.Value), zap.Int64("medium", limits[c.Resource].Medium), zap.Int64("high", limits[c.Resource].High))
+			zap.String("unit", c.Resource.unit()), zap.Int64("value", c.Value), zap.Int64("medium", limits[c.Resource].Medium), zap.Int64("high", limits[c.Resource].High))
 	}
 }
 

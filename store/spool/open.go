@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -144,6 +146,18 @@ func Open(dir string, o Options) (*Spool, error) {
 	return s, nil
 }
 
+// lockError tells a folder that somebody has from one that cannot be written, by its
+// user or by anybody.
+func lockError(err error) error {
+	switch {
+	case errors.Is(err, syscall.EROFS):
+		return fmt.Errorf("its file system is read-only; look why (the kernel makes it so after errors), mend it and mount it for writing (%w)", err)
+	case errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("it belongs to another user; run as that one, or give it the folder (%w)", err)
+	}
+	return fmt.Errorf("it is in use by another process: two nodes cannot share a folder; end that one, or name another folder (%w)", err)
+}
+
 func (s *Spool) open(dir string, o Options) (err error) {
 	defer s.recoverFailure(&err)
 	if o.ReadOnly {
@@ -154,7 +168,7 @@ func (s *Spool) open(dir string, o Options) (err error) {
 		return err
 	}
 	if s.lock, err = s.disk.Lock(s.disk.PathJoin(dir, lockName)); err != nil {
-		return fmt.Errorf("it is in use by another process: two nodes cannot share a folder; end that one, or name another folder (%w)", err)
+		return lockError(err)
 	}
 	defer func() {
 		if err != nil {

@@ -2,9 +2,12 @@ package spool
 
 import (
 	"errors"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -97,6 +100,29 @@ func TestOpenRefusesAndLeavesAsItWas(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// unlockable is a disk on which no lock can be had.
+type unlockable struct {
+	FS
+	err error
+}
+
+func (u unlockable) Lock(name string) (io.Closer, error) {
+	return nil, &fs.PathError{Op: "open", Path: name, Err: u.err}
+}
+
+// A folder that cannot be written is not one that another node has.
+func TestOpenSaysWhyThereIsNoLock(t *testing.T) {
+	for err, want := range map[error]string{
+		syscall.EROFS:  "read-only; look why",
+		syscall.EACCES: "belongs to another user",
+		syscall.EAGAIN: "in use by another process",
+	} {
+		if _, got := Open(t.TempDir(), Options{FS: unlockable{vfs.Default, err}}); !errors.Is(got, err) || !strings.Contains(got.Error(), want) {
+			t.Errorf("%v: %v, want %q", err, got, want)
+		}
 	}
 }
 

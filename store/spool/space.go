@@ -76,7 +76,11 @@ func (sp *space) judge(free uint64) {
 	}
 	if full := free < least; full != was {
 		sp.full.Store(full)
-		sp.log.Warn("spool_reserve", zap.Bool("full", full), zap.Uint64("free_bytes", free))
+		fields := []zap.Field{zap.Bool("full", full), zap.Uint64("free_bytes", free), zap.Uint64("needed_bytes", sp.least)}
+		if full {
+			fields = append(fields, zap.String("cure", "make room on the disk; until then new mail is refused with 452"))
+		}
+		sp.log.Warn("spool_reserve", fields...)
 	}
 }
 
