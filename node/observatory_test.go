@@ -36,7 +36,7 @@ func fetch(t *testing.T, address, path string) (int, string) {
 // A node that is still booting can be watched: alive, not ready, and how far.
 func TestObservatoryWhileBooting(t *testing.T) {
 	address := freeAddresses(t, net.IPv4(127, 0, 0, 1), 1)[0]
-	n := &Node{cfg: Config{Name: "paris-1", Metrics: address}, ready: make(chan struct{}), log: zap.NewNop()}
+	n := &Node{deps: Deps{Manager: nobody{}}, cfg: Config{Name: "paris-1", Metrics: address}, ready: make(chan struct{}), log: zap.NewNop()}
 	p := newParts(n.log)
 	if _, err := newObservatory(n, p); err != nil {
 		t.Fatal(err)
@@ -70,7 +70,7 @@ func TestObservatoryWhileBooting(t *testing.T) {
 }
 
 func TestObservatoryOff(t *testing.T) {
-	n := &Node{cfg: Config{Name: "paris-1", Metrics: "off"}, ready: make(chan struct{}), log: zap.NewNop()}
+	n := &Node{deps: Deps{Manager: nobody{}}, cfg: Config{Name: "paris-1", Metrics: "off"}, ready: make(chan struct{}), log: zap.NewNop()}
 	p := newParts(n.log)
 	if _, err := newObservatory(n, p); err != nil {
 		t.Fatal(err)

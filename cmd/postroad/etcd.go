@@ -1,12 +1,14 @@
 package main
 
 import (
+	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/postroad/postroad/cmd/postroad/systemd"
 	"github.com/postroad/postroad/node/trust"
 	"github.com/postroad/postroad/store/directory"
 )
@@ -18,9 +20,22 @@ func etcdCommand() *cobra.Command {
 	var f trust.Files
 	cmd := &cobra.Command{
 		Use:   "etcd",
-		Short: "Run the embedded etcd (started by `postroad up`)",
-		Args:  cobra.NoArgs,
+		Short: "Run one member of etcd, alone or of several",
+		Long: `Run etcd, which keeps the directory, until SIGTERM or SIGINT. Alone it needs
+nothing but its addresses. Of several (three outlive the loss of one, five of two),
+each has a name and the list of all, the same everywhere:
+
+  --name a --cluster a=10.0.0.1:2380,b=10.0.1.1:2380,c=10.0.2.1:2380
+
+They look at each other's address: issue each certificate with --host and that address.`,
+		Example: "  postroad etcd --data /var/lib/postroad-etcd --client 10.0.0.5:2379 --ca ca.crt --cert etcd.crt --key etcd.key",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			manager, err := systemd.Open(os.Getenv, os.Getpid())
+			if err != nil {
+				return err
+			}
+			defer manager.Close()
 			log, err := etcdLogger()
 			if err != nil {
 				return err
@@ -32,7 +47,10 @@ func etcdCommand() *cobra.Command {
 				return err
 			}
 			log.Info("etcd_listening", zap.Strings("endpoints", e.Endpoints()))
+			manager.Ready()
+			go manager.Live(cmd.Context())
 			defer func() {
+				manager.Stopping()
 				e.Stop()
 				log.Info("stopped")
 			}()
@@ -48,6 +66,8 @@ func etcdCommand() *cobra.Command {
 	fl.StringVar(&c.Dir, "data", "", "folder of etcd")
 	fl.StringVar(&c.ClientAddress, "client", "127.0.0.1:2379", "address for clients")
 	fl.StringVar(&c.PeerAddress, "peer", "127.0.0.1:2380", "address for other members")
+	fl.StringVar(&c.Name, "name", "", "name of this member; keep it as long as the folder")
+	fl.StringToStringVar(&c.Members, "cluster", nil, "all members as NAME=HOST:PORT of their peer addresses; none: it is alone")
 	fl.StringVar(&f.CA, "ca", "", "cluster CA")
 	fl.StringVar(&f.Cert, "cert", "", "certificate")
 	fl.StringVar(&f.Key, "key", "", "key")

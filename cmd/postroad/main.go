@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	_ "time/tzdata" // schedules name time zones; containers and small hosts have no list of them
 
 	"github.com/spf13/cobra"
 
@@ -40,11 +41,20 @@ func main() {
 	}
 }
 
-// exitCode is 74 (EX_IOERR of sysexits.h) when the disk of the spool failed, so that
-// whoever starts nodes can tell that from a wrong configuration.
+// configError is a configuration file that nobody can start with.
+type configError struct{ error }
+
+func (e configError) Unwrap() error { return e.error }
+
+// exitCode lets whoever starts nodes tell a disk that failed (74, EX_IOERR of
+// sysexits.h) and a configuration file that is wrong (78, EX_CONFIG) from the rest.
+// Only the latter is not worth another try: certificates, ports and disks come back.
 func exitCode(err error) int {
-	if errors.Is(err, spool.ErrFailed) {
+	switch {
+	case errors.Is(err, spool.ErrFailed):
 		return 74
+	case errors.As(err, new(configError)):
+		return 78
 	}
 	return 1
 }

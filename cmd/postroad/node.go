@@ -1,8 +1,11 @@
 package main
 
 import (
+	"os"
+
 	"github.com/spf13/cobra"
 
+	"github.com/postroad/postroad/cmd/postroad/systemd"
 	"github.com/postroad/postroad/node"
 )
 
@@ -12,17 +15,27 @@ func nodeCommand() *cobra.Command {
 		Use:   "node",
 		Short: "Run one node",
 		Long: `Run one node until SIGTERM or SIGINT, which drain it: listeners close, messages
-in flight are finished, the rest stays in the spool.`,
+in flight are finished, the rest stays in the spool.
+
+Exit codes: 0 stopped as asked; 1 failed, worth starting again; 74 the disk of the
+data folder failed, worth starting again when it is well; 78 the configuration file
+is missing or wrong, and stays so until somebody changes it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := node.LoadConfig(path)
 			if err != nil {
-				return err
+				return configError{err}
 			}
-			n, err := node.New(c, node.Deps{Version: version})
+			manager, err := systemd.Open(os.Getenv, os.Getpid())
 			if err != nil {
 				return err
 			}
+			defer manager.Close()
+			n, err := node.New(c, node.Deps{Version: version, Manager: manager})
+			if err != nil {
+				return err
+			}
+			go manager.Live(cmd.Context())
 			return n.Run(cmd.Context())
 		},
 	}

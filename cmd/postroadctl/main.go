@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	_ "time/tzdata" // schedules name time zones; containers and small hosts have no list of them
 
 	"github.com/spf13/cobra"
 )

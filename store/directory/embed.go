@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -26,9 +28,9 @@ type EmbedConfig struct {
 	// ClientAddress and PeerAddress are "host:port"; port 0 takes a free one.
 	// Empty: 127.0.0.1:0. With one member nobody ever calls the peer address.
 	ClientAddress, PeerAddress string
-	// Cluster lists all members as "name=https://host:port,..." when there is
-	// more than this one; PeerAddress must then be the one in the list.
-	Cluster string
+	// Members has the peer address, "host:port", of every member by its name,
+	// when there is more than this one; PeerAddress must then be that of Name.
+	Members map[string]string
 	// TLS for clients and peers; nil: none, for loopback only.
 	TLS *EmbedTLS
 	// Logger gets etcd's warnings and errors; nil: none.
@@ -105,7 +107,10 @@ func (c EmbedConfig) server() (*embed.Config, string, error) {
 	}
 	cfg.ListenClientUrls, cfg.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	cfg.ListenPeerUrls, cfg.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
-	if cfg.InitialCluster = c.Cluster; c.Cluster == "" {
+	if cfg.InitialCluster, err = c.cluster(scheme); err != nil {
+		return nil, "", err
+	}
+	if c.Members == nil {
 		cfg.InitialCluster = cfg.InitialClusterFromName(cfg.Name)
 		// Alone there is nobody to wait for before the election.
 		cfg.TickMs, cfg.ElectionMs = 20, 200
@@ -124,6 +129,30 @@ func (c EmbedConfig) server() (*embed.Config, string, error) {
 	cfg.AutoCompactionRetention = "24h"
 	cfg.EnableGRPCGateway = false
 	return cfg, scheme, nil
+}
+
+// cluster is Members in etcd's form. etcd has an error of its own for a member that
+// is not in the list, which names URLs and neither the flag nor the cure.
+func (c EmbedConfig) cluster(scheme string) (string, error) {
+	if c.Members == nil {
+		return "", nil
+	}
+	switch own, listed := c.Members[c.Name]; {
+	case !listed:
+		return "", fmt.Errorf("the members are %s, this one's name is %q; it must be one of them",
+			strings.Join(slices.Sorted(maps.Keys(c.Members)), ", "), c.Name)
+	case own != c.PeerAddress:
+		return "", fmt.Errorf("member %s listens on %s and the others know it by %s; both must be the same address", c.Name, c.PeerAddress, own)
+	}
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(c.Members)) {
+		u, err := listenURL(scheme, c.Members[name])
+		if err != nil {
+			return "", fmt.Errorf("member %s: %w", name, err)
+		}
+		list = append(list, name+"="+u.String())
+	}
+	return strings.Join(list, ","), nil
 }
 
 func (c EmbedConfig) calmLogger(stopping *atomic.Bool) *zap.Logger {

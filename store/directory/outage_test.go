@@ -92,6 +92,9 @@ func TestEmbedRefuses(t *testing.T) {
 		"busy port":         {ClientAddress: busy.Addr().String()},
 		"no TLS on network": {ClientAddress: "192.0.2.1:2379"},
 		"not an address":    {ClientAddress: "127.0.0.1"},
+		"not a member":      {Name: "d", PeerAddress: "127.0.0.1:1", Members: map[string]string{"a": "127.0.0.1:1"}},
+		"two addresses":     {Name: "a", PeerAddress: "127.0.0.1:1", Members: map[string]string{"a": "127.0.0.1:2"}},
+		"a URL":             {Name: "a", PeerAddress: "https://127.0.0.1:1", Members: map[string]string{"a": "https://127.0.0.1:1"}},
 	} {
 		c.Dir = t.TempDir()
 		if e, err := Embed(t.Context(), c); err == nil {
