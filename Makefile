@@ -12,7 +12,7 @@ export CGO_ENABLED = 0
 # The end-to-end folders start real processes; the race run covers the rest.
 UNIT = $(shell $(GO) list ./... | grep -v -e /deploy/e2e -e /deploy/bench)
 
-.PHONY: all build run test unit race lint vuln proto proto-check proto-release bench cover fuzz nightly clean
+.PHONY: all build run test unit race lint vuln proto proto-check proto-release bench cover fuzz nightly clean deb image
 
 all: build
 
@@ -55,6 +55,16 @@ proto-release: $(TOOLS)/buf ## freeze the schemas of a release, the base of the 
 
 $(TOOLS)/%: proto/tools/go.mod proto/tools/go.sum
 	cd proto/tools && $(GO) build -o $(CURDIR)/$(TOOLS)/ $$($(GO) list tool | grep '/$*$$')
+
+deb: build ## bin/postroad_VERSION_ARCH.deb, with units for systemd
+	deploy/debian/build.sh $(VERSION) $(BIN)
+
+IMAGE ?= postroad:$(VERSION)
+ROOTS ?= /etc/ssl/certs/ca-certificates.crt
+image: build ## a container image of the static binary; needs a container engine
+	install -D -t $(BIN)/image $(BIN)/postroad $(BIN)/postroadctl
+	install -m 644 $(ROOTS) $(BIN)/image/ca-certificates.crt
+	docker build -f deploy/docker/Dockerfile -t $(IMAGE) $(BIN)/image
 
 bench: build ## one node beside Postfix, in one run, with ratios; some ten minutes, see docs/benchmarks.md
 	deploy/e2e/peers.sh

@@ -13,7 +13,7 @@ cd "$(dirname "$0")/../.."
 unpacked="exim4-daemon-light opensmtpd"
 # swaks speaks TLS only with Net::SSLeay.
 # Postfix authenticates itself with the mechanisms of libsasl2-modules.
-installed="postfix libsasl2-modules dovecot-lmtpd swaks libnet-ssleay-perl msmtp fetchmail curl openssl python3 procps"
+installed="postfix libsasl2-modules dovecot-lmtpd swaks libnet-ssleay-perl msmtp fetchmail curl openssl python3 procps systemd adduser"
 
 missing() { # PACKAGE...: those of them that are not installed
 	for package in "$@"; do
