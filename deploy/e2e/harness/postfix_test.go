@@ -2,6 +2,7 @@ package harness
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -18,4 +19,32 @@ func TestPostfixDelivers(t *testing.T) {
 		}
 		return nil
 	})
+}
+
+// One that is stuck is killed, with all that it started.
+func TestPostfixEnds(t *testing.T) {
+	for name, stuck := range map[string]bool{"well": false, "stuck": true} {
+		t.Run(name, func(t *testing.T) {
+			p := StartPostfix(t, "outside.test", nil)
+			pids := p.Processes()
+			master := pids[len(pids)-1]
+			if stuck {
+				for _, pid := range pids {
+					if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			within := 20 * time.Second
+			if stuck {
+				within = time.Second
+			}
+			if killed := p.stop(within); (killed > 0) != stuck {
+				t.Errorf("%d killed", killed)
+			}
+			if n := p.alive(master); n > 0 {
+				t.Errorf("%d are left", n)
+			}
+		})
+	}
 }
