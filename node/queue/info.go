@@ -72,7 +72,7 @@ type Info struct {
 	State       State
 	Messages    int64
 	Bytes       int64         // octets of their bodies
-	OldestAge   time.Duration // of what is in memory, since the message was created; 0 when empty
+	OldestAge   time.Duration // since the message was created; 0 when empty. Beyond the window it is up to some minutes old
 	WaitingFor  string        // a sentence; empty while mail flows
 	LastError   string
 	LastHost    string    // of the next hop, that answered last
@@ -89,6 +89,7 @@ type Info struct {
 
 	opening opening
 	retries retries
+	more    bool   // it is longer than what is in memory
 	name    string // the queue's name in the spool; empty for one that is only listed
 }
 

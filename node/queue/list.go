@@ -22,6 +22,7 @@ func (r *Runner) List() []Info {
 		// The disk knows of those beyond the window too.
 		w := r.c.Store.Weigh(q.name)
 		q.Messages, q.Bytes = max(q.Messages, w.Entries), w.Bytes
+		r.ages.age(q, now)
 		seen[q.Kind] = true
 	}
 	for _, q := range []Info{

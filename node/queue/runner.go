@@ -37,6 +37,7 @@ type Runner struct {
 	kept  given        // the orders of ctl.Given
 
 	rules rulebook
+	ages  ages
 
 	unread unread
 
@@ -138,6 +139,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	supply.Go(func() { r.watchLoop(ctx) })
 	supply.Go(func() { r.rulesLoop(ctx) })
 	supply.Go(func() { r.sizesLoop(ctx) })
+	supply.Go(func() { r.agesLoop(ctx) })
 	supply.Go(func() { r.noticeLoop(ctx) })
 	for range r.c.Workers {
 		supply.Go(func() { r.worker(ctx) })

@@ -21,7 +21,7 @@ func (s *Scheduler) List(now int64) []Info {
 func (s *Scheduler) info(q *queue, now int64) Info {
 	l := q.link
 	i := Info{
-		name: q.name, ID: queueID(q.name), Kind: kindOf(q.key.Destination, q.hop), opening: l.opening(now), retries: s.clock.retries(q.rush), Destination: q.key.Destination,
+		name: q.name, ID: queueID(q.name), Kind: kindOf(q.key.Destination, q.hop), opening: l.opening(now), retries: s.clock.retries(q.rush), more: q.more, Destination: q.key.Destination,
 		NextHop: q.hop.Name, Connector: q.hop.ConnectorName,
 		State: Ready, Messages: int64(len(q.refs)),
 		LastError: q.lastErr, Class: classText(q.key.Class), Connections: len(l.conns), Window: min(l.concurrency.window, s.perLink(l)),
