@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/postroad/postroad/node/mail"
-	"github.com/postroad/postroad/node/mail/codec"
 	"github.com/postroad/postroad/store/spool"
 )
 
@@ -241,165 +240,10 @@ func (a *action) planned(id mail.ID, st spool.Stored) error {
 	return nil
 }
 
-// orderFor is the order with what is known of a queue now: a match that asks for
-// its state is not to change its mind between choosing and doing.
-func (a *action) orderFor(name string) *Order {
-	if o := a.each[name]; o != nil {
-		return o
-	}
-	o := a.order
-	info, match := a.infos[name], a.sel.Match
-	if match != nil {
-		o.Match = func(it Item) bool {
-			it.Queue = info
-			if it.LastErr == "" {
-				it.LastErr = info.LastError
-			}
-			return match(it)
-		}
-	}
-	a.each[name] = &o
-	return &o
-}
-
-// entry counts one entry and, unless dry, has the order carried out.
-func (a *action) entry(name string, e spool.QueueEntry) error {
-	info, chosen := a.infos[name]
-	if !chosen {
-		return nil
-	}
-	key, err := ParseName(name)
-	if err != nil {
-		return err
-	}
-	o := a.orderFor(name)
-	id := mail.ID(e.ID)
-	if o.idle(key) {
-		a.recall(name, id)
-		return nil
-	}
-	t, err := decodeTag(e.Tag, true)
-	if err != nil {
-		a.refuse(err)
-		return nil
-	}
-	ref := refOf(id, e.Due, t, e.Tag)
-	targets, octets, err := a.look(key, info, o, ref)
-	switch {
-	case errors.Is(err, spool.ErrNotFound) || err == nil && len(targets) == 0:
-		return nil
-	case err != nil:
-		a.refuse(err)
-		return nil
-	}
-	if err := a.r.refuses(o, key); err != nil {
-		a.refuse(err)
-		return nil
-	}
-	if a.dry {
-		a.tally.count(id, len(targets), octets)
-		return nil
-	}
-	return a.give(name, ref, targets, o)
-}
-
 func (a *action) refuse(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.tally.refuse(err)
-}
-
-// recall lets a message go, named by its ID, that was to be frozen after the attempt
-// that it is in.
-func (a *action) recall(name string, id mail.ID) {
-	if a.order.Verb != VerbThaw || a.sel.IDs == nil {
-		return
-	}
-	n := 0
-	a.r.do(func(int64) { n = a.r.sched.Recall(name, id, a.dry) })
-	if n > 0 {
-		a.mu.Lock()
-		a.tally.count(id, 0, 0)
-		a.mu.Unlock()
-	}
-}
-
-// look gives the targets that match, and the message's octets.
-func (a *action) look(key Key, info Info, o *Order, ref Ref) (mine []int, octets int64, err error) {
-	st, err := a.r.c.Store.Load(spool.ID(ref.ID))
-	if err != nil {
-		return nil, 0, err
-	}
-	m, err := decodeMessage(st)
-	if err != nil {
-		return nil, 0, err
-	}
-	targets, err := targetsOf(ref, len(m.targets))
-	if err != nil {
-		return nil, 0, err
-	}
-	it := a.r.item(key, mail.Hop{Name: info.NextHop, ConnectorName: info.Connector}, m, ref, st)
-	it.Recipients = shown(m, targets)
-	for _, i := range targets {
-		it.Target = m.targets[i]
-		if o.Match == nil || o.Match(it) {
-			mine = append(mine, i)
-		}
-	}
-	return mine, m.env.Size, nil
-}
-
-// give has an order carried out on an entry. Not more than some are on their way
-// at a time; those in flight do not count, as they may take long.
-func (a *action) give(name string, ref Ref, targets []int, o *Order) error {
-	select {
-	case a.slots <- struct{}{}:
-	case <-a.ctx.Done():
-		return a.ctx.Err()
-	}
-	given := *o
-	later := false
-	wait := &pending{id: ref.ID, targets: targets}
-	var once sync.Once
-	free := func() { once.Do(func() { <-a.slots }) }
-	given.done = func(res Result) {
-		a.mu.Lock()
-		switch {
-		case res.Err != nil:
-			a.tally.refuse(res.Err)
-		case !res.Void:
-			a.tally.count(ref.ID, res.Recipients, res.Octets)
-		}
-		if later { // once, though it may have parted and come back twice
-			later = false
-			a.later--
-			delete(a.pending, wait)
-			if wait.seq != 0 {
-				a.r.fulfil(wait.seq)
-			}
-			if a.news != nil {
-				signal(a.news)
-			}
-		}
-		a.mu.Unlock()
-		free()
-	}
-	var got Receipt
-	a.r.do(func(now int64) {
-		// Under the runner's lock, so that done cannot come before it is known
-		// that it will come late.
-		if got = a.r.sched.Order(name, ref, &given, now); got == OrderLater {
-			a.mu.Lock()
-			later = true
-			a.later++
-			a.pending[wait] = struct{}{}
-			a.mu.Unlock()
-		}
-	})
-	if got != OrderTaken {
-		free()
-	}
-	return nil
 }
 
 // wait lets what is on its way come to disk, and for a while what is in flight.
@@ -431,15 +275,4 @@ func (a *action) wait() {
 	a.mu.Lock()
 	a.tally.Later = a.later
 	a.mu.Unlock()
-}
-
-// item describes an entry for those who choose; Target is left to the caller.
-func (r *Runner) item(key Key, hop mail.Hop, m *message, ref Ref, st spool.Stored) Item {
-	it := Item{Key: key, Hop: hop, Envelope: m.env, Created: ref.Created, Attempts: ref.Attempts, Due: ref.Due, Exempt: ref.Exempt}
-	for _, rec := range st.Outcomes {
-		if last, err := codec.DecodeAttempt(rec.Payload); err == nil && last.Text != "" {
-			it.LastErr = last.Text
-		}
-	}
-	return it
 }

@@ -108,18 +108,8 @@ func (r *Runner) routed(id mail.ID) {
 func (r *Runner) FreezeStages(ids []string, note Note) (int, error) {
 	r.ctlMu.Lock()
 	defer r.ctlMu.Unlock()
-	next := r.ctl
-	next.Stages = maps.Clone(r.ctl.Stages)
-	if next.Stages == nil {
-		next.Stages = map[string]Note{}
-	}
-	changed := 0
-	for _, id := range ids {
-		if _, already := next.Stages[id]; !already {
-			changed++
-		}
-		next.Stages[id] = note
-	}
+	next, changed := r.ctl, 0
+	next.Stages, changed = frozenToo(r.ctl.Stages, ids, note)
 	if err := r.keep(next); err != nil {
 		return 0, err
 	}
@@ -137,13 +127,8 @@ func (r *Runner) FreezeStages(ids []string, note Note) (int, error) {
 func (r *Runner) ThawStages(ids []string) (int, error) {
 	r.ctlMu.Lock()
 	defer r.ctlMu.Unlock()
-	next := r.ctl
-	next.Stages = maps.Clone(r.ctl.Stages)
-	for _, id := range ids {
-		delete(next.Stages, id)
-	}
-	changed := len(r.ctl.Stages) - len(next.Stages)
-	if changed == 0 {
+	next, changed := r.ctl, 0
+	if next.Stages, changed = frozenNoMore(r.ctl.Stages, ids); changed == 0 {
 		return 0, nil
 	}
 	if err := r.keep(next); err != nil {

@@ -105,26 +105,38 @@ func (r *Runner) keep(next stopOrders) error {
 	return nil
 }
 
+// frozenToo are the frozen ones when some more are, and how many of them were not before.
+func frozenToo(was map[string]Note, names []string, note Note) (all map[string]Note, changed int) {
+	if all = maps.Clone(was); all == nil {
+		all = map[string]Note{}
+	}
+	for _, name := range names {
+		all[name] = note
+	}
+	return all, len(all) - len(was)
+}
+
+// frozenNoMore are the frozen ones without some, and how many of those were.
+func frozenNoMore(was map[string]Note, names []string) (left map[string]Note, changed int) {
+	left = maps.Clone(was)
+	for _, name := range names {
+		delete(left, name)
+	}
+	return left, len(was) - len(left)
+}
+
 // FreezeQueues stops queues by their names until ThawQueues, over restarts too. It
 // returns when that is on disk, with how many were not frozen before.
 func (r *Runner) FreezeQueues(names []string, note Note) (int, error) {
 	r.ctlMu.Lock()
 	defer r.ctlMu.Unlock()
-	next := r.ctl
-	next.Frozen = maps.Clone(r.ctl.Frozen)
-	if next.Frozen == nil {
-		next.Frozen = map[string]Note{}
-	}
-	changed := 0
 	for _, name := range names {
 		if _, err := ParseName(name); err != nil {
 			return 0, err
 		}
-		if _, already := next.Frozen[name]; !already {
-			changed++
-		}
-		next.Frozen[name] = note
 	}
+	next, changed := r.ctl, 0
+	next.Frozen, changed = frozenToo(r.ctl.Frozen, names, note)
 	if err := r.keep(next); err != nil {
 		return 0, err
 	}
@@ -139,13 +151,8 @@ func (r *Runner) FreezeQueues(names []string, note Note) (int, error) {
 func (r *Runner) ThawQueues(names []string) (int, error) {
 	r.ctlMu.Lock()
 	defer r.ctlMu.Unlock()
-	next := r.ctl
-	next.Frozen = maps.Clone(r.ctl.Frozen)
-	for _, name := range names {
-		delete(next.Frozen, name)
-	}
-	changed := len(r.ctl.Frozen) - len(next.Frozen)
-	if changed == 0 {
+	next, changed := r.ctl, 0
+	if next.Frozen, changed = frozenNoMore(r.ctl.Frozen, names); changed == 0 {
 		return 0, nil
 	}
 	if err := r.keep(next); err != nil {
