@@ -21,6 +21,9 @@ func (s *Spool) Accept(msgs ...Incoming) error {
 	if err := s.fault(faultAcceptBegin); err != nil {
 		return err
 	}
+	if err := s.secure(msgs); err != nil {
+		return err
+	}
 	batch := s.db.NewBatchWithSize(int(size))
 	if err := addIncoming(batch, msgs); err != nil {
 		return err
@@ -111,7 +114,7 @@ func addIncoming(batch *pebble.Batch, msgs []Incoming) error {
 				return err
 			}
 		}
-		d := batch.SetDeferred(len(appendMessageKey(buf[:0], m.ID, kindEnvelope)), recordHead+len(m.Envelope))
+		d := batch.SetDeferred(len(appendMessageKey(buf[:0], m.ID, kindEnvelope)), body.head()+len(m.Envelope))
 		copy(d.Key, appendMessageKey(buf[:0], m.ID, kindEnvelope))
 		appendEnvelope(d.Value[:0], body, m.Envelope)
 		if err := d.Finish(); err != nil {
@@ -125,12 +128,7 @@ func addIncoming(batch *pebble.Batch, msgs []Incoming) error {
 }
 
 func addBody(batch *pebble.Batch, b *Body) error {
-	if b.chunks > 0 {
-		if err := batch.SingleDelete(appendOpenBodyKey(nil, b.id), nil); err != nil {
-			return err
-		}
-	}
-	if len(b.last) == 0 {
+	if b.file != nil || len(b.last) == 0 {
 		return nil
 	}
 	return b.setLast(batch)
@@ -174,6 +172,9 @@ func (s *Spool) accepted(msgs []Incoming) {
 	}
 	for i := range msgs {
 		if b := msgs[i].Body; b.err == nil {
+			if b.file != nil {
+				s.files.named(b.file, b.stored(false).length())
+			}
 			b.end(errAccepted)
 		}
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// chunkSize is how much of a body one key holds, and how much of it memory
-// holds while it streams in.
+// chunkSize is how much of a body one key or frame holds, in octets, and how much
+// of it memory holds while it streams in. Larger bodies have files.
 const chunkSize = 256 << 10
 
 // smallBuffer is what a body starts with; most mail fits.
@@ -51,7 +51,10 @@ type Body struct {
 	size   int64
 	chunks uint32 // on disk
 	last   []byte // the chunk that is filling
-	err    error  // ended: why nothing can be done with it any more
+	// file has the chunks of a body of more than one; secured: all of them, durably.
+	file    *bodyFile
+	secured bool
+	err     error // ended: why nothing can be done with it any more
 }
 
 // NewBody begins a body. It must end in an accepted Incoming or in Discard.
@@ -60,11 +63,14 @@ func (s *Spool) NewBody() *Body {
 }
 
 // Write appends to the body. Full chunks go to disk at once, unsynced: the
-// Accept that follows syncs them too. Errors: ErrFull, ErrFailed, ErrClosed; the
+// Accept that follows syncs them too, and after it nothing more is written. Errors: ErrFull, ErrFailed, ErrClosed; the
 // body is then of no more use.
 func (b *Body) Write(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
+	}
+	if b.secured {
+		return 0, fmt.Errorf("%w: the body was offered already", ErrInvalid)
 	}
 	written := 0
 	for len(p) > 0 {
@@ -85,35 +91,6 @@ func (b *Body) Write(p []byte) (int, error) {
 	return written, nil
 }
 
-// flush writes the full chunk. With the first one goes the mark by which Open
-// finds a body whose envelope never came.
-func (b *Body) flush() error {
-	s := b.spool
-	if err := s.admit(chunkSize); err != nil {
-		return err
-	}
-	if err := s.fault(faultBodyChunk); err != nil {
-		return err
-	}
-	batch := s.db.NewBatchWithSize(chunkSize + 128)
-	var err error
-	if b.chunks == 0 {
-		err = batch.Set(appendOpenBodyKey(nil, b.id), nil, nil)
-	}
-	if err == nil {
-		err = b.setLast(batch)
-	}
-	if err == nil {
-		err = s.commitUnsynced(batch)
-	}
-	if err != nil {
-		return err
-	}
-	b.chunks++
-	b.last = b.last[:0]
-	return s.fault(faultBodyChunkWritten)
-}
-
 // setLast adds the chunk in memory to a batch.
 func (b *Body) setLast(batch *pebble.Batch) error {
 	var buf [17]byte
@@ -128,32 +105,29 @@ func (b *Body) Discard() {
 	if b.err != nil {
 		return
 	}
-	chunks := b.chunks
+	if b.file != nil {
+		b.drop()
+	}
 	b.end(fmt.Errorf("%w: the body was discarded", ErrInvalid))
-	if chunks == 0 {
-		return
-	}
-	// Unsynced, and an error changes nothing: until the deletion is durable the
-	// mark is there, and the next Open repeats it.
-	batch := b.spool.db.NewBatch()
-	if deleteChunks(batch, b.id, chunks) == nil && batch.SingleDelete(appendOpenBodyKey(nil, b.id), nil) == nil {
-		_ = b.spool.commitUnsynced(batch)
-	}
 	_ = b.spool.fault(faultBodyDiscarded)
 }
 
 // end closes the body for use and gives its buffer back.
 func (b *Body) end(why error) {
 	b.spool.buffers.put(b.last)
-	b.last, b.chunks, b.err = nil, 0, why
+	b.last, b.file, b.err = nil, nil, why
 }
 
 // stored describes the body as it will be on disk once the last chunk is.
 func (b *Body) stored(shared bool) stored {
-	return stored{id: b.id, size: b.size, chunks: uint32(chunksOf(b.size)), shared: shared}
+	s := stored{id: b.id, size: b.size, chunks: uint32(chunksOf(b.size)), shared: shared}
+	if b.file != nil {
+		s.file = b.file.number
+	}
+	return s
 }
 
-// deleteChunks removes chunks 0 to n-1. Each was set exactly once, which is what
+// deleteChunks removes chunks 0 to n-1 of a body in the store. Each was set exactly once, which is what
 // SingleDelete asks for; so a chunk and its deletion that meet in a memtable both
 // vanish and are never written to a table.
 func deleteChunks(batch *pebble.Batch, b bodyID, n uint32) error {

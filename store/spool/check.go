@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -47,11 +48,11 @@ func (s *Spool) Check(ctx context.Context, found func(Problem)) (Census, error) 
 	}
 	defer release()
 	c := checker{
-		ctx: ctx, found: found,
+		ctx: ctx, found: found, spool: s,
 		messages: map[ID]*checkedMessage{}, bodies: map[bodyID]*checkedBody{},
-		ledger: Ledger{}, weigher: weigher{recipients: s.recipients},
+		named: map[uint64]struct{}{}, ledger: Ledger{}, weigher: weigher{recipients: s.recipients},
 	}
-	if err := c.walk(snap); err != nil {
+	if err := errors.Join(c.walk(snap), c.orphans()); err != nil {
 		return Census{}, err
 	}
 	c.judge()
@@ -80,8 +81,10 @@ type checkedBody struct {
 type checker struct {
 	ctx      context.Context
 	found    func(Problem)
+	spool    *Spool
 	messages map[ID]*checkedMessage
 	bodies   map[bodyID]*checkedBody
+	named    map[uint64]struct{} // files
 	// unread: a block could not be read, so what is missing may be there.
 	unread bool
 	census Census
@@ -237,6 +240,33 @@ func (c *checker) metaKey(k, v []byte) error {
 	return nil
 }
 
+// file reads a body that has a file.
+func (c *checker) file(id ID, body stored, b *checkedBody) {
+	c.named[body.file] = struct{}{}
+	r := BodyReader{spool: c.spool, id: id, body: body}
+	defer r.Close()
+	_, err := r.WriteTo(io.Discard)
+	if err != nil && !errors.Is(err, ErrNotFound) { // it was finished meanwhile
+		c.say(id, "its body cannot be read: %v", err)
+	}
+	b.size, b.chunks, b.last = body.size, body.chunks, body.chunks-1 // all is said
+}
+
+// orphans counts files that no envelope names. While the spool is in use such files
+// are nothing to wonder at: bodies that stream in, and those kept to be written again.
+func (c *checker) orphans() error {
+	if !c.spool.readOnly {
+		return nil
+	}
+	there, err := c.spool.files.list()
+	for _, n := range there {
+		if _, ok := c.named[n]; !ok {
+			c.census.Orphans++
+		}
+	}
+	return err
+}
+
 // asideKey counts what is aside as if it were where it was.
 func (c *checker) asideKey(k, v []byte) error {
 	rec, err := decodeAside(v)
@@ -266,7 +296,10 @@ func (c *checker) messageKey(k, v []byte) error {
 			return err
 		}
 		m.enveloped = true
-		c.bodyOf(m.body.id).owners++
+		b := c.bodyOf(m.body.id)
+		if b.owners++; b.owners == 1 && m.body.file != 0 {
+			c.file(key.id, m.body, b)
+		}
 	case kindPlan:
 		m.planned = true
 	case kindOutcome:

@@ -109,16 +109,23 @@ func (s *Spool) WaitCounted(ctx context.Context) error {
 // count scans what was there at Open. It gives up when the spool is closed. The
 // envelope of a message comes before its entries, so one pass knows their size. What
 // cannot be read is not counted.
-func (s *Spool) count(snap *pebble.Snapshot, aside map[ID]map[entryKey]struct{}) error {
+//
+// named are the files that envelopes name; whole: there are no others.
+func (s *Spool) count(snap *pebble.Snapshot, aside map[ID]map[entryKey]struct{}) (named map[uint64]struct{}, whole bool, err error) {
+	named, whole = map[uint64]struct{}{}, true
 	var id ID
 	var size int64
 	names := map[string]string{} // one string for each queue, not for each entry
-	return s.skim(snap, func(k messageKey, v []byte) error {
+	err = s.skim(snap, func(k messageKey, v []byte) error {
 		switch k.kind {
 		case kindEnvelope:
-			body, _, _ := parseEnvelope(v) // one that cannot be read counts too, with no size
-			id, size = k.id, body.size
+			body, _, err := parseEnvelope(v) // one that cannot be read counts too, with no size
+			id, size, whole = k.id, body.size, whole && err == nil
 			s.counts.message(1, size)
+			if body.file != 0 {
+				named[body.file] = struct{}{}
+				s.files.octets.Add(body.length())
+			}
 		case kindEntry:
 			name, known := names[k.entry.queue]
 			if !known {
@@ -133,5 +140,6 @@ func (s *Spool) count(snap *pebble.Snapshot, aside map[ID]map[entryKey]struct{})
 			}
 		}
 		return nil
-	}, func() {})
+	}, func() { whole = false })
+	return named, whole, err
 }

@@ -186,6 +186,7 @@ func script(t *testing.T, s *Spool, c *camera) {
 	call(there, func() error { return s.Accept(large...) }, ID{2})
 	body(t, s, content(chunkSize+1, 3)).Discard()
 	body(t, s, content(chunkSize+1, 4)) // and it never ends
+	streamInStore(t, s)                 // neither does one of the first format
 	both := incoming(content(chunkSize+1, 5), ID{3}, ID{4})
 	call(there, func() error { return s.Accept(both...) }, ID{3}, ID{4})
 
@@ -269,4 +270,14 @@ func firstErrorOf(s *Spool) error {
 		return err
 	}
 	return s.Remove(ID{2})
+}
+
+// streamInStore is a body that streams in as it did in the first format.
+func streamInStore(t *testing.T, s *Spool) {
+	t.Helper()
+	b, id := s.db.NewBatch(), newBodyID(s.epoch, s.bodies.Add(1))
+	err := errors.Join(b.Set(appendOpenBodyKey(nil, id), nil, nil), b.Set(appendChunkKey(nil, id, 0), content(chunkSize, 4), nil), s.commitUnsynced(b))
+	if err != nil && !errors.Is(err, ErrFailed) {
+		t.Fatal(err)
+	}
 }

@@ -1,7 +1,8 @@
 // Package spool keeps accepted messages until each of their recipients is
 // settled. It knows bytes, keys and message identifiers; it does not know SMTP.
 //
-// A spool is one Pebble store in a folder. Accept, Settle and Remove return when
+// A spool is one Pebble store in a folder, and beside it files for the bodies that
+// are larger than a chunk (bodyfile.go). Accept, Settle and Remove return when
 // what they did is durable; calls that run at the same time share a sync.
 //
 // # Keys
@@ -11,12 +12,12 @@
 //	0x00 "ledger" stripe       what came in and what became of it      sums by line (ledger.go)
 //	0x00 "since"               the epoch of the ledger, and its begin  12 octets
 //	0x00 "control"             what stands, of an administrator's orders  caller's octets
-//	'b' body chunk             256 KiB of a body, the last one less    octets of the body
-//	'm' message 'e'            the envelope                            flags, body, chunks, size, caller's octets
+//	'b' body 0                 a body of one chunk, at most 256 KiB     octets of the body
+//	'm' message 'e'            the envelope                            flags, body, chunks, size, file, caller's octets
 //	'm' message 'p'            the plan                                caller's octets
 //	'm' message 'o' target     the last outcome of a target            caller's octets
 //	'm' message 'q' due queue  the message is in that queue            the entry's tag
-//	'o' body                   chunks are there, no envelope yet       -
+//	'o' body                   format 1: chunks, no envelope yet       -
 //	'q' queue due message      an entry of a queue                     the entry's tag
 //	'r' body message           an envelope of a shared body            -
 //	's' message                accepted and not planned                -
@@ -36,10 +37,10 @@
 //
 //	state      keys                                        how it comes
 //	absent     none
-//	streaming  o, b (full chunks)                          Body.Write
-//	submitted  b, m.e, s; r if the body is shared          Accept, or as a report of Plan, Settle, Remove
-//	planned    b, m.e, m.p, m.q and q (one or more pairs),  Plan
-//	           m.o; r if the body is shared
+//	streaming  none; a file if it is large                 Body.Write
+//	submitted  b or a file, m.e, s; r if the body is shared  Accept, or as a report of Plan, Settle, Remove
+//	planned    as before without s; m.p, m.q and q (pairs),  Plan
+//	           m.o
 //	aside      as submitted or planned, with x in place  SetAside
 //	           of s, or of some of the q (m.q stays)
 //
@@ -52,9 +53,10 @@
 //
 //	transition               points                    a crash leaves            repaired by
 //	(nothing) -> store       open.created, .marked     a store without FORMAT    Open begins again: nothing was accepted yet
-//	absent -> streaming      body.chunk, .written      some chunks of a body     Open deletes bodies that have an o key
+//	absent -> streaming      body.chunk, .written      a file that nobody names  Open removes those, in the background
 //	streaming -> absent      body.discarded            the same                  the same
 //	streaming -> submitted   accept.begin              the same; no 250 was sent the same
+//	                         body.synced               the same                  the same
 //	                         accept.synced             submitted, unanswered     nobody: the client sends again, a duplicate
 //	                                                                             (RFC 5321 section 4.2.5 accepts it)
 //	submitted -> planned     plan.begin, .applied      submitted or planned      the queue plans again what Submitted lists
@@ -64,14 +66,16 @@
 //	any -> absent            remove.begin, .applied    before or after           the administrator sees it and asks again
 //	                         remove.synced
 //	any <-> aside            aside.begin, .synced      before or after           the queue meets it again; the administrator sees it
-//	orphan -> absent         sweep.begin, .done        before or after           the next Open
+//	o -> absent              sweep.begin, .done        before or after           the next Open
 //
-// Plan and full chunks are not synced, because their loss is repaired without
-// harm: nothing that is seen outside (a 250, a settled recipient, a report) can
-// be durable without the plan and the chunks that came before it in the log.
+// A plan is not synced, because its loss is repaired without harm: nothing that is
+// seen outside (a 250, a settled recipient, a report) can be durable without the plan
+// that came before it in the log. Files are not in the log: they are synced by
+// themselves, before the batch with the envelope.
 //
 // A body that one envelope has belongs to it alone. A body that several have
-// (one Accept) is deleted with the last of its r keys.
+// (one Accept) is deleted with the last of its r keys. Files that nobody names stay
+// while some envelope cannot be read.
 //
 // # Deletion
 //

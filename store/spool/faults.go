@@ -7,6 +7,7 @@ const (
 	faultOpenMarked       = "open.marked"
 	faultBodyChunk        = "body.chunk"
 	faultBodyChunkWritten = "body.chunk.written"
+	faultBodySynced       = "body.synced"
 	faultBodyDiscarded    = "body.discarded"
 	faultAcceptBegin      = "accept.begin"
 	faultAcceptSynced     = "accept.synced"
@@ -31,7 +32,7 @@ const (
 func FaultPoints() []string {
 	return []string{
 		faultOpenCreated, faultOpenMarked,
-		faultBodyChunk, faultBodyChunkWritten, faultBodyDiscarded,
+		faultBodyChunk, faultBodyChunkWritten, faultBodySynced, faultBodyDiscarded,
 		faultAcceptBegin, faultAcceptSynced,
 		faultPlanBegin, faultPlanApplied,
 		faultSettleBegin, faultSettleApplied, faultSettleSynced,

@@ -58,7 +58,7 @@ func (c *change) finish(id ID, m *message) error {
 // may be in different shards.
 func (c *change) releaseBody(id ID, s stored) error {
 	if !s.shared {
-		return deleteChunks(c.batch, s.id, s.chunks)
+		return c.deleteBody(s)
 	}
 	if c.dropped == nil {
 		c.spool.references.Lock()
@@ -72,6 +72,14 @@ func (c *change) releaseBody(id ID, s stored) error {
 	last, err := c.lastReference(s.id)
 	if err != nil || !last {
 		return err
+	}
+	return c.deleteBody(s)
+}
+
+func (c *change) deleteBody(s stored) error {
+	if s.file != 0 {
+		c.files = append(c.files, s)
+		return nil
 	}
 	return deleteChunks(c.batch, s.id, s.chunks)
 }

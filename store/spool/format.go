@@ -124,8 +124,10 @@ func (s *Spool) create(dir string, o Options) (*pebble.DB, error) {
 		return nil, err
 	}
 	store := s.disk.PathJoin(dir, storeName)
-	if err := s.disk.RemoveAll(store); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
+	for _, old := range []string{store, s.disk.PathJoin(dir, bodiesName)} {
+		if err := s.disk.RemoveAll(old); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
 	}
 	if err := s.disk.MkdirAll(store, 0o700); err != nil {
 		return nil, err
@@ -186,7 +188,7 @@ func (s *Spool) openPebble(dir string, o Options, set func(*pebble.Options)) (*p
 	return db, err
 }
 
-// pebbleOptions: bodies are most of the octets; they are written once, read
+// pebbleOptions: small bodies are most of the octets; they are written once, read
 // once or twice, and most are deleted within the life of a memtable. So the
 // memtable is large, and nothing is compressed.
 func (s *Spool) pebbleOptions(o Options) *pebble.Options {

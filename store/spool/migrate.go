@@ -13,7 +13,7 @@ import (
 // file FORMAT says the newest format that anything in the store may have, so that
 // no older version opens one that is half migrated; the key says up to which
 // format all of it is. A crash leaves a step begun, and the next Open begins it
-// again: a step may be run on what it has changed in part.
+// again: a step may be run on what it, or a later one, has changed already.
 type migration struct {
 	what string // in a few words, for the log
 	run  func(*migrator) error
@@ -21,7 +21,11 @@ type migration struct {
 
 // migrations are the steps of this version: the first from format 1 to 2. A
 // release that changes what keys or values mean adds one.
-func migrations() []migration { return nil }
+func migrations() []migration {
+	return []migration{
+		{"large bodies get files of their own, those that are there stay", func(*migrator) error { return nil }},
+	}
+}
 
 const (
 	keyFormat = "\x00format" // 4 octets; absent: format 1
@@ -108,8 +112,10 @@ func (s *Spool) format() (int, error) {
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return 1, nil
-	case s.file == 1 && unread(err):
-		return 1, nil // there is no other that it can be
+	case unread(err) && s.readOnly:
+		return s.file, nil // to be looked at, it is as good as any
+	case unread(err):
+		return 1, nil // every step may be run again
 	case err == nil && len(v) != 4:
 		return 0, fmt.Errorf("%w: a format of %d octets", ErrCorrupt, len(v))
 	case err != nil:

@@ -69,6 +69,7 @@ type Spool struct {
 	epoch   uint32 // see bodyID
 	bodies  atomic.Uint64
 	buffers *buffers
+	files   *bodyFiles
 	shards  *[shardCount]shard
 	// references is locked after shards.
 	references sync.Mutex
@@ -134,6 +135,7 @@ func Open(dir string, o Options) (*Spool, error) {
 	s.disk.unreadable = s.unreadable
 	s.disk.opener = func(err error) { _ = s.fail(err) }
 	s.watched, s.unwatch = vfs.WithDiskHealthChecks(s.disk, slowDisk, nil, s.diskSlow)
+	s.files = &bodyFiles{fs: s.watched, longer: map[uint64]int64{}}
 	if o.Free == nil {
 		o.Free = func() (uint64, error) {
 			u, err := fs.GetDiskUsage(dir)
@@ -179,7 +181,10 @@ func (s *Spool) open(dir string, o Options) (err error) {
 		return err
 	}
 	s.disk.opened()
-	err = s.migrate(dir, s.file)
+	there, err := s.files.open(dir, o.ReadOnly)
+	if err == nil {
+		err = s.migrate(dir, s.file)
+	}
 	if err == nil && !o.ReadOnly {
 		err = s.begin()
 	}
@@ -200,7 +205,7 @@ func (s *Spool) open(dir string, o Options) (err error) {
 	s.turns.begin()
 	s.space = newSpace(o.Free, o, s.log)
 	snap, release, _ := s.snapshot()
-	go s.countInBackground(snap, release, maps.Clone(s.aside.of))
+	go s.countInBackground(snap, release, maps.Clone(s.aside.of), there)
 	return nil
 }
 
@@ -304,11 +309,14 @@ func (s *Spool) sweepBody(b bodyID) error {
 	return s.fault(faultSweepDone)
 }
 
-func (s *Spool) countInBackground(snap *pebble.Snapshot, release func(), aside map[ID]map[entryKey]struct{}) {
+func (s *Spool) countInBackground(snap *pebble.Snapshot, release func(), aside map[ID]map[entryKey]struct{}, there []uint64) {
 	defer close(s.counts.done)
 	start := time.Now()
-	err := s.count(snap, aside)
+	named, whole, err := s.count(snap, aside)
 	release()
+	if err == nil && whole && !s.readOnly {
+		s.removeOrphans(there, named)
+	}
 	switch {
 	case err != nil && !errors.Is(err, ErrClosed):
 		s.log.Error("spool_count_failed", zap.Error(err))

@@ -61,8 +61,8 @@ func TestOpenRefusesAndLeavesAsItWas(t *testing.T) {
 		"another's folder": {func(t *testing.T, dir string) { write(t, dir, "thesis.txt", "years of work") }, "not empty and holds no spool", nil},
 		"newer format": {func(t *testing.T, dir string) {
 			made(t, dir)
-			write(t, dir, formatName, "postroad spool 2\n")
-		}, "a newer version wrote it (format 2", nil},
+			write(t, dir, formatName, "postroad spool 99\n")
+		}, "a newer version wrote it (format 99", nil},
 		"unreadable format": {func(t *testing.T, dir string) {
 			made(t, dir)
 			write(t, dir, formatName, "\x00\x00")

@@ -35,7 +35,7 @@ func (s *Spool) unpinned() error {
 // usageWait is how long a caller waits for a measurement.
 const usageWait = time.Second
 
-// used is the size of the store's files in octets; the last known if that cannot be
+// used is the size of all files in octets; the last known if that cannot be
 // measured now.
 func (s *Spool) used() uint64 {
 	if s.usable() != nil || !s.measuring.CompareAndSwap(false, true) {
@@ -48,7 +48,7 @@ func (s *Spool) used() uint64 {
 	go func() {
 		defer close(done)
 		defer s.pins.RUnlock()
-		s.usage.Store(s.db.Metrics().DiskSpaceUsage())
+		s.usage.Store(s.db.Metrics().DiskSpaceUsage() + s.files.used())
 		s.measuring.Store(false)
 	}()
 	limit := time.NewTimer(usageWait)

@@ -30,6 +30,9 @@ func (s *Spool) Plan(id ID, plan []byte, entries []Entry, posts []Posting, repor
 	if err := s.fault(faultPlanBegin); err != nil {
 		return err
 	}
+	if err := s.secure(reports); err != nil {
+		return err
+	}
 	set := shardsOf(reports) | 1<<shardOf(id)
 	s.lockAll(set)
 	var posted postings

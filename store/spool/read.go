@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // BodyReader reads one body from the first octet. It implements io.WriterTo.
@@ -13,10 +15,12 @@ import (
 // costs no more. It is not safe for use by several goroutines.
 type BodyReader struct {
 	spool *Spool
+	id    ID
 	body  stored
-	next  uint32 // chunk
-	buf   []byte // whole chunk
-	rest  []byte // of buf, not yet read
+	file  vfs.File // of a body that has one, while it is read
+	next  uint32   // chunk
+	buf   []byte   // whole chunk
+	rest  []byte   // of buf, not yet read
 	err   error
 }
 
@@ -30,7 +34,7 @@ func (s *Spool) OpenBody(id ID) (*BodyReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &BodyReader{spool: s, body: body}, nil
+	return &BodyReader{spool: s, id: id, body: body}, nil
 }
 
 // bodyOf does not wait for the message's lock: who holds it may wait for room on the
@@ -89,6 +93,10 @@ func (r *BodyReader) WriteTo(w io.Writer) (written int64, err error) {
 
 // Close ends reading.
 func (r *BodyReader) Close() error {
+	if r.file != nil {
+		_ = r.file.Close() // it was only read
+		r.file = nil
+	}
 	if r.err == nil || r.buf != nil {
 		r.spool.buffers.put(r.buf)
 		r.buf, r.rest, r.err = nil, nil, ErrClosed
@@ -118,6 +126,9 @@ func (r *BodyReader) read() error {
 	if s.closed.Load() {
 		return ErrClosed
 	}
+	if r.body.file != 0 {
+		return r.readFrame()
+	}
 	var key [17]byte
 	v, closer, err := s.db.Get(appendChunkKey(key[:0], r.body.id, r.next))
 	if errors.Is(err, pebble.ErrNotFound) {
@@ -127,7 +138,7 @@ func (r *BodyReader) read() error {
 		return s.readError(err)
 	}
 	defer closer.Close()
-	if want := min(r.body.size-int64(r.next)*chunkSize, chunkSize); int64(len(v)) != want {
+	if want := r.body.chunk(r.next); int64(len(v)) != want {
 		return fmt.Errorf("%w: body %x, chunk %d has %d octets, not %d", ErrCorrupt, r.body.id, r.next, len(v), want)
 	}
 	for cap(r.buf) < len(v) {
@@ -137,4 +148,41 @@ func (r *BodyReader) read() error {
 	r.rest = r.buf
 	r.next++
 	return nil
+}
+
+// readFrame reads the next chunk from the body's file.
+func (r *BodyReader) readFrame() (err error) {
+	s := r.spool
+	if r.file == nil {
+		if r.file, err = s.files.fs.Open(s.files.path(r.body.file)); err != nil {
+			return s.frameError(r.id, r.body, err)
+		}
+	}
+	n := r.body.chunk(r.next)
+	for int64(cap(r.buf)) < n {
+		r.buf = s.buffers.grow(r.buf)
+	}
+	r.buf = r.buf[:n]
+	if err := readFrame(r.file, r.body.id, r.next, r.buf); err != nil {
+		return s.frameError(r.id, r.body, err)
+	}
+	r.rest = r.buf
+	r.next++
+	return nil
+}
+
+// frameError sorts an error of a body's file. Once the message is finished it belongs
+// to others.
+func (s *Spool) frameError(id ID, body stored, err error) error {
+	if _, e := s.get(appendMessageKey(nil, id, kindEnvelope)); errors.Is(e, ErrNotFound) {
+		return fmt.Errorf("body %x: %w", body.id, ErrNotFound)
+	}
+	err = fmt.Errorf("file %s: %w", s.files.path(body.file), err)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	if errors.Is(err, ErrCorrupt) {
+		return err
+	}
+	return s.readError(err)
 }

@@ -28,6 +28,11 @@ func (s *Spool) Settle(list ...Settlement) (finished []bool, err error) {
 	if err := s.fault(faultSettleBegin); err != nil {
 		return nil, err
 	}
+	for i := range list {
+		if err := s.secure(list[i].Reports); err != nil {
+			return nil, err
+		}
+	}
 	c := s.newChange(size)
 	for i := range list {
 		c.lock |= 1<<shardOf(list[i].ID) | shardsOf(list[i].Reports)
@@ -74,6 +79,9 @@ func (s *Spool) End(id ID, line Line, posts []Posting, reports ...Incoming) erro
 		return err
 	}
 	if err := s.fault(faultRemoveBegin); err != nil {
+		return err
+	}
+	if err := s.secure(reports); err != nil {
 		return err
 	}
 	c := s.newChange(int(size))
@@ -146,6 +154,8 @@ type change struct {
 	posts   postings
 	// asideGone are messages that were set aside, and go.
 	asideGone []ID
+	// files are those of bodies that go; they may be written again after the sync.
+	files []stored
 	// references deleted by this change; non-nil while references is locked.
 	dropped map[ID]struct{}
 }
@@ -191,6 +201,7 @@ func (c *change) wait() error {
 	if err := c.spool.wait(c.batch); err != nil {
 		return err
 	}
+	c.spool.released(c.files)
 	c.spool.accepted(c.reports)
 	for _, r := range c.skipped {
 		r.Body.Discard()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"errors"
+	"io"
 	"math/bits"
 	"slices"
 
@@ -39,11 +40,14 @@ func (s *Spool) skim(r pebble.Reader, f func(k messageKey, v []byte) error, torn
 			if ok = leap(it, at); !ok && it.Error() == nil {
 				return nil
 			}
+			if !ok { // the end cannot be read either, and what is between was leapt over
+				ok = s.land(r, it, at)
+			}
 			if !ok && at == (ID{}) {
 				return err // there may be anything
 			}
 			if !ok {
-				return nil // the end cannot be read either
+				return nil
 			}
 		}
 		k, err := parseMessageKey(it.Key())
@@ -59,6 +63,34 @@ func (s *Spool) skim(r pebble.Reader, f func(k messageKey, v []byte) error, torn
 		ok = it.Next()
 	}
 	return ErrClosed
+}
+
+// landings is how many messages land tries.
+const landings = 256
+
+// land puts the iterator on a message behind the given one that some list names and
+// that can be read, near the beginning of those that can.
+func (s *Spool) land(r pebble.Reader, it *pebble.Iterator, from ID) bool {
+	var ids []ID
+	for _, tag := range []byte{tagQueue, tagSubmitted} {
+		// A list that cannot be read to its end names enough.
+		_ = s.scanRange(r, []byte{tag}, []byte{tag + 1}, func(k, _ []byte) error {
+			if id := owner(k); slices.Compare(id[:], from[:]) > 0 {
+				ids = append(ids, id)
+			}
+			if len(ids)%landings == landings-1 {
+				return io.EOF
+			}
+			return nil
+		})
+	}
+	slices.SortFunc(ids, func(a, b ID) int { return slices.Compare(a[:], b[:]) })
+	for _, id := range ids {
+		if it.SeekGE(appendMessagePrefix(nil, id)) {
+			return true
+		}
+	}
+	return false
 }
 
 // leap puts the iterator, which cannot be read behind a message, on the next that can:
