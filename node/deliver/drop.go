@@ -133,7 +133,8 @@ func (a *Agent) dropFile(path string, c mail.Content) (err error) {
 	}
 	defer func() { _ = rc.Close() }()
 	tmp := path + ".tmp"
-	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	_ = os.Remove(tmp) // of an attempt that a crash ended, or whatever else: it is not written through
+	f, err := os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/postroad/postroad/node/mail"
@@ -26,6 +27,8 @@ const (
 	usageFile = "maildirsize"
 	// maxUsageFile is the size in octets at which the file is counted anew.
 	maxUsageFile = 5120
+	// maxUsed bounds what one line may say, so that sums stay numbers.
+	maxUsed = 1 << 50
 	// usageAge is how old a count must be to be doubted, unless it has changes.
 	usageAge = 15 * time.Minute
 )
@@ -92,7 +95,7 @@ func (e *overQuota) outcome() mail.Outcome {
 // the quota that holds: the directory's, else the one that maildirsize has.
 func (a *Agent) room(folder string, q Quota, size int64) (Quota, error) {
 	path := filepath.Join(folder, usageFile)
-	b, err := os.ReadFile(path)
+	b, err := readStart(path, maxUsageFile+1)
 	if q.none() {
 		first, _, _ := strings.Cut(string(b), "\n")
 		q = parseQuota(first)
@@ -100,7 +103,7 @@ func (a *Agent) room(folder string, q Quota, size int64) (Quota, error) {
 	switch {
 	case q.none():
 		return q, nil
-	case err != nil && !errors.Is(err, fs.ErrNotExist):
+	case err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, errNoFile):
 		return q, err
 	}
 	use, changes, ok := readUsage(b, q)
@@ -155,9 +158,29 @@ func (a *Agent) Full(t *mail.Target, size int64) *mail.Outcome {
 	return &o // strangers are not told what it holds
 }
 
+// errNoFile is a maildirsize that is a link, a pipe or the like, which only somebody with
+// a bad purpose puts there: it is not touched, and a file takes its place.
+var errNoFile = errors.New("it is not a plain file")
+
+// openUsage opens a plain file and waits for nobody.
+func openUsage(path string, flag int) (*os.File, error) {
+	f, err := os.OpenFile(path, flag|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.ENXIO): // a link; a pipe without a reader, a socket
+		return nil, errNoFile
+	case err != nil:
+		return nil, err
+	}
+	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
+		_ = f.Close()
+		return nil, errNoFile
+	}
+	return f, nil
+}
+
 // readStart reads at most n octets of a file.
 func readStart(path string, n int64) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := openUsage(path, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}
@@ -170,7 +193,7 @@ func (e *overQuota) exceeded() bool {
 }
 
 func (a *Agent) fresh(path string) bool {
-	info, err := os.Stat(path)
+	info, err := os.Lstat(path)
 	return err == nil && a.opts.Clock().Sub(info.ModTime()) < usageAge
 }
 
@@ -186,7 +209,7 @@ func readUsage(b []byte, q Quota) (use Quota, changes int, ok bool) {
 	}
 	for lines.Scan() {
 		var size, count int64
-		if _, err := fmt.Sscan(lines.Text(), &size, &count); err != nil {
+		if _, err := fmt.Sscan(lines.Text(), &size, &count); err != nil || max(size, -size, count, -count) > maxUsed {
 			return use, 0, false
 		}
 		use.Size, use.Count, changes = use.Size+size, use.Count+count, changes+1
@@ -262,7 +285,7 @@ func writeUsage(path string, q, use Quota) error {
 // the file never says less than there is for long.
 func used(folder string, size int64) {
 	path := filepath.Join(folder, usageFile)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
+	f, err := openUsage(path, os.O_WRONLY|os.O_APPEND)
 	if err == nil {
 		// One write of a short line: appends of several processes do not mix.
 		_, err = f.WriteString(strconv.FormatInt(size, 10) + " 1\n")

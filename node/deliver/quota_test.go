@@ -3,9 +3,11 @@ package deliver
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -275,4 +277,78 @@ func TestCodesPassThrough(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Whoever may write into the maildir can put anything in place of its maildirsize: a pipe
+// must not hold the server up, nor may a link have it write into another file.
+func TestUsageThatIsNoFile(t *testing.T) {
+	outside := filepath.Join(t.TempDir(), "outside")
+	const old = "1000S\n5 5\n"
+	for name, put := range map[string]func(path string) error{
+		"pipe":   func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"link":   func(path string) error { return os.Symlink(outside, path) },
+		"device": func(path string) error { return os.Symlink("/dev/zero", path) },
+		"socket": func(path string) error {
+			l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+			if err == nil {
+				l.SetUnlinkOnClose(false)
+				err = l.Close()
+			}
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := os.WriteFile(outside, []byte(old), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			b := newBox(t, Quota{Size: 1 << 20})
+			if got := b.send(10); got != "delivered 2.1.5" {
+				t.Fatal(got)
+			}
+			path := filepath.Join(b.folder, usageFile)
+			if err := errors.Join(os.Remove(path), put(path)); err != nil {
+				t.Fatal(err)
+			}
+			if o := b.Full(&mail.Target{Address: address("u@x.example")}, 10); o != nil {
+				t.Errorf("refused: %+v", o)
+			}
+			for range 2 {
+				if got := b.send(10); got != "delivered 2.1.5" {
+					t.Error(got)
+				}
+			}
+			if info, err := os.Lstat(path); err != nil || !info.Mode().IsRegular() {
+				t.Errorf("maildirsize is not made anew: %v, %v", info, err)
+			}
+			if now, err := os.ReadFile(outside); err != nil || string(now) != old {
+				t.Errorf("the other file holds %q now", now)
+			}
+		})
+	}
+}
+
+// Whatever stands in the file, it is summed up within bounds or counted anew, and a quota
+// that is read means the same when it is written.
+func FuzzUsage(f *testing.F) {
+	for _, s := range []string{"1000S,10C\n5 1\n-5 -1\n", "1000S\n9223372036854775807 1\n9223372036854775807 1\n", "S,C\n", "\n\n", "1S\n1\n", "10C\n1 1 1\n"} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		first, _, _ := strings.Cut(string(b), "\n")
+		q := parseQuota(first)
+		if q.Size < 0 || q.Count < 0 || parseQuota(q.String()) != q {
+			t.Fatalf("quota %+v of %q", q, first)
+		}
+		use, changes, ok := readUsage(b, q)
+		if !ok {
+			return
+		}
+		if use.Size < 0 || use.Count < 0 || changes < 0 || changes > len(b) || use.Size > int64(len(b))*maxUsed || use.Count > int64(len(b))*maxUsed {
+			t.Fatalf("%+v in %d changes", use, changes)
+		}
+		e := &overQuota{q, use, 1 << 40}
+		if q.Size > 0 && q.Size < 1<<40 && !e.exceeded() {
+			t.Fatalf("%+v is said to fit", e)
+		}
+	})
 }
