@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/postroad/postroad/node/mail"
 )
 
 // raw is a host that says octets, whatever was asked.
@@ -161,6 +163,20 @@ func TestNastyHosts(t *testing.T) {
 		"a banner of one line":    {func(s *raw) { s.say("220 " + strings.Repeat("x", 1<<20) + "\r\n"); s.until("QUIT") }, 2, "delivered 2.0.0"},
 		"codes that differ":       {func(s *raw) { s.say("220-a\r\n554 b\r\n"); s.until("QUIT") }, 2, "delivered 2.0.0"},
 		"no blank after the code": {func(s *raw) { s.say("220x\r\n"); s.until("QUIT") }, 2, "delivered 2.0.0"},
+		"garbage for TLS": {func(s *raw) {
+			if s.greet("nasty.example", "STARTTLS") && s.until("STARTTLS") {
+				s.say("220 go\r\n")
+				_, _ = s.r.Peek(1)
+				s.say("\x16\x03\x01\xff\xff" + strings.Repeat("\x00", 1<<16))
+			}
+		}, 2, "delivered 2.0.0"},
+		"SMTP for TLS": {func(s *raw) {
+			if s.greet("nasty.example", "STARTTLS") && s.until("STARTTLS") {
+				s.say("220 go\r\n")
+				_, _ = s.r.Peek(1)
+				s.say("250 2.0.0 taken\r\n")
+			}
+		}, 2, "delivered 2.0.0"},
 		"keywords that contradict": {func(s *raw) {
 			if s.greet("nasty.example", "SIZE 10", "SIZE", "SIZE -1", "SIZE 99999999999999999999", "PIPELINING no", "BINARYMIME", "LIMITS RCPTMAX=0 MAILMAX=-1 RCPTMAX=x", "AUTH", "AUTH=PLAIN", "", "8BITMIME=1", "DSN", "DSN") {
 				s.until("QUIT")
@@ -178,6 +194,7 @@ func TestNastyHosts(t *testing.T) {
 				c.host(&raw{conn, bufio.NewReader(conn)})
 			}
 			hop := smartHost()
+			hop.Options.TLS = mail.TLSOpportunistic
 			hop.Hosts = []string{"192.0.2.1:25", "192.0.2.2:25"}
 			feed := newFeed(t, message(body, "u0@x.example"))
 			start := time.Now()
