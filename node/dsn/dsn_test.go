@@ -100,6 +100,8 @@ func cases() map[string]Input {
 	timed.Envelope.DeliverBy = mail.DeliverBy{Deadline: accepted.Add(time.Hour)}
 	timed.Envelope.HoldUntil, timed.Until = accepted.Add(10*time.Minute), accepted.Add(48*time.Hour)
 	timed.Envelope.ClientHost = "192.0.2.44"
+	held := input(Failure, to(bob, refused()))
+	held.Envelope.HoldUntil, held.Envelope.HoldFor = accepted.Add(10*time.Minute), 10*time.Minute
 	odd := input(Failure, to(bob, mail.FromReply(mail.Reply{Code: 550, Status: mail.Status{Class: 2, Subject: 1, Detail: 1}}, "mx.far.example [192.0.2.1]:25")))
 	foreign := input(Failure, to(mail.Address{}, mail.Fail(mail.StatusNoRoute, "no connector has an address space for X400")))
 	foreign.Recipients[0].Target.Foreign = "X400:c=us;a= ;p=Example;s=Doe"
@@ -111,7 +113,7 @@ func cases() map[string]Input {
 	bare.Original = nil
 	return map[string]Input{
 		"unknown-user": unknown, "two-headers-only": two, "delay": delay, "success": success, "relayed": relayed, "traced": traced, "requiretls": secret,
-		"utf8": utf, "utf8-in-ascii": ascii, "expanded": expanded, "odd-status": odd, "foreign": foreign, "double-bounce": double, "no-original": bare, "redirected": redirected, "deliver-by": timed,
+		"utf8": utf, "utf8-in-ascii": ascii, "expanded": expanded, "odd-status": odd, "foreign": foreign, "double-bounce": double, "no-original": bare, "redirected": redirected, "deliver-by": timed, "held": held,
 	}
 }
 

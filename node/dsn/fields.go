@@ -52,8 +52,11 @@ func (w *writer) status() string {
 	if by := in.Envelope.DeliverBy; !by.IsZero() {
 		field("Deliver-By-Date", date(by.Deadline)) // RFC 2852 section 5
 	}
-	if hold := in.Envelope.HoldUntil; !hold.IsZero() {
-		field("Future-Release-Request", "until; "+hold.UTC().Format(time.RFC3339)) // RFC 4865
+	// RFC 4865: in the form in which it was asked for.
+	if d := in.Envelope.HoldFor; d > 0 {
+		field("Future-Release-Request", "for; "+strconv.FormatInt(int64(d/time.Second), 10))
+	} else if hold := in.Envelope.HoldUntil; !hold.IsZero() {
+		field("Future-Release-Request", "until; "+hold.UTC().Format(time.RFC3339))
 	}
 	for i := range in.Recipients {
 		b.WriteString("\r\n")

@@ -155,7 +155,7 @@ func decoded(s section) (string, error) {
 // typed are the fields whose value has a type, and the types that are known.
 var typed = map[string]string{
 	"reporting-mta": "dns", "received-from-mta": "dns", "remote-mta": "dns", "dsn-gateway": "dns",
-	"diagnostic-code": "smtp|x-postroad", "final-recipient": "", "original-recipient": "", "x-actual-recipient": "", "future-release-request": "until",
+	"diagnostic-code": "smtp|x-postroad", "final-recipient": "", "original-recipient": "", "x-actual-recipient": "", "future-release-request": "until|for",
 }
 
 var (

@@ -94,10 +94,11 @@ type Envelope struct {
 	Return     string   // RET: "FULL", "HDRS" or "" (RFC 3461 section 4.3)
 	EnvelopeID string   // ENVID, xtext decoded (RFC 3461 section 4.4)
 
-	RequireTLS bool       // REQUIRETLS was asked for (RFC 8689): each further hop verified TLS, or back
-	DeliverBy  DeliverBy  // BY= (RFC 2852)
-	MTPriority MTPriority // MT-PRIORITY= (RFC 6710); Priority follows from it where it is not zero
-	HoldUntil  time.Time  // HOLDFOR= or HOLDUNTIL= (RFC 4865): no attempt before; zero: at once
+	RequireTLS bool          // REQUIRETLS was asked for (RFC 8689): each further hop verified TLS, or back
+	DeliverBy  DeliverBy     // BY= (RFC 2852)
+	MTPriority MTPriority    // MT-PRIORITY= (RFC 6710); Priority follows from it where it is not zero
+	HoldUntil  time.Time     // HOLDFOR= or HOLDUNTIL= (RFC 4865): no attempt before; zero: at once
+	HoldFor    time.Duration // HOLDFOR= as it was given, for reports; 0: HOLDUNTIL=, or no hold
 
 	Priority Priority
 	System   bool // a report or another message of the transport itself

@@ -71,7 +71,8 @@ func (c *Conn) hold(ext *MailExtensions, p param) reply {
 			return badParam(p, "must be 1 to 9 digits of seconds, without a zero in front")
 		}
 		seconds, _ := strconv.Atoi(p.value) // nine digits
-		until = now.Add(time.Duration(seconds) * time.Second)
+		ext.HoldFor = time.Duration(seconds) * time.Second
+		until = now.Add(ext.HoldFor)
 	} else if until, err = time.Parse(time.RFC3339, upper(p.value)); err != nil {
 		return badParam(p, "must be a date and time as RFC 3339 writes it")
 	}

@@ -89,6 +89,7 @@ type MailExtensions struct {
 	DeliverBy  mail.DeliverBy  // the engine has turned seconds into an instant
 	MTPriority mail.MTPriority // as asked; policy may lower it (RFC 6710 section 4.1)
 	HoldUntil  time.Time       // from HOLDFOR or HOLDUNTIL; within [Config.MaxHold]
+	HoldFor    time.Duration   // HOLDFOR as it was given; 0: there was none
 }
 
 // ExtendedSession is a session that honours [MailExtensions]; MailExtended is then called in place of

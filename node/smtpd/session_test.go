@@ -226,6 +226,9 @@ func (f fullSession) MailExtended(from string, o *smtp.MailOptions, x *smtpd.Mai
 	}
 	if !x.HoldUntil.IsZero() {
 		fmt.Fprintf(&b, " hold=%s", time.Until(x.HoldUntil))
+		if x.HoldFor != 0 {
+			fmt.Fprintf(&b, " for=%s", x.HoldFor)
+		}
 	}
 	f.log.add("mail %q%s%s", from, describeMail(o), &b)
 	f.sender = from

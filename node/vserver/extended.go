@@ -13,11 +13,11 @@ func (s *session) MailExtended(from string, opts *smtp.MailOptions, ext *smtpd.M
 		return err
 	}
 	e := s.env
-	e.DeliverBy, e.HoldUntil = ext.DeliverBy, ext.HoldUntil
+	e.DeliverBy, e.HoldUntil, e.HoldFor = ext.DeliverBy, ext.HoldUntil, ext.HoldFor
 	e.MTPriority = s.granted(ext.MTPriority)
 	s.lowered = e.MTPriority != ext.MTPriority
 	if p := s.passport; p != nil {
-		e.HoldUntil = p.HeldUntil // it was kept where the message came in
+		e.HoldUntil, e.HoldFor = p.HeldUntil, p.HeldFor // it was kept where the message came in
 		return nil
 	}
 	if e.MTPriority != 0 {

@@ -73,8 +73,8 @@ func genEnvelope(t *rapid.T) *mail.Envelope {
 		DeliverBy: mail.DeliverBy{
 			Deadline: genTime(t, "by", time.Millisecond), Return: rapid.Bool().Draw(t, "by-mode"), Trace: rapid.Bool().Draw(t, "by-trace"),
 		},
-		HoldUntil: genTime(t, "hold until", time.Millisecond),
-		Notified:  rapid.Bool().Draw(t, "notified"),
+		HoldUntil: genTime(t, "hold until", time.Millisecond), HoldFor: time.Duration(rapid.IntRange(0, 999_999_999).Draw(t, "hold for")) * time.Second,
+		Notified: rapid.Bool().Draw(t, "notified"),
 	}
 	for range rapid.IntRange(0, 4).Draw(t, "recipients") {
 		e.Recipients = append(e.Recipients, mail.Recipient{
@@ -139,7 +139,8 @@ func TestPassportRoundTrip(t *testing.T) {
 			Origin: genID[mail.ID](t, "origin"), Created: genTime(t, "created", time.Millisecond),
 			Visited: genGUIDs(t, "visited", 20), Connector: genID[mail.GUID](t, "connector"),
 			Priority: genPriority(t), System: rapid.Bool().Draw(t, "system"), Account: rapid.StringN(0, 64, 255).Draw(t, "account"),
-			Revision: rapid.Int64Min(0).Draw(t, "revision"), HeldUntil: genTime(t, "held until", time.Millisecond), Notified: rapid.Bool().Draw(t, "notified"),
+			Revision: rapid.Int64Min(0).Draw(t, "revision"), HeldUntil: genTime(t, "held until", time.Millisecond),
+			HeldFor: time.Duration(rapid.IntRange(0, 999_999_999).Draw(t, "held for")) * time.Second, Notified: rapid.Bool().Draw(t, "notified"),
 		}
 		s := codec.EncodePassport(want)
 		// RFC 5321 section 4.1.2: esmtp-value is any printable but "=".

@@ -3,6 +3,7 @@ package codec
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"github.com/postroad/postroad/node/mail"
 	spoolv1 "github.com/postroad/postroad/proto/postroad/spool/v1"
@@ -40,6 +41,7 @@ func EncodeEnvelope(e *mail.Envelope) []byte {
 		DeliverByReturn: e.DeliverBy.Return,
 		DeliverByTrace:  e.DeliverBy.Trace,
 		HoldUntilUnixMs: millis(e.HoldUntil),
+		HoldForS:        int64(e.HoldFor / time.Second),
 		VirtualServer:   id16(e.VirtualServer),
 		Notified:        e.Notified,
 	}
@@ -105,6 +107,9 @@ func envelope(p *spoolv1.Envelope) (*mail.Envelope, error) {
 		return nil, corrupt("hops", "is out of range")
 	}
 	var err error
+	if e.HoldFor, err = interval("hold_for_s", p.GetHoldForS()); err != nil {
+		return nil, err
+	}
 	if e.ID, err = parse16[mail.ID]("id", p.GetId()); err != nil {
 		return nil, err
 	}

@@ -19,8 +19,9 @@ type Passport struct {
 	Priority  mail.Priority
 	System    bool
 	Account   string
-	HeldUntil time.Time // end of the hold that the sender asked for, to the millisecond; zero: there was none
-	Notified  bool      // the sender was told that it is late
+	HeldUntil time.Time     // end of the hold that the sender asked for, to the millisecond; zero: there was none
+	HeldFor   time.Duration // HOLDFOR in whole seconds, as it was given; 0: HOLDUNTIL, or no hold
+	Notified  bool          // the sender was told that it is late
 	// Revision of the directory that the sending node had.
 	Revision int64
 }
@@ -41,7 +42,7 @@ const (
 func PassportOf(e *mail.Envelope) Passport {
 	return Passport{
 		Origin: e.Origin, Created: e.Created, Visited: e.Visited, Connector: e.Connector,
-		Priority: e.Priority, System: e.System, Account: e.Account, HeldUntil: e.HoldUntil, Notified: e.Notified,
+		Priority: e.Priority, System: e.System, Account: e.Account, HeldUntil: e.HoldUntil, HeldFor: e.HoldFor, Notified: e.Notified,
 	}
 }
 
@@ -64,6 +65,7 @@ func EncodePassport(p Passport) string {
 		DirectoryRevision: max(p.Revision, 0),
 		CreatedUnixMs:     millis(p.Created),
 		HeldUntilUnixMs:   millis(p.HeldUntil),
+		HeldForS:          int64(p.HeldFor / time.Second),
 		Notified:          p.Notified,
 	}
 	return base64.RawURLEncoding.EncodeToString(marshal(m))
@@ -96,10 +98,13 @@ func passport(m *nodev1.Passport) (Passport, error) {
 		return p, corrupt("directory_revision", "is negative")
 	}
 	p.Created, p.HeldUntil = fromMillis(m.GetCreatedUnixMs()), fromMillis(m.GetHeldUntilUnixMs())
+	var err error
+	if p.HeldFor, err = interval("held_for_s", m.GetHeldForS()); err != nil {
+		return p, err
+	}
 	if len(m.GetVisited()) > MaxVisited {
 		return p, corrupt("visited", fmt.Sprintf("has %d groups, more than %d", len(m.GetVisited()), MaxVisited))
 	}
-	var err error
 	if p.Origin, err = parse16[mail.ID]("origin", m.GetOrigin()); err != nil {
 		return p, err
 	}

@@ -114,6 +114,14 @@ func fromMillis(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
+// interval reads seconds as RFC 4865 section 3 has them: nine digits at most.
+func interval(field string, seconds int64) (time.Duration, error) {
+	if seconds < 0 || seconds > 999_999_999 {
+		return 0, corrupt(field, "is out of range")
+	}
+	return time.Duration(seconds) * time.Second, nil
+}
+
 func notify(v uint32) (mail.Notify, error) {
 	const all = mail.NotifyNever | mail.NotifySuccess | mail.NotifyFailure | mail.NotifyDelay
 	if v&^uint32(all) != 0 {

@@ -43,7 +43,9 @@ type Passport struct {
 	// expiration begins there. Unix milliseconds; 0: there was none.
 	HeldUntilUnixMs int64 `protobuf:"varint,9,opt,name=held_until_unix_ms,json=heldUntilUnixMs,proto3" json:"held_until_unix_ms,omitempty"`
 	// The sender was told already that it is late.
-	Notified      bool `protobuf:"varint,10,opt,name=notified,proto3" json:"notified,omitempty"`
+	Notified bool `protobuf:"varint,10,opt,name=notified,proto3" json:"notified,omitempty"`
+	// Seconds of HOLDFOR; 0: HOLDUNTIL, or no hold.
+	HeldForS      int64 `protobuf:"varint,11,opt,name=held_for_s,json=heldForS,proto3" json:"held_for_s,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -146,6 +148,13 @@ func (x *Passport) GetNotified() bool {
 		return x.Notified
 	}
 	return false
+}
+
+func (x *Passport) GetHeldForS() int64 {
+	if x != nil {
+		return x.HeldForS
+	}
+	return 0
 }
 
 type LedgerRequest struct {
@@ -1071,7 +1080,7 @@ var File_postroad_node_v1_node_proto protoreflect.FileDescriptor
 
 const file_postroad_node_v1_node_proto_rawDesc = "" +
 	"\n" +
-	"\x1bpostroad/node/v1/node.proto\x12\x10postroad.node.v1\"\xc8\x02\n" +
+	"\x1bpostroad/node/v1/node.proto\x12\x10postroad.node.v1\"\xe6\x02\n" +
 	"\bPassport\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\fR\x06origin\x12&\n" +
 	"\x0fcreated_unix_ms\x18\x02 \x01(\x03R\rcreatedUnixMs\x12\x18\n" +
@@ -1083,7 +1092,9 @@ const file_postroad_node_v1_node_proto_rawDesc = "" +
 	"\x12directory_revision\x18\b \x01(\x03R\x11directoryRevision\x12+\n" +
 	"\x12held_until_unix_ms\x18\t \x01(\x03R\x0fheldUntilUnixMs\x12\x1a\n" +
 	"\bnotified\x18\n" +
-	" \x01(\bR\bnotified\",\n" +
+	" \x01(\bR\bnotified\x12\x1c\n" +
+	"\n" +
+	"held_for_s\x18\v \x01(\x03R\bheldForS\",\n" +
 	"\rLedgerRequest\x12\x1b\n" +
 	"\tall_nodes\x18\x01 \x01(\bR\ballNodes\"\xc9\x01\n" +
 	"\x0eLedgerResponse\x122\n" +

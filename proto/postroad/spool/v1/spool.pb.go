@@ -64,7 +64,9 @@ type Envelope struct {
 	// GUID of the virtual server that took it; empty: none did.
 	VirtualServer []byte `protobuf:"bytes,30,opt,name=virtual_server,json=virtualServer,proto3" json:"virtual_server,omitempty"`
 	// An earlier node has told the sender that the message is late.
-	Notified      bool `protobuf:"varint,31,opt,name=notified,proto3" json:"notified,omitempty"`
+	Notified bool `protobuf:"varint,31,opt,name=notified,proto3" json:"notified,omitempty"`
+	// Seconds of HOLDFOR; 0: HOLDUNTIL, or no hold.
+	HoldForS      int64 `protobuf:"varint,32,opt,name=hold_for_s,json=holdForS,proto3" json:"hold_for_s,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -314,6 +316,13 @@ func (x *Envelope) GetNotified() bool {
 		return x.Notified
 	}
 	return false
+}
+
+func (x *Envelope) GetHoldForS() int64 {
+	if x != nil {
+		return x.HoldForS
+	}
+	return 0
 }
 
 type Recipient struct {
@@ -805,7 +814,7 @@ var File_postroad_spool_v1_spool_proto protoreflect.FileDescriptor
 
 const file_postroad_spool_v1_spool_proto_rawDesc = "" +
 	"\n" +
-	"\x1dpostroad/spool/v1/spool.proto\x12\x11postroad.spool.v1\"\xe3\a\n" +
+	"\x1dpostroad/spool/v1/spool.proto\x12\x11postroad.spool.v1\"\x81\b\n" +
 	"\bEnvelope\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x16\n" +
 	"\x06origin\x18\x02 \x01(\fR\x06origin\x12\x1d\n" +
@@ -849,7 +858,9 @@ const file_postroad_spool_v1_spool_proto_rawDesc = "" +
 	"\n" +
 	"long_lines\x18\x1d \x01(\bR\tlongLines\x12%\n" +
 	"\x0evirtual_server\x18\x1e \x01(\fR\rvirtualServer\x12\x1a\n" +
-	"\bnotified\x18\x1f \x01(\bR\bnotified\"m\n" +
+	"\bnotified\x18\x1f \x01(\bR\bnotified\x12\x1c\n" +
+	"\n" +
+	"hold_for_s\x18  \x01(\x03R\bholdForS\"m\n" +
 	"\tRecipient\x12\x14\n" +
 	"\x05local\x18\x01 \x01(\tR\x05local\x12\x16\n" +
 	"\x06domain\x18\x02 \x01(\tR\x06domain\x12\x1a\n" +
