@@ -127,7 +127,7 @@ func (o *observatory) watch(p *pipeline.Pipeline, s *spool.Spool, c *catalog.Cat
 	o.registry.MustRegister(queueCollector{p}, stoppedCollector{p})
 	for action := range p.Acted() {
 		o.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "postroad_admin_actions_total", Help: "Messages that administrators froze, thawed, deleted or redirected.",
+			Name: "postroad_admin_actions_total", Help: "Messages that administrators froze, thawed, deleted, redirected or had tried.",
 			ConstLabels: prometheus.Labels{"action": action},
 		}, func() float64 { return float64(p.Acted()[action]) }))
 	}

@@ -44,6 +44,10 @@
 // [Limits].ProblemAfter times it counts as deferred by itself, so that a message
 // which breaks every connection cannot hold up the others.
 //
+// An entry keeps when it was deferred, beside the due time that is its key on disk: the
+// interval that counts is that of now, and a forced connection is for all that was deferred
+// before it, in memory or not.
+//
 // A host that hangs breaks no connection. When the map says that it is gone, its
 // connections get nothing more, and one that stays silent is broken, so that
 // what is in flight can follow the others to another way; see [Scheduler.Doubt].
