@@ -120,11 +120,11 @@ func effectsOf(ctx context.Context, conn grpc.ClientConnInterface, changes []*di
 
 func printEffects(w io.Writer, c *client, m *topologyv1.WhatIfResponse) error {
 	for _, k := range m.GetTakeovers() {
-		side := "sent over"
+		side := "send"
 		if k.GetRemote() {
-			side = "received from"
+			side = "receive"
 		}
-		fmt.Fprintf(w, "BRIDGEHEADS: %s is %s by %s, not %s\n", k.GetConnector(), side, strings.Join(k.GetAfter(), ", "), strings.Join(k.GetBefore(), ", "))
+		fmt.Fprintf(w, "BRIDGEHEADS: of %s then %s: %s; now: %s\n", k.GetConnector(), side, strings.Join(k.GetAfter(), ", "), strings.Join(k.GetBefore(), ", "))
 	}
 	if m.GetMovedWays()+m.GetMovedSpaces() == 0 && len(m.GetCutOff()) == 0 {
 		_, err := fmt.Fprintln(w, "No mail would take another way.")

@@ -33,6 +33,10 @@ func TestWhatIfRequest(t *testing.T) {
 
 func TestEffects(t *testing.T) {
 	m := &topologyv1.WhatIfResponse{
+		Takeovers: []*topologyv1.Takeover{
+			{Connector: "paris-berlin", Before: []string{"paris-1", "paris-2"}, After: []string{"paris-1"}},
+			{Connector: "berlin-paris", Remote: true, Before: []string{"paris-1", "paris-2"}, After: []string{"paris-1"}},
+		},
 		CutOff: []*topologyv1.CutOff{{Group: "oslo", Inbound: true}, {Group: "rome", Inbound: true, Outbound: true}, {Group: "bern", Outbound: true}},
 		Ways: []*topologyv1.WayChange{
 			{From: "paris", To: "oslo", Before: &topologyv1.Way{Cost: 20, Path: []string{"paris", "berlin", "oslo"}}, After: &topologyv1.Way{Cost: -1}},
@@ -52,7 +56,9 @@ func TestEffects(t *testing.T) {
 			{Connector: "paris-oslo", MessagesDelta: 40, BytesDelta: 5 << 20},
 		},
 	}
-	const want = `CUT OFF: group oslo could no longer be reached
+	const want = `BRIDGEHEADS: of paris-berlin then send: paris-1; now: paris-1, paris-2
+BRIDGEHEADS: of berlin-paris then receive: paris-1; now: paris-1, paris-2
+CUT OFF: group oslo could no longer be reached
 CUT OFF: group rome could neither be reached nor send
 CUT OFF: group bern could no longer send to any other
 FROM   TO      NOW                              THEN                                         LAST 24 H

@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/url"
+	"os"
 	"strings"
 )
 
@@ -43,4 +44,17 @@ func NameOf(c *x509.Certificate) (Name, error) {
 		return Name{u.Host, Role(role), name}, nil
 	}
 	return Name{}, fmt.Errorf("certificate %q names no postroad:// identity; issue it with `postroad ca issue`", c.Subject.CommonName)
+}
+
+// NameInFile reads the identity of a certificate in a PEM file, whoever signed it.
+func NameInFile(path string) (Name, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return Name{}, err
+	}
+	c, err := parseCert(b)
+	if err != nil {
+		return Name{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return NameOf(c)
 }

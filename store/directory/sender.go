@@ -53,7 +53,7 @@ func ParseSender(text string) (Sender, error) {
 }
 
 func named(name string) (Sender, error) {
-	if !validName(name) {
+	if !ValidName(name) {
 		return Sender{}, errors.New("no name of a Recipient")
 	}
 	return Sender{SenderRecipient, name}, nil

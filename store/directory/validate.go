@@ -172,7 +172,7 @@ func (c *checker) metadata(o *Object) {
 	if k := meta.GetKind(); k != "" && k != c.at.Kind {
 		c.failf("kind", "is %s, but the spec is that of %q; make them agree", k, c.at.Kind)
 	}
-	if !validName(meta.GetName()) {
+	if !ValidName(meta.GetName()) {
 		c.failf("name", `must start with a letter or digit and have 1 to %d letters, digits, ".", "-", "_", "@"; rename it`, maxName)
 	}
 	if g := meta.GetGuid(); g != "" {
@@ -182,7 +182,9 @@ func (c *checker) metadata(o *Object) {
 	}
 }
 
-func validName(name string) bool {
+// ValidName says whether an object may be called so: it begins with a letter or digit
+// and has at most 255 octets of letters, digits, ".", "-", "_" and "@".
+func ValidName(name string) bool {
 	if name == "" || len(name) > maxName {
 		return false
 	}
