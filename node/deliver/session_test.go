@@ -76,6 +76,12 @@ func TestRefusals(t *testing.T) {
 			return "452 4.2.2 full"
 		case verb == "RCPT" && strings.Contains(line, "toomany"):
 			return "552 too many recipients"
+		case verb == "RCPT" && strings.Contains(line, "forwarded"):
+			return "251 2.1.5 not here; will go to <x@y.example>"
+		case verb == "RCPT" && strings.Contains(line, "moved"):
+			return "551 5.1.6 not here; try <x@y.example>"
+		case verb == "RCPT" && strings.Contains(line, "nomail"):
+			return "556 5.1.10 takes no mail" // RFC 7504 section 4
 		}
 		return ""
 	}
@@ -95,6 +101,7 @@ func TestRefusals(t *testing.T) {
 					message(body, "after@x.example"),
 					message(body, "ok1@x.example", "nobody2@x.example", "full@x.example", "ok2@x.example", "toomany@x.example"),
 					from("grey@a.example", message(body, "g@x.example")),
+					message(body, "forwarded@x.example", "moved@x.example", "nomail@x.example"),
 					message(body, "last@x.example"),
 				)
 				if err := serve(t, hop, feed, f.serve); err != nil {
@@ -105,9 +112,10 @@ func TestRefusals(t *testing.T) {
 					"b1@x.example": "failed 5.7.1", "b2@x.example": "failed 5.7.1", "nobody@x.example": "failed 5.1.1",
 					"ok1@x.example": "delivered 2.0.0", "ok2@x.example": "delivered 2.0.0", "nobody2@x.example": "failed 5.1.1",
 					"full@x.example": "deferred 4.2.2", "toomany@x.example": "deferred 4.5.3", "g@x.example": "deferred 4.7.1",
+					"forwarded@x.example": "delivered 2.0.0", "moved@x.example": "failed 5.1.6", "nomail@x.example": "failed 5.1.10",
 				})
-				if len(f.bodies) != 4 {
-					t.Errorf("%d messages at the peer, want 4", len(f.bodies))
+				if len(f.bodies) != 5 {
+					t.Errorf("%d messages at the peer, want 5", len(f.bodies))
 				}
 				if o := feed.got["nobody@x.example"]; o.Reply == nil || o.Reply.String() != "550 5.1.1 no such user" || o.Remote != "[192.0.2.1]:25" {
 					t.Errorf("what the host said is lost: %+v", o)
