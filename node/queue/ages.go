@@ -42,7 +42,7 @@ func (a *ages) age(q *Info, now time.Time) {
 }
 
 func (r *Runner) agesLoop(ctx context.Context) {
-	for wait := time.Second; ; {
+	for wait := agesEvery; ; { // not at once: a start has better to do
 		select {
 		case <-ctx.Done():
 			return
