@@ -62,7 +62,9 @@ func (d *Directory) Watch(ctx context.Context, from Position, fn func(Event) err
 		if f.at != before {
 			pause = firstPause
 		}
-		d.log.Warn("directory_watch_interrupted", zap.Error(err), zap.Duration("pause", pause))
+		if !errors.Is(err, errCreated) {
+			d.log.Warn("directory_watch_interrupted", zap.Error(err), zap.Duration("pause", pause))
+		}
 		// Jitter, because all nodes lose etcd at the same moment.
 		if !sleep(ctx, pause/2+rand.N(pause)) {
 			return ctx.Err()
@@ -70,6 +72,9 @@ func (d *Directory) Watch(ctx context.Context, from Position, fn func(Event) err
 		pause = min(2*pause, lastPause)
 	}
 }
+
+// errCreated ends a session because the first import came, which is no fault.
+var errCreated = errors.New("the organisation was created")
 
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
@@ -211,7 +216,7 @@ func (f *follower) response(resp clientv3.WatchResponse) error {
 		// The organisation has come into being under our eyes; a new session
 		// reads its identity.
 		f.at = Position{}
-		return errors.New("the organisation was created")
+		return errCreated
 	}
 	return f.emit(e)
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 )
@@ -86,11 +88,16 @@ func follow(t *testing.T, d *Directory, r *replica) (stop func()) {
 
 func TestWatchFollows(t *testing.T) {
 	d := newDirectory(t)
+	core, logs := observer.New(zap.WarnLevel)
+	d.log = zap.New(core)
 	r := newReplica()
 	stop := follow(t, d, r)
 	// From before the organisation exists.
 	apply(t, d, loadThreeSites(t)...)
 	r.until(t, "the organisation", func() bool { return len(r.objects) == 32 })
+	if n := logs.Len(); n != 0 {
+		t.Errorf("%d warnings about a first import: %v", n, logs.All())
+	}
 	apply(t, d, mailbox("new", "oslo-1", "new@example.test"))
 	r.until(t, "the new mailbox", r.has("new"))
 	if _, _, err := d.Delete(t.Context(), KindRecipient, "new", 0, false); err != nil {
