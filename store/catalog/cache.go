@@ -6,13 +6,12 @@ import (
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 )
 
-// cacheEntries bounds a cache; some megabytes of decoded recipients.
+// cacheEntries bounds each cache; some megabytes of decoded recipients.
 const cacheEntries = 8192
 
 // cache keeps the recipients that mail asks for again and again: a message asks
 // at RCPT and once more when it is categorized. Reading and decoding costs some
-// fifty times as much as finding it here (BenchmarkLookup). Strangers are not
-// kept, or a dictionary attack would empty it.
+// fifty times as much as finding it here (BenchmarkLookup).
 type cache struct {
 	mu         sync.RWMutex
 	entries    map[string]*directoryv1.Object

@@ -42,6 +42,9 @@ type Catalog struct {
 	state atomic.Pointer[state]
 
 	byAddress, byName cache
+	// strangers are addresses that nobody has: most recipients of a relay. They
+	// have a cache of their own, or a dictionary attack would empty the others.
+	strangers cache
 
 	mu          sync.Mutex // held by writers
 	objects     map[directory.Key]*directoryv1.Object
@@ -163,9 +166,16 @@ func (c *Catalog) Lookup(addressKey string) (*directoryv1.Object, bool, error) {
 	if o != nil {
 		return o, true, nil
 	}
+	stranger, unchanged := c.strangers.get(addressKey)
+	if stranger != nil {
+		return nil, false, nil
+	}
 	// An address may move between the two reads: then its old owner may be gone.
 	for range 2 {
 		name, err := c.read(addressPath(addressKey))
+		if err == nil && name == nil {
+			c.strangers.put(addressKey, new(directoryv1.Object), unchanged)
+		}
 		if err != nil || name == nil {
 			return nil, false, err
 		}

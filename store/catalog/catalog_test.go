@@ -115,6 +115,20 @@ func TestLookupByEveryAddress(t *testing.T) {
 	}
 }
 
+// Somebody whom nobody knew, asked for before, is known with the change that brings
+// him, and not with the one that takes him away.
+func TestStrangerMovesIn(t *testing.T) {
+	c := opened(t, Options{})
+	nobody := map[string]string{"new@example.test": ""}
+	must(t, c.apply(snapshot(1, mailbox("old", "old@example.test"))))
+	owners(t, c, nobody)
+	owners(t, c, nobody)
+	must(t, c.apply(directory.Event{Position: at(2), Put: []*directoryv1.Object{mailbox("new", "new@example.test")}}))
+	owners(t, c, map[string]string{"new@example.test": "new", "old@example.test": "old"})
+	must(t, c.apply(snapshot(3)))
+	owners(t, c, map[string]string{"new@example.test": "", "old@example.test": ""})
+}
+
 func TestSnapshotReplacesEverything(t *testing.T) {
 	c := opened(t, Options{})
 	must(t, c.apply(snapshot(5, organization(), server(1), server(2), mailbox("a", "x@t"), mailbox("b", "y@t"), mailbox("c", "z@t"))))

@@ -209,6 +209,7 @@ func (ch *change) commit(e directory.Event) error {
 	}
 	ch.c.byAddress.clear()
 	ch.c.byName.clear()
+	ch.c.strangers.clear()
 	ch.c.state.Store(&s)
 	ch.c.swept = ch.swept
 	for k := range ch.deleted {
