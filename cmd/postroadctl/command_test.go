@@ -81,7 +81,7 @@ func TestCommands(t *testing.T) {
 			"queue quarantine delete", "queue quarantine release 06H0 -o json"}},
 		{file: "dequeue", lines: []string{"connector dequeue full", "connector dequeue empty", "connector dequeue etrn", "connector dequeue silent", "connector dequeue full -o json",
 			"connector dequeue nowhere", "connector dequeue away", "connector dequeue", "connector dequeue a b", "connector dequeue full --watch"}},
-		{file: "resolve", lines: []string{"route resolve example.net", "route resolve user@bare.example", "route resolve gone.example", "route resolve sick.example", "route resolve example.net -o json",
+		{file: "resolve", lines: []string{"route resolve example.net", "route resolve user@bare.example --virtual-server partners", "route resolve gone.example", "route resolve sick.example", "route resolve example.net -o json",
 			"route resolve example.net --from nowhere", "route resolve"}},
 		{file: "at", lines: []string{"route explain olav@example.test --at 7", "route explain olav@example.test --at 2026-05-04T12:30:00Z", "route explain olav@example.test --at yesterday",
 			"route explain olav@example.test --size 5M", "route explain olav@example.test --size huge"}},

@@ -17,7 +17,7 @@ import (
 
 func (f fakeQueue) List(_ context.Context, r *queuev1.ListRequest) (*queuev1.ListResponse, error) {
 	resp := &queuev1.ListResponse{Missing: f.missing, Queues: []*queuev1.Queue{
-		{Node: f.name, Id: "q1", Kind: "Remote delivery", Destination: "oslo-1", NextHop: "oslo-1", Connector: "paris-oslo", State: queuev1.State_STATE_RETRY,
+		{Node: f.name, Id: "q1", Kind: "Remote delivery", Destination: "oslo-1", NextHop: "oslo-1", Connector: "paris-oslo", VirtualServer: "paris-1-wan", State: queuev1.State_STATE_RETRY,
 			Messages: 3, OldestAgeMs: 61_000, WaitingFor: "the next try", LastError: "connection refused", NextAttemptUnixMs: time.Now().Add(5 * time.Minute).UnixMilli(), Class: "normal"},
 		{Node: f.name, Id: "q2", Kind: "Local delivery", Destination: "local", State: queuev1.State_STATE_READY},
 		{Node: f.name, Id: "pre-submission", Kind: "Pre-submission", State: queuev1.State_STATE_FROZEN, WaitingFor: "`queue thaw`: frozen by ada"},
@@ -124,7 +124,7 @@ func (f fakeQueue) Show(ctx context.Context, r *queuev1.ShowRequest) (*queuev1.S
 	o := &queuev1.Outlook{Ahead: 3, Beside: 40, RetryAfterMs: 600_000, Class: "normal", Message: &queuev1.Message{
 		Node: f.name, QueueId: r.GetMessage(), MessageId: "hello@example.test", Sender: "alice@example.test", Recipients: []string{"olav@example.net"},
 		Size: 1234, ReceivedUnixMs: now - 3_600_000, Queue: "q1", Kind: "Remote delivery", Destination: "SMTP:example.net", NextHop: "mx.example.net",
-		Connector: "internet", State: "retry", Attempts: 2,
+		Connector: "internet", VirtualServer: "paris-1-out", State: "retry", Attempts: 2,
 	}, ExpiresUnixMs: now + 7_200_000, DelayNotified: true}
 	switch r.GetMessage() {
 	case "retry":

@@ -186,7 +186,7 @@ func (f fakeTopology) Show(context.Context, *topologyv1.ShowRequest) (*topologyv
 		},
 		Connectors: []*topologyv1.Connector{
 			{Name: "paris-oslo", Kind: "routing group", SourceGroup: "paris", TargetGroup: "oslo", Cost: 30, Up: true,
-				Bridgeheads:       []*topologyv1.Bridgehead{{Server: "paris-1", Up: true}, {Server: "paris-2", Reason: "server paris-2 down"}},
+				Bridgeheads:       []*topologyv1.Bridgehead{{Server: "paris-1", VirtualServer: "paris-1-wan", Up: true}, {Server: "paris-2", Reason: "server paris-2 down"}},
 				RemoteBridgeheads: []string{"oslo-1"}},
 			{Name: "internet", Kind: "SMTP", SourceGroup: "paris", Reason: "connection refused", AddressSpaces: []string{"SMTP:*;1"},
 				Bridgeheads: []*topologyv1.Bridgehead{{Server: "paris-1", Reason: "connection refused"}}, SmartHosts: []string{"[192.0.2.1]"}},
@@ -195,7 +195,7 @@ func (f fakeTopology) Show(context.Context, *topologyv1.ShowRequest) (*topologyv
 }
 
 func (f fakeTopology) Resolve(ctx context.Context, r *topologyv1.ResolveRequest) (*topologyv1.ResolveResponse, error) {
-	m := &topologyv1.ResolveResponse{Node: f.name, Domain: r.GetDomain()}
+	m := &topologyv1.ResolveResponse{Node: f.name, Domain: r.GetDomain(), VirtualServer: r.GetVirtualServer()}
 	switch r.GetDomain() {
 	case "example.net":
 		m.Hosts = []*topologyv1.ResolvedHost{
@@ -229,7 +229,7 @@ func (f fakeTopology) Explain(ctx context.Context, r *topologyv1.ExplainRequest)
 	return &topologyv1.ExplainResponse{
 		Node: f.name, Address: r.GetAddress(), TableVersion: 3, CatalogAgeMs: 900, FromUnixMs: from, UntilUnixMs: until, Category: []string{"olav@example.test is mailbox olav on server oslo-1"},
 		Routes: []*topologyv1.Route{{
-			Recipient: "olav@example.test", Result: "node", NextHop: "berlin-1", Connector: "paris-berlin", Cost: 20, Path: []string{"paris", "berlin", "oslo"},
+			Recipient: "olav@example.test", Result: "node", NextHop: "berlin-1", VirtualServer: "paris-1-wan", Connector: "paris-berlin", Cost: 20, Path: []string{"paris", "berlin", "oslo"},
 			Reasons: []string{"lowest cost"},
 			Candidates: []*topologyv1.Candidate{
 				{Connector: "paris-berlin", Cost: 20, Path: []string{"paris", "berlin", "oslo"}, Chosen: true, Reason: "lowest cost"},

@@ -74,6 +74,9 @@ func outlook(w io.Writer, o *queuev1.Outlook, now time.Time) error {
 		if m.GetConnector() != "" {
 			hop += " over " + m.GetConnector()
 		}
+		if m.GetVirtualServer() != "" {
+			hop += ", by virtual server " + m.GetVirtualServer()
+		}
 		line("next hop", "%s, %s", hop, count(int(o.GetConnections()), "connection"))
 	}
 	line("state", "%s", dash(m.GetState()))

@@ -135,7 +135,7 @@ func (c *client) queues(cmd *cobra.Command, m *queuev1.ListResponse) error {
 		row := []string{q.GetId(), q.GetNode(), q.GetKind(), dash(q.GetDestination()), dash(q.GetNextHop()),
 			queueState(q), fmt.Sprint(q.GetMessages()), size(q.GetBytes()), oldest, when(q.GetNextAttemptUnixMs(), now), dash(q.GetWaitingFor())}
 		if c.format == "wide" {
-			row = append(row, dash(q.GetConnector()), dash(q.GetClass()), connections(q), when(q.GetLastAttemptUnixMs(), now), dash(q.GetLastHost()), dash(q.GetLastError()))
+			row = append(row, dash(q.GetConnector()), dash(q.GetVirtualServer()), dash(q.GetClass()), connections(q), when(q.GetLastAttemptUnixMs(), now), dash(q.GetLastHost()), dash(q.GetLastError()))
 		}
 		rows = append(rows, row)
 	}
@@ -145,7 +145,7 @@ func (c *client) queues(cmd *cobra.Command, m *queuev1.ListResponse) error {
 	}
 	header := "ID\tNODE\tQUEUE\tDESTINATION\tNEXT HOP\tSTATE\tMESSAGES\tSIZE\tOLDEST\tNEXT TRY\tWAITING FOR"
 	if c.format == "wide" {
-		header += "\tCONNECTOR\tCLASS\tCONNECTIONS\tLAST TRY\tLAST HOST\tLAST ERROR"
+		header += "\tCONNECTOR\tVIRTUAL SERVER\tCLASS\tCONNECTIONS\tLAST TRY\tLAST HOST\tLAST ERROR"
 	}
 	return c.table(cmd.OutOrStdout(), header, rows)
 }

@@ -27,7 +27,7 @@ hosts in the order in which they are tried, those that are left out with the rea
 its age in the cache. Whether mail to the domain goes by DNS at all, 'route explain' says.
 
 Exit code 0: there is a host; 1: there is none, or DNS does not say.`,
-		Example: "  postroadctl route resolve example.net\n  postroadctl route resolve example.net --from paris-1",
+		Example: "  postroadctl route resolve example.net\n  postroadctl route resolve example.net --from paris-1 --virtual-server partners",
 		Args:    needs("DOMAIN"),
 		RunE: c.stay(func(cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error {
 			within := resolveTimeout
@@ -54,12 +54,17 @@ Exit code 0: there is a host; 1: there is none, or DNS does not say.`,
 			return nil
 		}),
 	}
+	cmd.Flags().StringVar(&req.VirtualServer, "virtual-server", "", "virtual server of that server whose name servers are asked (default: the one that sends where no connector names one)")
 	cmd.Flags().StringVar(&req.From, "from", "", "server whose DNS is asked (default: the node that is asked)")
 	return cmd
 }
 
 func printResolved(w io.Writer, m *topologyv1.ResolveResponse) {
-	fmt.Fprintf(w, "%s, seen from %s\n", m.GetDomain(), m.GetNode())
+	from := m.GetNode()
+	if m.GetVirtualServer() != "" {
+		from += "/" + m.GetVirtualServer()
+	}
+	fmt.Fprintf(w, "%s, seen from %s\n", m.GetDomain(), from)
 	for _, h := range m.GetHosts() {
 		preference := fmt.Sprintf("MX %d", h.GetPreference())
 		if h.GetPreference() < 0 {

@@ -126,6 +126,9 @@ func explain(w io.Writer, m *topologyv1.ExplainResponse) {
 				fmt.Fprintf(w, "  %s\n", l)
 			}
 		}
+		if r.GetVirtualServer() != "" {
+			fmt.Fprintf(w, "  %s sends it by virtual server %s\n", m.GetNode(), r.GetVirtualServer())
+		}
 		for _, k := range r.GetCandidates() {
 			fmt.Fprintf(w, "  %s %-18s %s\n", chosen(k.GetChosen()), k.GetConnector(), candidate(k))
 		}

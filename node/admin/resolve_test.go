@@ -9,8 +9,8 @@ import (
 	topologyv1 "github.com/postroad/postroad/proto/postroad/topology/v1"
 )
 
-func (f *fakeNode) Resolve(_ context.Context, domain string) (*topologyv1.ResolveResponse, error) {
-	return &topologyv1.ResolveResponse{Node: f.name, Domain: domain}, f.failure
+func (f *fakeNode) Resolve(_ context.Context, domain, virtualServer string) (*topologyv1.ResolveResponse, error) {
+	return &topologyv1.ResolveResponse{Node: f.name, Domain: domain, VirtualServer: virtualServer}, f.failure
 }
 
 // The DNS of the node that is meant is asked, not that of the one that was reached.
@@ -20,8 +20,8 @@ func TestResolveFrom(t *testing.T) {
 	paris := w.start(&fakeNode{name: "paris", peers: []Peer{{"oslo", oslo.address}}})
 	c := topologyv1.NewTopologyServiceClient(w.local(paris))
 	for from, want := range map[string]string{"": "paris", "paris": "paris", "oslo": "oslo"} {
-		m, err := c.Resolve(t.Context(), &topologyv1.ResolveRequest{Domain: "x.example", From: from})
-		if err != nil || m.GetNode() != want || m.GetDomain() != "x.example" {
+		m, err := c.Resolve(t.Context(), &topologyv1.ResolveRequest{Domain: "x.example", From: from, VirtualServer: "v"})
+		if err != nil || m.GetNode() != want || m.GetVirtualServer() != "v" || m.GetDomain() != "x.example" {
 			t.Errorf("from %q: %v, %v", from, m, err)
 		}
 	}

@@ -19,8 +19,9 @@ type Node interface {
 	Topology() *topologyv1.ShowResponse
 	// Explain answers for this node's own view.
 	Explain(*topologyv1.ExplainRequest) (*topologyv1.ExplainResponse, error)
-	// Resolve says what DNS names for a domain. It may wait for DNS.
-	Resolve(ctx context.Context, domain string) (*topologyv1.ResolveResponse, error)
+	// Resolve says what DNS names for a domain, by the name servers of a virtual server
+	// ("": of the one that sends where no connector names one). It may wait for DNS.
+	Resolve(ctx context.Context, domain, virtualServer string) (*topologyv1.ResolveResponse, error)
 	// History lists the last changes of the routing table, newest first; 0: all.
 	History(limit int) *topologyv1.HistoryResponse
 	// WhatIf weighs what would change with the traffic of the nodes.

@@ -62,7 +62,7 @@ func (t *topologyService) Resolve(ctx context.Context, req *topologyv1.ResolveRe
 			return topologyv1.NewTopologyServiceClient(c).Resolve(ctx, req)
 		})
 	}
-	resp, err := t.s.cfg.Node.Resolve(ctx, req.GetDomain())
+	resp, err := t.s.cfg.Node.Resolve(ctx, req.GetDomain(), req.GetVirtualServer())
 	if err != nil {
 		return nil, status.Errorf(codes.FailedPrecondition, "%v", err)
 	}

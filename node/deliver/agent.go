@@ -77,8 +77,9 @@ type Options struct {
 	// Passport gives the value of XPOSTROAD for a message to a node; "" sends none.
 	Passport func(*mail.Envelope, mail.Hop) string
 
-	// Settings gives those of this moment; nil: none. It must be fast.
-	Settings func() Settings
+	// Settings gives those of this moment for a hop, by its VirtualServer; nil: none. It
+	// must be fast.
+	Settings func(mail.Hop) Settings
 
 	// Timeouts hold for hosts outside, NodeTimeouts for HopNode.
 	Timeouts     Timeouts
@@ -202,7 +203,7 @@ func (a *Agent) serveDialog(ctx context.Context, hop mail.Hop, feed mail.Feed) e
 // roles have changed (RFC 2645 section 5.3): the peer greets first. What protects
 // the channel, and who the peer is, was settled before.
 func (a *Agent) ServeConn(ctx context.Context, conn net.Conn, hop mail.Hop, feed mail.Feed) error {
-	set := a.settings()
+	set := a.settings(hop)
 	at := endpoint{network: "tcp", address: conn.RemoteAddr().String()}
 	hop.Options.TLS, hop.Options.Account = mail.TLSNone, ""
 	p := newPeer(hop, at, conn, a.limits(&set, hop))
@@ -266,7 +267,7 @@ func (a *Agent) serveStore(ctx context.Context, feed mail.Feed, deliver func(*ma
 		t := feed.Next()
 		if t == nil {
 			<-slots
-			set := a.settings()
+			set := a.settings(mail.Hop{})
 			if !feed.Wait(a.limits(&set, mail.Hop{}).Idle) {
 				return nil
 			}

@@ -47,15 +47,16 @@ const maxEndpoints = 20
 
 // endpoints lists where the hop may be reached, hosts that failed lately last.
 func (a *Agent) endpoints(ctx context.Context, hop mail.Hop) ([]endpoint, error) {
+	dns := a.settings(hop).Resolver
 	var list []endpoint
 	var err error
 	switch {
 	case hop.Kind == mail.HopMX && len(hop.Options.Smart) > 0:
-		list, err = a.directFirst(ctx, hop)
+		list, err = a.directFirst(ctx, dns, hop)
 	case hop.Kind == mail.HopMX:
-		list, err = a.mxEndpoints(ctx, hop)
+		list, err = mxEndpoints(ctx, dns, hop)
 	default:
-		list, err = a.hostEndpoints(ctx, hop)
+		list, err = a.hostEndpoints(ctx, dns, hop)
 	}
 	if err != nil {
 		return nil, err
@@ -71,8 +72,8 @@ func (a *Agent) endpoints(ctx context.Context, hop mail.Hop) ([]endpoint, error)
 // book, chapter 5, "attempt direct delivery before sending to smart host"). A
 // domain that DNS here does not know may well be known there; one that says that
 // it takes no mail (RFC 7505) takes none from there either.
-func (a *Agent) directFirst(ctx context.Context, hop mail.Hop) ([]endpoint, error) {
-	list, failed := a.mxEndpoints(ctx, hop)
+func (a *Agent) directFirst(ctx context.Context, dns Resolver, hop mail.Hop) ([]endpoint, error) {
+	list, failed := mxEndpoints(ctx, dns, hop)
 	var c *ConnectError
 	if errors.As(failed, &c) && c.Outcome.Status == mail.StatusNullMX {
 		return nil, failed
@@ -80,18 +81,18 @@ func (a *Agent) directFirst(ctx context.Context, hop mail.Hop) ([]endpoint, erro
 	list = list[:min(len(list), maxEndpoints/2)]
 	via := hop
 	via.Kind, via.Hosts = mail.HopSmartHost, hop.Options.Smart
-	smart, err := a.hostEndpoints(ctx, via)
+	smart, err := a.hostEndpoints(ctx, dns, via)
 	if len(list)+len(smart) == 0 {
 		return nil, worse(failed, err)
 	}
 	return append(list, smart...), nil
 }
 
-func (a *Agent) mxEndpoints(ctx context.Context, hop mail.Hop) ([]endpoint, error) {
-	if a.opts.Resolver == nil {
+func mxEndpoints(ctx context.Context, dns Resolver, hop mail.Hop) ([]endpoint, error) {
+	if dns == nil {
 		return nil, refuse(mail.Defer(mail.StatusDirectory, "this node has no DNS resolver to find "+hop.Domain))
 	}
-	hosts, err := a.opts.Resolver.MX(ctx, hop.Domain)
+	hosts, err := dns.MX(ctx, hop.Domain)
 	if err != nil {
 		return nil, lookupFailed(err)
 	}
@@ -104,12 +105,12 @@ func (a *Agent) mxEndpoints(ctx context.Context, hop mail.Hop) ([]endpoint, erro
 	return list, nil
 }
 
-func (a *Agent) hostEndpoints(ctx context.Context, hop mail.Hop) ([]endpoint, error) {
+func (a *Agent) hostEndpoints(ctx context.Context, dns Resolver, hop mail.Hop) ([]endpoint, error) {
 	var list []endpoint
 	var failed error
 	for _, h := range a.inOrder(hop) {
-		if name, ok := a.byMX(hop, h); ok {
-			found, err := a.smartMX(ctx, hop, name)
+		if name, ok := byMX(dns, hop, h); ok {
+			found, err := smartMX(ctx, dns, hop, name)
 			if err != nil {
 				failed = worse(failed, err)
 			}
@@ -122,11 +123,11 @@ func (a *Agent) hostEndpoints(ctx context.Context, hop mail.Hop) ([]endpoint, er
 		// Nodes and gateways are local matters, perhaps known to the hosts file
 		// only, so the system looks them up; smart hosts are looked up in the DNS
 		// that the virtual server names.
-		if hop.Kind != mail.HopSmartHost || a.opts.Resolver == nil || err != nil || e.network != "tcp" || isIP(name) {
+		if hop.Kind != mail.HopSmartHost || dns == nil || err != nil || e.network != "tcp" || isIP(name) {
 			list = append(list, e)
 			continue
 		}
-		addrs, err := a.opts.Resolver.Addrs(ctx, name)
+		addrs, err := dns.Addrs(ctx, name)
 		if err != nil {
 			failed = worse(failed, unknownSmartHost(name, lookupFailed(err)))
 			continue
@@ -167,15 +168,15 @@ func (a *Agent) inOrder(hop mail.Hop) []string {
 // byMX says whether a smart host is a name to look up like a domain: one without
 // brackets and port. What DNS says of MX cannot be believed where the host shall prove
 // who it is, so there the name is the host.
-func (a *Agent) byMX(hop mail.Hop, host string) (name string, ok bool) {
-	if hop.Kind != mail.HopSmartHost || a.opts.Resolver == nil || hop.Options.RequireTLS || hop.Options.TLS == mail.TLSVerified {
+func byMX(dns Resolver, hop mail.Hop, host string) (name string, ok bool) {
+	if hop.Kind != mail.HopSmartHost || dns == nil || hop.Options.RequireTLS || hop.Options.TLS == mail.TLSVerified {
 		return "", false
 	}
 	return host, !strings.ContainsAny(host, "[]:/") && !isIP(host)
 }
 
-func (a *Agent) smartMX(ctx context.Context, hop mail.Hop, name string) ([]endpoint, error) {
-	hosts, err := a.opts.Resolver.MX(ctx, name)
+func smartMX(ctx context.Context, dns Resolver, hop mail.Hop, name string) ([]endpoint, error) {
+	hosts, err := dns.MX(ctx, name)
 	if err != nil {
 		return nil, unknownSmartHost(name, lookupFailed(err))
 	}

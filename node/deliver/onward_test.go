@@ -236,7 +236,7 @@ func TestSettings(t *testing.T) {
 		hop := smartHost()
 		hop.Kind = c.kind
 		feed := newFeed(t, message(text, "u@x.example"))
-		if err := serve(t, hop, feed, f.serve, func(o *Options) { o.Settings = func() Settings { return set } }); err != nil {
+		if err := serve(t, hop, feed, f.serve, func(o *Options) { o.Settings = func(mail.Hop) Settings { return set } }); err != nil {
 			t.Fatal(err)
 		}
 		want := "Received: from a@a.example\r\n" + c.header + "To: a@a.example\r\n\r\nFrom: a@a.example\r\n"
@@ -282,7 +282,7 @@ func TestSourceAddress(t *testing.T) {
 	}()
 	hop := smartHost()
 	hop.Hosts = []string{"[::1]:1", l.Addr().String()}
-	a := New(Options{Hostname: "me.example", Settings: func() Settings { return Settings{Sources: []netip.Addr{netip.MustParseAddr("127.0.0.7")}} }})
+	a := New(Options{Hostname: "me.example", Settings: func(mail.Hop) Settings { return Settings{Sources: []netip.Addr{netip.MustParseAddr("127.0.0.7")}} }})
 	feed := newFeed(t, message(body, "u@x.example"))
 	if err := a.Serve(t.Context(), hop, feed); err != nil {
 		t.Fatal(err)

@@ -25,13 +25,13 @@ func (a *Agent) open(ctx context.Context, hop mail.Hop, level zapcore.Level) (*p
 	for _, at := range list {
 		p, err := a.connect(ctx, hop, at)
 		if err == nil {
-			a.log.Debug("connection_opened", zap.String("next_hop", hop.Name), zap.String("remote", p.remote), zap.Bool("tls", p.tls))
+			a.log.Debug("connection_opened", zap.String("next_hop", hop.Name), zap.String("virtual_server", hop.VirtualServerName), zap.String("remote", p.remote), zap.Bool("tls", p.tls))
 			return p, nil
 		}
 		if ctx.Err() != nil {
 			level = zap.DebugLevel // given up on this side
 		}
-		a.log.Log(level, "connection_failed", zap.String("next_hop", hop.Name), zap.String("remote", at.remote()), zap.Error(err))
+		a.log.Log(level, "connection_failed", zap.String("next_hop", hop.Name), zap.String("virtual_server", hop.VirtualServerName), zap.String("remote", at.remote()), zap.Error(err))
 		a.shaky.failed(at.address, a.opts.Clock())
 		failed = worse(failed, err)
 		if ctx.Err() != nil {
@@ -57,7 +57,7 @@ func (a *Agent) connect(ctx context.Context, hop mail.Hop, at endpoint) (*peer, 
 }
 
 func (a *Agent) connectOnce(ctx context.Context, hop mail.Hop, at endpoint) (*peer, error) {
-	set := a.settings()
+	set := a.settings(hop)
 	limits := a.limits(&set, hop)
 	dctx, cancel := context.WithTimeout(ctx, limits.Connect)
 	conn, err := a.dial(dctx, &set, hop, at)

@@ -439,7 +439,7 @@ func TestMessagesPerConnection(t *testing.T) {
 		hop := smartHost()
 		hop.Kind = kind
 		feed := newFeed(t, many(5)...)
-		if err := serve(t, hop, feed, f.serve, func(o *Options) { o.Settings = func() Settings { return Settings{MaxTransactions: 2} } }); err != nil {
+		if err := serve(t, hop, feed, f.serve, func(o *Options) { o.Settings = func(mail.Hop) Settings { return Settings{MaxTransactions: 2} } }); err != nil {
 			t.Fatal(err)
 		}
 		if len(feed.got) != want {

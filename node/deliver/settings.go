@@ -9,9 +9,12 @@ import (
 	"github.com/postroad/postroad/node/mail"
 )
 
-// Settings are what may change while an Agent runs; a connection keeps those of
-// its beginning. All but Idle count for hosts outside the organisation only.
+// Settings are what may change while an Agent runs, and differ from one virtual server to
+// the other; a connection keeps those of its beginning. All but Idle count for hosts
+// outside the organisation only.
 type Settings struct {
+	// Resolver finds the hosts; nil: Options.Resolver.
+	Resolver Resolver
 	// Hostname is the name for EHLO and HELO; "": Options.Hostname.
 	Hostname string
 	// Timeouts; zero fields are those of Options.
@@ -29,11 +32,14 @@ type Settings struct {
 // was chosen by an administrator, so that a silent one is broken, not busy.
 const smartGreeting = time.Minute
 
-// settings are those of this moment.
-func (a *Agent) settings() Settings {
+// settings are those of this moment for a hop.
+func (a *Agent) settings(hop mail.Hop) Settings {
 	var s Settings
 	if a.opts.Settings != nil {
-		s = a.opts.Settings()
+		s = a.opts.Settings(hop)
+	}
+	if s.Resolver == nil {
+		s.Resolver = a.opts.Resolver
 	}
 	if s.Hostname == "" {
 		s.Hostname = a.opts.Hostname

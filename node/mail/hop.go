@@ -39,6 +39,10 @@ type Hop struct {
 	// to the next node (HopNode); zero: that node chooses. It may be the one the
 	// hop leads over, and often lies further on.
 	Travel GUID
+	// VirtualServer is the one by whose settings mail for the hop is sent, and
+	// VirtualServerName its name in the directory; zero: by none of its own.
+	VirtualServer     GUID
+	VirtualServerName string
 	// Hosts are the SMTP addresses to try, in order: "host:port", or "[1.2.3.4]".
 	// For HopNode they belong to one server; for HopSmartHost each is one host.
 	Hosts []string
@@ -56,8 +60,8 @@ type Hop struct {
 	Options HopOptions
 }
 
-// HopOptions are the connector's outbound settings; zero values mean the
-// virtual server's own.
+// HopOptions are the outbound settings of the connector, and of Hop.VirtualServer
+// where that leaves them open; zero values mean the defaults.
 type HopOptions struct {
 	TLS            TLSPolicy
 	UseHELO        bool   // HELO instead of EHLO (the book, chapter 2)
@@ -98,9 +102,14 @@ const (
 	TLSVerified
 )
 
-// Key tells links apart.
+// Key tells links apart. A link is of one virtual server as long as it lives: when
+// another one sends, by a change of the directory, mail moves to another link, and
+// connections that are open end by the settings of their beginning.
 func (h Hop) Key() string {
 	key := h.key()
+	if !h.VirtualServer.IsZero() {
+		key += "|by " + h.VirtualServer.String()
+	}
 	if h.Options.RequireTLS {
 		key += "|requiretls"
 	}

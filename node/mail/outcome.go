@@ -46,6 +46,9 @@ type Outcome struct {
 	// host can do (RFC 2852 section 4: by-trace, or a next host without DELIVERBY).
 	Traced bool
 	At     time.Time
+	// Until is when a recipient whose sender is told of the delay is given up; zero: not
+	// said.
+	Until time.Time
 	// Connector is the name of the one it was tried over; "" if there was none.
 	Connector string
 }

@@ -7,8 +7,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/postroad/postroad/node/deliver"
-	"github.com/postroad/postroad/node/queue"
 	"github.com/postroad/postroad/node/topo"
 	"github.com/postroad/postroad/store/directory"
 )
@@ -65,8 +63,7 @@ func (p *Pipeline) configured(conf *directory.Configuration) {
 	p.links.SetMembers(members, timings, addresses)
 	p.drains(conf)
 	p.applyRules(conf)
-	p.queues.SetClock(clockOf(conf, p.cfg.Self.Name))
-	p.queues.SetLimits(limitsOf(conf, p.cfg.Self.Name))
+	p.queues.SetSenders(sendersOf(conf, p.cfg.Self.Name))
 	p.Servers.Update()
 	p.changed()
 }
@@ -76,29 +73,4 @@ func (p *Pipeline) changed() {
 	case p.rebuild <- struct{}{}:
 	default: // one is due anyway
 	}
-}
-
-// clockOf is a server's retry clock.
-func clockOf(conf *directory.Configuration, server string) queue.Clock {
-	v, _ := conf.SendsAs(server)
-	t := directory.Retry(v.Spec.GetRetry())
-	c := queue.DefaultClock()
-	c.First, c.Second, c.Third, c.Subsequent = t.First, t.Second, t.Third, t.Subsequent
-	c.DelayNotice, c.Expiration = t.DelayNotice, t.Expiration
-	c.Stalled = t.StalledAfter
-	c.Stuck = max(c.Stuck, patienceOf(settingsOf(conf, server).Timeouts))
-	c.LocalDelayNotice, c.LocalExpiration = t.LocalDelayNotice, t.LocalExpiration
-	c.High = queue.Lifetimes{DelayNotice: t.HighDelayNotice, Expiration: t.HighExpiration}
-	c.Low = queue.Lifetimes{DelayNotice: t.LowDelayNotice, Expiration: t.LowExpiration}
-	// Where no connector says how a glitch is retried (inside a group, the local
-	// store), waiting longer for that than for the first real retry is no sense.
-	c.GlitchWait = min(c.GlitchWait, c.First)
-	return c
-}
-
-// patienceOf is how long a delivery with such timeouts may be silent at most: each
-// of its waits once, and as much again for the hosts and answers that it tries in
-// a row.
-func patienceOf(t deliver.Timeouts) time.Duration {
-	return 2 * (t.Connect + t.Greeting + t.Mail + t.Rcpt + t.Data + t.Block + t.End)
 }

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/postroad/postroad/node/deliver"
+	"github.com/postroad/postroad/node/mail"
 	"github.com/postroad/postroad/node/queue"
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 	"github.com/postroad/postroad/store/directory"
@@ -59,7 +60,7 @@ func TestClockOf(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			conf := configuration(t, tc.server, func(vs *directoryv1.VirtualServer) { vs.Retry = tc.retry })
-			if got := clockOf(conf, tc.server); got != tc.want {
+			if got := clockOf(conf, sendsBy(conf, tc.server, mail.Hop{})); got != tc.want {
 				t.Errorf("got  %+v\nwant %+v", got, tc.want)
 			}
 		})
@@ -67,7 +68,7 @@ func TestClockOf(t *testing.T) {
 	patient := configuration(t, "oslo-1", func(vs *directoryv1.VirtualServer) {
 		vs.Outbound = &directoryv1.Outbound{Timeouts: &directoryv1.OutboundTimeouts{End: durationpb.New(2 * time.Hour)}}
 	})
-	if got := clockOf(patient, "oslo-1").Stuck; got != 4*time.Hour {
+	if got := clockOf(patient, sendsBy(patient, "oslo-1", mail.Hop{})).Stuck; got != 4*time.Hour {
 		t.Errorf("with a timeout of two hours a delivery is stuck after %s", got)
 	}
 }
@@ -77,16 +78,17 @@ func TestOutboundSettings(t *testing.T) {
 		vs.Outbound = &directoryv1.Outbound{MaxConnections: 50, MaxConnectionsPerLink: 5, MaxConnectionsPerDomain: 7, MasqueradeDomain: "example.org", HeloName: "out.example.org",
 			SourceAddresses: []string{"192.0.2.1", "2001:db8::1"}, Timeouts: &directoryv1.OutboundTimeouts{Greeting: durationpb.New(9 * time.Second)}, DnsServers: []string{"192.0.2.53"}, IdleTimeout: durationpb.New(45 * time.Second)}
 	})
-	if got, want := limitsOf(conf, "oslo-1"), (queue.Limits{Connections: 50, PerLink: 5, PerDomain: 7}); got != want {
+	by := sendsBy(conf, "oslo-1", mail.Hop{})
+	if got, want := limitsOf(by), (queue.Limits{Connections: 50, PerLink: 5, PerDomain: 7}); got != want {
 		t.Errorf("limits %+v, want %+v", got, want)
 	}
 	named := func(server string) directory.Server {
 		return directory.Server{Name: server, Spec: &directoryv1.Server{}}
 	}
-	if got := dnsSettingsOf(conf, named("oslo-1")).servers; !slices.Equal(got, []string{"192.0.2.53"}) {
+	if got := dnsSettingsOf(conf, named("oslo-1"), by).servers; !slices.Equal(got, []string{"192.0.2.53"}) {
 		t.Errorf("name servers %v", got)
 	}
-	set := settingsOf(conf, "oslo-1")
+	set := settingsOf(conf, by)
 	if set.Timeouts != (deliver.Timeouts{Idle: 45 * time.Second, Greeting: 9 * time.Second}) || set.Hostname != "out.example.org" || len(set.Sources) != 2 {
 		t.Errorf("settings %+v", set)
 	}
@@ -94,13 +96,14 @@ func TestOutboundSettings(t *testing.T) {
 		t.Errorf("masquerade %+v", m)
 	}
 	for _, other := range []string{"paris-1", "nowhere"} {
-		if got := settingsOf(conf, other); got.Timeouts != (deliver.Timeouts{}) || got.Hostname != "" || got.Sources != nil || got.Masquerade.Domain != "" {
+		by := sendsBy(conf, other, mail.Hop{})
+		if got := settingsOf(conf, by); got.Timeouts != (deliver.Timeouts{}) || got.Hostname != "" || got.Sources != nil || got.Masquerade.Domain != "" {
 			t.Errorf("%s: settings %+v, want the defaults of delivery", other, got)
 		}
-		if got := limitsOf(conf, other); got != (queue.Limits{}) {
+		if got := limitsOf(by); got != (queue.Limits{}) {
 			t.Errorf("%s: limits %+v, want the queue's own", other, got)
 		}
-		if got := dnsSettingsOf(conf, named(other)).servers; got != nil {
+		if got := dnsSettingsOf(conf, named(other), by).servers; got != nil {
 			t.Errorf("%s: name servers %v, want the system's", other, got)
 		}
 	}

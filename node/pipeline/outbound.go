@@ -2,14 +2,10 @@ package pipeline
 
 import (
 	"context"
-	"net/netip"
 	"time"
 
-	"github.com/postroad/postroad/node/deliver"
 	"github.com/postroad/postroad/node/mail"
-	"github.com/postroad/postroad/node/queue"
 	"github.com/postroad/postroad/node/route"
-	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 	"github.com/postroad/postroad/store/directory"
 )
 
@@ -36,51 +32,6 @@ func (r router) Hop(dest mail.Destination, class mail.Class, visited []mail.GUID
 				Reason: "the routing table of the newest configuration is being built",
 			}
 		}
-	}
-}
-
-// outboundSpec is how a server sends.
-func outboundSpec(conf *directory.Configuration, server string) (fqdn string, o *directoryv1.Outbound) {
-	v, _ := conf.SendsAs(server)
-	return v.Spec.GetFqdn(), v.Spec.GetOutbound()
-}
-
-// settingsOf are the settings of delivery at this moment.
-func settingsOf(conf *directory.Configuration, server string) deliver.Settings {
-	fqdn, o := outboundSpec(conf, server)
-	t := o.GetTimeouts()
-	s := deliver.Settings{
-		Hostname: fqdn, MaxTransactions: int(o.GetMaxMessagesPerConnection()),
-		Timeouts: deliver.Timeouts{
-			Connect: t.GetConnect().AsDuration(), Greeting: t.GetGreeting().AsDuration(), Mail: t.GetMail().AsDuration(),
-			Rcpt: t.GetRecipient().AsDuration(), Data: t.GetData().AsDuration(), Block: t.GetBlock().AsDuration(),
-			End: t.GetEnd().AsDuration(), Idle: o.GetIdleTimeout().AsDuration(),
-		},
-	}
-	if name := o.GetHeloName(); name != "" {
-		s.Hostname = name
-	}
-	for _, a := range o.GetSourceAddresses() {
-		if ip, err := netip.ParseAddr(a); err == nil { // validated when it was written
-			s.Sources = append(s.Sources, ip)
-		}
-	}
-	if d := o.GetMasqueradeDomain(); d != "" {
-		s.Masquerade = deliver.Masquerade{Domain: d, Ours: func(domain string) bool {
-			ours, _ := conf.Domain(domain)
-			return ours
-		}}
-	}
-	return s
-}
-
-// limitsOf are a server's connection limits. On one
-// link more connections than the default of the queue pay only where each is
-// slow; the virtual server says so by setting its own.
-func limitsOf(conf *directory.Configuration, server string) queue.Limits {
-	_, o := outboundSpec(conf, server)
-	return queue.Limits{
-		Connections: int(o.GetMaxConnections()), PerLink: int(o.GetMaxConnectionsPerLink()), PerDomain: int(o.GetMaxConnectionsPerDomain()),
 	}
 }
 

@@ -65,7 +65,7 @@ type Pipeline struct {
 	agent    *deliver.Agent
 	links    *gossip.Runner
 
-	dns       *resolver
+	dns       *resolvers
 	fetching  *fetching
 	inquiries inquiries
 	acted     acted
@@ -112,12 +112,12 @@ func (p *Pipeline) wireIn() (err error) {
 		Group: p.group,
 		Next:  p.accepted,
 	})
-	p.dns = &resolver{config: c.Catalog.Config, self: c.Self}
+	p.dns = &resolvers{config: c.Catalog.Config, self: c.Self}
 	if c.Metrics != nil {
 		c.Metrics.MustRegister(p.dns)
 	}
 	p.Servers = vserver.NewSet(vserver.Deps{
-		Resolver:  p.dns,
+		Resolver:  p.dns.of(mail.Hop{}),
 		ForNode:   trust.AsksForNode,
 		Archive:   p.archive,
 		Data:      c.Data,
@@ -158,8 +158,7 @@ func (p *Pipeline) wireOut() (err error) {
 	p.agent = deliver.New(deliver.Options{
 		Hostname:    c.Self.Spec.GetFqdn(),
 		NodeTLS:     p.mailTLSTo,
-		Resolver:    p.dns,
-		Settings:    func() deliver.Settings { return settingsOf(c.Catalog.Config(), c.Self.Name) },
+		Settings:    p.settings,
 		MaildirRoot: p.maildirRoot(),
 		Quota:       p.quota,
 		Passport:    p.passport,
@@ -169,10 +168,10 @@ func (p *Pipeline) wireOut() (err error) {
 	p.reports = &reporter{
 		submit: p.submit, config: c.Catalog.Config, hostname: c.Self.Spec.GetFqdn(),
 		server: c.Self.Name, badmail: filepath.Join(c.Data, "badmail"), counts: filepath.Join(c.Data, "reports"),
-		clock:   func() queue.Clock { return clockOf(c.Catalog.Config(), c.Self.Name) },
 		metrics: newReportMetrics(c.Metrics), log: c.Logger.Named("reports"),
 	}
 	p.reports.restore(time.Now())
+	senders := sendersOf(c.Catalog.Config(), c.Self.Name)
 	p.queues = queue.New(queue.Config{
 		Store:       c.Spool,
 		Router:      router{p.routes, c.Catalog.Config},
@@ -186,11 +185,20 @@ func (p *Pipeline) wireOut() (err error) {
 		SizeLimits: p.routes.SizeLimits,
 		Events:     p.event,
 		Links:      p.linkResult,
-		Clock:      clockOf(c.Catalog.Config(), c.Self.Name),
-		Limits:     limitsOf(c.Catalog.Config(), c.Self.Name),
+		Clock:      senders.Default.Clock,
+		Limits:     senders.Default.Limits,
+		Own:        senders.Own,
 		Logger:     c.Logger.Named("queue"),
 	})
 	return nil
+}
+
+// settings are those of delivery over a hop at this moment.
+func (p *Pipeline) settings(h mail.Hop) deliver.Settings {
+	conf := p.cfg.Catalog.Config()
+	s := settingsOf(conf, sendsBy(conf, p.cfg.Self.Name, h))
+	s.Resolver = p.dns.of(h)
+	return s
 }
 
 // wireLinks makes what the organisation knows of its links.

@@ -61,7 +61,7 @@ func BenchmarkRemap(b *testing.B) {
 	const destinations, each = 1000, 100
 	routes, conf := route.New(), remapConfiguration(b)
 	routes.Update(remapMap(0, true), conf)
-	s := queue.NewScheduler(queue.Limits{}, queue.Clock{})
+	s := queue.NewScheduler(queue.Senders{})
 	hop := func(k queue.Key) mail.Hop { return routes.Hop(k.Destination, k.Class, k.Visited) }
 	for d := range destinations {
 		k := queue.KeyOf(mail.Destination{Place: mail.PlaceForeign, Type: "SMTP", Domain: fmt.Sprintf("d%d.test", d)}, mail.Class{}, nil)

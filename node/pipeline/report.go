@@ -27,7 +27,6 @@ import (
 type reporter struct {
 	submit   *submit.Submitter
 	config   func() *directory.Configuration
-	clock    func() queue.Clock
 	hostname string
 	server   string // name of this node's Server object
 	badmail  string // folder where the configuration names none
@@ -126,7 +125,7 @@ func (r *reporter) one(kind dsn.Kind, env *mail.Envelope, list []dsn.Recipient, 
 		ID: newID(now), Now: now, Original: original, Complete: complete, Postmaster: postmaster,
 	}
 	if kind == dsn.Delay {
-		in.Until = until(env, list[0].Target, r.clock())
+		in.Until = list[0].Outcome.Until
 	}
 	text, report, ok := dsn.Report(in)
 	if !ok {
@@ -170,15 +169,6 @@ func (r *reporter) copy(conf *directory.Configuration, report mail.Envelope, tex
 		return nil, err
 	}
 	return []spool.Incoming{in}, nil
-}
-
-// until is when a message that is late will be given up.
-func until(env *mail.Envelope, t mail.Target, c queue.Clock) time.Time {
-	end := env.Begins().Add(c.Of(env.Priority, t.Destination.Place == mail.PlaceLocal).Expiration)
-	if by := env.DeliverBy; by.Return && !by.IsZero() && by.Deadline.Before(end) {
-		return by.Deadline
-	}
-	return end
 }
 
 // head reads as much of the original as a report may return.

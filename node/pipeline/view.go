@@ -36,7 +36,7 @@ func (p *Pipeline) Topology() *topologyv1.ShowResponse {
 			Drain: k.Drain, Spread: k.Spread, Weight: int32(k.Weight),
 		}
 		for _, b := range k.Bridgeheads {
-			c.Bridgeheads = append(c.Bridgeheads, &topologyv1.Bridgehead{Server: b.Server, Up: b.Up, Reason: b.Reason, SinceUnixMs: b.SinceMS})
+			c.Bridgeheads = append(c.Bridgeheads, &topologyv1.Bridgehead{Server: b.Server, VirtualServer: b.VirtualServer, Up: b.Up, Reason: b.Reason, SinceUnixMs: b.SinceMS})
 		}
 		out.Connectors = append(out.Connectors, c)
 	}
@@ -130,6 +130,7 @@ func (then instant) explain(t mail.Target, class mail.Class) *topologyv1.Route {
 	r := &topologyv1.Route{
 		Recipient: t.Address.String(), Destination: e.Destination, Result: e.Result, NextHop: e.NextHop,
 		Connector: e.Connector, Cost: int32(e.Cost), Path: e.Path, Reasons: e.Reasons, Status: e.Status,
+		VirtualServer: e.VirtualServer,
 	}
 	if t.Foreign != "" {
 		r.Recipient = t.Foreign

@@ -18,7 +18,7 @@ func (p *Pipeline) Queues() []*queuev1.Queue {
 	out := make([]*queuev1.Queue, len(list))
 	for i, q := range list {
 		out[i] = &queuev1.Queue{
-			Node: p.cfg.Self.Name, Id: q.ID, Kind: q.Kind, Destination: p.destination(q), NextHop: q.NextHop, Connector: q.Connector,
+			Node: p.cfg.Self.Name, Id: q.ID, Kind: q.Kind, Destination: p.destination(q), NextHop: q.NextHop, Connector: q.Connector, VirtualServer: q.VirtualServer,
 			State: queueState(q.State), Messages: q.Messages, OldestAgeMs: q.OldestAge.Milliseconds(), WaitingFor: q.WaitingFor,
 			LastError: q.LastError, LastAttemptUnixMs: unixMS(q.LastAttempt), NextAttemptUnixMs: unixMS(q.NextAttempt),
 			Class: q.Class, Connections: int32(q.Connections), ConnectionWindow: int32(q.Window), Bytes: q.Bytes, LastHost: q.LastHost,
@@ -124,7 +124,7 @@ func (p *Pipeline) message(m *queue.Message) *queuev1.Message {
 		Node: p.cfg.Self.Name, QueueId: m.ID.String(), OriginId: m.Origin.String(), MessageId: m.MessageID, Sender: m.Sender,
 		Recipients: m.Recipients, Size: m.Size, ReceivedUnixMs: unixMS(m.Received), Queue: m.Queue,
 		Attempts: int32(m.Attempts), LastError: m.LastError,
-		State: m.State, Priority: m.Priority.String(), NextHop: m.NextHop, Connector: m.Connector, Destination: m.Destination,
+		State: m.State, Priority: m.Priority.String(), NextHop: m.NextHop, Connector: m.Connector, VirtualServer: m.VirtualServer, Destination: m.Destination,
 		Kind: m.Kind, NextAttemptUnixMs: unixMS(m.NextAttempt), CreatedUnixMs: unixMS(m.Created),
 		Hold: m.Hold, FrozenBy: m.Frozen.By, FrozenReason: m.Frozen.Reason, FrozenUnixMs: m.Frozen.At,
 	}

@@ -152,6 +152,9 @@ type Config struct {
 
 	Clock  Clock // zero fields: DefaultClock
 	Limits Limits
+	// Own are the terms of virtual servers that have theirs, in place of Clock and Limits;
+	// see [Senders].
+	Own map[mail.GUID]Terms
 	// Workers categorize; 0: one for each processor.
 	Workers int
 	// DirectoryRetry is the first wait after a failed directory lookup; it doubles
@@ -165,14 +168,18 @@ type Config struct {
 	Now    func() time.Time // nil: time.Now
 }
 
+func (c *Config) senders() Senders {
+	return Senders{Default: Terms{Clock: c.Clock, Limits: c.Limits}, Own: c.Own}
+}
+
 // Limits bound what the scheduler opens and remembers. Zero fields: the defaults
 // in brackets.
 type Limits struct {
 	Window        int // entries of one queue in memory (1000)
 	Held          int // entries of all queues in memory, from which on each gets a few only (100000)
-	Connections   int // in all (1000)
+	Connections   int // in all of one virtual server (1000)
 	PerLink       int // to one next hop, unless the hop says less (8)
-	PerDomain     int // to the hosts that DNS names for one domain, over all connectors (100)
+	PerDomain     int // to the hosts that DNS names for one domain, over all connectors that the virtual server sends for (100)
 	PerConnection int // waiting messages that justify one more connection (8)
 	ProblemAfter  int // broken connections after which a message waits by itself (2)
 	Cached        int // messages whose envelope and plan stay in memory (8192)

@@ -142,7 +142,7 @@ func TestTriggerCountsAll(t *testing.T) {
 // What was asked for and found no free connection for long is not sent with what
 // somebody else asks for then.
 func TestTriggerThatStarves(t *testing.T) {
-	s := NewScheduler(Limits{Connections: 1}, testClock)
+	s := NewScheduler(alone(Limits{Connections: 1}, testClock))
 	busy := keyFor(0)
 	put(s, busy, mail.Hop{Kind: mail.HopMX, Domain: "busy"}, 1, epoch)
 	id := dialOf(t, s)

@@ -112,7 +112,7 @@ func benchEnqueue(b *testing.B, store Store, sp *spool.Spool, domains int) {
 
 // A change of the map asks for every queue; no message may be touched.
 func BenchmarkReroute(b *testing.B) {
-	s := NewScheduler(Limits{}, Clock{})
+	s := NewScheduler(alone(Limits{}, Clock{}))
 	for i := range 5000 {
 		k := KeyOf(mail.Destination{Place: mail.PlaceForeign, Type: "SMTP", Domain: fmt.Sprintf("d%d", i)}, mail.Class{}, nil)
 		s.AddQueue(k, mail.Hop{}, false, 1)

@@ -65,7 +65,7 @@ func TestConcurrencyBounds(t *testing.T) {
 // Above the window connections end, all but as many as it has room for; the list
 // shows both.
 func TestConcurrencyShrinks(t *testing.T) {
-	s := NewScheduler(Limits{PerConnection: 1, PerLink: 8}, testClock)
+	s := NewScheduler(alone(Limits{PerConnection: 1, PerLink: 8}, testClock))
 	k := keyFor(1)
 	for i := range 200 {
 		put(s, k, mail.Hop{Kind: mail.HopMX, Domain: "x"}, byte(i+1), epoch)
@@ -111,7 +111,7 @@ func TestConcurrencyShrinks(t *testing.T) {
 // lose nothing when there are none.
 func TestProblemMessagesGoBehind(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := NewScheduler(Limits{}, testClock)
+		s := NewScheduler(alone(Limits{}, testClock))
 		k := keyFor(1)
 		hop := mail.Hop{Kind: mail.HopMX, Domain: "x"}
 		s.AddQueue(k, hop, false, epoch)
@@ -149,7 +149,7 @@ func TestProblemMessagesGoBehind(t *testing.T) {
 // the fresh ones of its priority wherever they lead, and keeps a quarter of the turns.
 func TestProblemsGoBehindOtherQueues(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := NewScheduler(Limits{}, testClock)
+		s := NewScheduler(alone(Limits{}, testClock))
 		problems, fresh, n := 0, 0, 0
 		for d := range rapid.IntRange(2, 12).Draw(t, "queues") {
 			k := KeyOf(mail.Destination{Place: mail.PlaceForeign, Type: "SMTP", Domain: fmt.Sprint(d)}, mail.Class{}, nil)
@@ -187,7 +187,7 @@ func TestProblemsGoBehindOtherQueues(t *testing.T) {
 
 // Low priority keeps its turns, whatever failed before it.
 func TestProblemsKeepToTheirPriority(t *testing.T) {
-	s := NewScheduler(Limits{}, testClock)
+	s := NewScheduler(alone(Limits{}, testClock))
 	for p := mail.PriorityLow; p <= mail.PriorityHigh; p++ {
 		k := KeyOf(mail.Destination{Place: mail.PlaceForeign, Type: "SMTP", Domain: "x"}, mail.Class{Priority: p}, nil)
 		s.AddQueue(k, mail.Hop{Kind: mail.HopMX, Domain: "x"}, false, epoch)

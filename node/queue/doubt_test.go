@@ -64,7 +64,7 @@ func TestHangingHost(t *testing.T) {
 // One that answers while the map says that it is gone keeps what is in flight,
 // and gets no more.
 func TestDoubtedHostThatAnswers(t *testing.T) {
-	s := NewScheduler(Limits{}, testClock)
+	s := NewScheduler(alone(Limits{}, testClock))
 	k := KeyOf(mail.Destination{Place: mail.PlaceForeign, Type: "SMTP", Domain: "x"}, mail.Class{}, nil)
 	s.AddQueue(k, mail.Hop{Kind: mail.HopMX, Domain: "x"}, false, 1)
 	for i := range 3 {

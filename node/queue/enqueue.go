@@ -121,7 +121,7 @@ func (r *Runner) process(it item) {
 		return
 	}
 	if err != nil {
-		if !r.clock().Of(it.env.Priority, false).expired(r.begins(it.env), r.now()) {
+		if !r.clock(mail.Hop{}).Of(it.env.Priority, false).expired(r.begins(it.env), r.now()) {
 			r.putOff(it, err)
 			return
 		}
@@ -168,7 +168,7 @@ func (r *Runner) unresolved(env *mail.Envelope, err error) Plan {
 	if s := (interface{ Status() mail.Status })(nil); errors.As(err, &s) {
 		status = s.Status()
 	}
-	o := expired(r.clock().Of(env.Priority, false), mail.Defer(status, err.Error()), r.c.Now())
+	o := expired(r.clock(mail.Hop{}).Of(env.Priority, false), mail.Defer(status, err.Error()), r.c.Now())
 	for i, rcpt := range env.Recipients {
 		t := mail.Target{Address: rcpt.Address, Original: rcpt.Original, Recipient: i, Notify: rcpt.Notify}
 		p.Failed = append(p.Failed, Failure{t, o})

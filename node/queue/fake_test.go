@@ -202,6 +202,8 @@ type fakeReporter struct {
 	told []Aside
 	err  error
 	n    byte
+	// until is the end that delay reports named, by recipient.
+	until map[string]time.Time
 }
 
 func (r *fakeReporter) Report(kind ReportKind, env *mail.Envelope, targets []mail.Target, outcomes []mail.Outcome, _ mail.Content) ([]spool.Incoming, error) {
@@ -215,6 +217,14 @@ func (r *fakeReporter) Report(kind ReportKind, env *mail.Envelope, targets []mai
 		text += fmt.Sprintf(" %s %s", t.Address, outcomes[i].Status)
 	}
 	r.list = append(r.list, text)
+	if kind == ReportDelay {
+		if r.until == nil {
+			r.until = map[string]time.Time{}
+		}
+		for i, t := range targets {
+			r.until[t.Address.String()] = outcomes[i].Until
+		}
+	}
 	if env.Null() {
 		return nil, nil
 	}

@@ -100,8 +100,8 @@ func TestIntervalsChangeForMessages(t *testing.T) {
 						g.start(noNotice, change)
 						synctest.Wait()
 					} else {
-						g.SetClock(clock)
-						g.SetClock(clock) // each change of the directory says it again
+						g.SetSenders(alone(Limits{}, clock))
+						g.SetSenders(alone(Limits{}, clock)) // each change of the directory says it again
 					}
 					q := g.queue(t, KindRemote)
 					if c.want > c.at {

@@ -33,7 +33,7 @@ func (s *Scheduler) Adopt(match func(Key, mail.Hop) bool, now int64) []Effect {
 		if !open {
 			c := &conn{id: id, link: l, heard: now, life: now, handed: true}
 			c.timer = timer{index: -1, conn: c}
-			s.conns[c.id], l.conns[c.id] = c, c
+			s.open(c)
 			l.handed++
 			l.forced, l.next, l.lastTry = now+forcedFor, 0, now
 			s.timers.set(&l.timer, 0)

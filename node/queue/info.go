@@ -69,19 +69,21 @@ type Info struct {
 	Destination mail.Destination
 	NextHop     string
 	Connector   string
-	State       State
-	Messages    int64
-	Bytes       int64         // octets of their bodies
-	OldestAge   time.Duration // since the message was created; 0 when empty. Beyond the window it is up to some minutes old
-	WaitingFor  string        // a sentence; empty while mail flows
-	LastError   string
-	LastHost    string    // of the next hop, that answered last
-	LastAttempt time.Time // zero: none
-	NextAttempt time.Time // zero: none planned
-	Class       string
-	Connections int
-	Window      int  // connections that the link may have at the moment; see concurrency.go
-	Frozen      Note // in state Frozen: by whom and why; zero where each message has its own
+	// VirtualServer is the one by whose settings its mail is sent; "": by none.
+	VirtualServer string
+	State         State
+	Messages      int64
+	Bytes         int64         // octets of their bodies
+	OldestAge     time.Duration // since the message was created; 0 when empty. Beyond the window it is up to some minutes old
+	WaitingFor    string        // a sentence; empty while mail flows
+	LastError     string
+	LastHost      string    // of the next hop, that answered last
+	LastAttempt   time.Time // zero: none
+	NextAttempt   time.Time // zero: none planned
+	Class         string
+	Connections   int
+	Window        int  // connections that the link may have at the moment; see concurrency.go
+	Frozen        Note // in state Frozen: by whom and why; zero where each message has its own
 
 	Whole  bool   // the queue itself is frozen: `queue thaw` lets it go
 	Like   string // the standing freeze that stops the queue, in words; "": none does
@@ -134,6 +136,8 @@ type Message struct {
 	NextHop     string
 	Connector   string
 	NextAttempt time.Time // zero: none planned
+
+	VirtualServer string // of the queue, too
 
 	Hold   string // [HoldByHand], [RuleHold] or ""
 	Frozen Note   // in a hold: by whom and why

@@ -126,8 +126,8 @@ func TestIntervalsChangeAtRunTime(t *testing.T) {
 				g.send(1, "b@x")
 				pass(c.at)
 				clock.First = c.first
-				g.SetClock(clock)
-				g.SetClock(clock) // each change of the directory says it again
+				g.SetSenders(alone(Limits{}, clock))
+				g.SetSenders(alone(Limits{}, clock)) // each change of the directory says it again
 				pass(0)
 				if q := g.queue(t, KindRemote); c.want > c.at && !q.NextAttempt.Equal(failed.Add(c.want)) {
 					t.Errorf("next try at %s", q.NextAttempt)

@@ -307,7 +307,7 @@ func TestLocalExpiration(t *testing.T) {
 
 // However many connectors lead to a domain, its hosts get so many connections.
 func TestConnectionsPerDomain(t *testing.T) {
-	s := NewScheduler(Limits{PerConnection: 1, PerLink: 4, PerDomain: 3}, testClock)
+	s := NewScheduler(alone(Limits{PerConnection: 1, PerLink: 4, PerDomain: 3}, testClock))
 	for d := range 2 {
 		k := keyFor(d)
 		s.AddQueue(k, mail.Hop{Kind: mail.HopMX, Domain: "x", Connector: mail.GUID{byte(d + 1)}}, false, 1)
@@ -350,7 +350,7 @@ func TestConnectionsPerDomain(t *testing.T) {
 	if n := dialled(); n != 1 {
 		t.Errorf("%d connections in place of one, want 1", n)
 	}
-	s.SetLimits(Limits{PerConnection: 1, PerLink: 4, PerDomain: 5}, 1)
+	s.SetSenders(alone(Limits{PerConnection: 1, PerLink: 4, PerDomain: 5}, testClock), 1)
 	for range 2 {
 		for c := range open {
 			s.Worked(c, 1)

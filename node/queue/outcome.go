@@ -62,7 +62,7 @@ func (r *Runner) finish(d *delivery, outcomes []mail.Outcome, f *feed) {
 	} else if r.giveBack(d, outcomes) {
 		return
 	}
-	d.giveUp(outcomes, r.clock().Of(d.Envelope.Priority, local(f.hop)), now)
+	d.giveUp(outcomes, r.clock(f.hop).Of(d.Envelope.Priority, local(f.hop)), now)
 	reports, err := r.report(d, outcomes, f.hop)
 	if err != nil && r.spoiled(d, outcomes) {
 		return
@@ -82,12 +82,6 @@ func (r *Runner) finish(d *delivery, outcomes []mail.Outcome, f *feed) {
 	}
 	batch[0].commit.Reports = reports
 	r.submit(batch)
-}
-
-func (r *Runner) clock() Clock {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.c.Clock
 }
 
 // reached says whether a recipient has the message.
@@ -269,7 +263,7 @@ func (r *Runner) settlement(d *delivery, p part, outcomes []mail.Outcome, hop ma
 	}
 	if len(left.targets) > 0 {
 		left.failed = now.UnixMilli()
-		s.requeue(left, now.Add(r.clock().interval(attempts)).UnixMilli())
+		s.requeue(left, now.Add(r.clock(hop).interval(attempts)).UnixMilli())
 	}
 	s.commit.Ends = ends(outcomes[p.from:p.to], hop)
 	s.events = events(d, p, outcomes, hop)

@@ -178,7 +178,7 @@ func (r *Runner) outlookEarly(rec *record) Outlook {
 	if rec.frozen.At != 0 {
 		begins += max(rec.now.UnixMilli()-rec.frozen.At, 0)
 	}
-	c := r.clock().Of(rec.env.Priority, false)
+	c := r.clock(mail.Hop{}).Of(rec.env.Priority, false)
 	o.Expires = when(begins + c.Expiration.Milliseconds())
 	o.NextAttempt = time.Time{}
 	r.inMu.Lock()

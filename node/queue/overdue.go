@@ -50,7 +50,7 @@ func (r *Runner) overdue(e Effect) {
 			if e.Ref.Return && e.Ref.late(now.UnixMilli()) {
 				outcomes[i] = missed(o, now)
 			} else {
-				outcomes[i] = expired(r.clock().Of(m.env.Priority, local(e.Hop)), o, now)
+				outcomes[i] = expired(r.clock(e.Hop).Of(m.env.Priority, local(e.Hop)), o, now)
 				if e.Frozen {
 					outcomes[i].Status = mail.StatusNotAccepting // the book, table 2
 				}
@@ -67,7 +67,11 @@ func (r *Runner) overdue(e Effect) {
 				outcomes[i].Status, outcomes[i].Text = mail.StatusExpired, late(o.Text)
 			}
 		}
-		t.notified = t.notified || r.clock().Of(m.env.Priority, local(e.Hop)).noticeDue(e.Ref.Created, now.UnixMilli())
+		clock := r.clock(e.Hop).Of(m.env.Priority, local(e.Hop))
+		t.notified = t.notified || clock.noticeDue(e.Ref.Created, now.UnixMilli())
+		for i := range outcomes {
+			outcomes[i].Until = until(m.env, clock)
+		}
 		s.requeue(t, e.Ref.Due)
 	}
 	s.commit.Reports, err = r.write(kind, d.Envelope, d.Targets, outcomes, d.Content)
@@ -87,6 +91,15 @@ func (r *Runner) overdue(e Effect) {
 		return
 	}
 	r.submit([]*settled{s})
+}
+
+// until is when a message that is late will be given up.
+func until(env *mail.Envelope, c Clock) time.Time {
+	end := env.Begins().Add(c.Expiration)
+	if by := env.DeliverBy; by.Return && !by.IsZero() && by.Deadline.Before(end) {
+		return by.Deadline
+	}
+	return end
 }
 
 // lastOutcome is what the spool remembers of a target, or else why the queue

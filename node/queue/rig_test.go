@@ -98,3 +98,6 @@ func equal(t *testing.T, what string, got, want []string) {
 		t.Errorf("%s:\n got %q\nwant %q", what, got, want)
 	}
 }
+
+// alone are the terms of a node all of whose mail is sent by one virtual server.
+func alone(l Limits, c Clock) Senders { return Senders{Default: Terms{Clock: c, Limits: l}} }

@@ -63,8 +63,6 @@ const diskReaders = 8
 
 // New builds a Runner; Run starts it.
 func New(c Config) *Runner {
-	c.Clock = c.Clock.fill()
-	c.Limits = c.Limits.fill()
 	if c.Workers <= 0 {
 		c.Workers = runtime.GOMAXPROCS(0)
 	}
@@ -93,8 +91,8 @@ func New(c Config) *Runner {
 		c.SizeLimits = func() []int64 { return nil }
 	}
 	r := &Runner{
-		c: c, log: c.Logger, cache: newCache(c.Limits.Cached),
-		sched: NewScheduler(c.Limits, c.Clock), feeds: map[ConnID]*feed{},
+		c: c, log: c.Logger, cache: newCache(c.Limits.fill().Cached),
+		sched: NewScheduler(c.senders()), feeds: map[ConnID]*feed{},
 		intake: newIntake(maxIntake),
 		work:   make(chan struct{}, 1), ring: make(chan struct{}, 1), commit: make(chan struct{}, 1),
 		told: make(chan struct{}, 1), rerouted: make(chan struct{}, 1), sized: make(chan struct{}, 1),
@@ -280,19 +278,6 @@ func (r *Runner) wakeDrain() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.quiet.Broadcast()
-}
-
-// SetClock changes the retry clock; it holds from the next failure on.
-func (r *Runner) SetClock(c Clock) {
-	r.do(func(now int64) {
-		r.c.Clock = c.fill()
-		r.sched.SetClock(c, now)
-	})
-}
-
-// SetLimits changes the bounds of connections; Window and Cached stay.
-func (r *Runner) SetLimits(l Limits) {
-	r.do(func(now int64) { r.sched.SetLimits(l, now) })
 }
 
 // Trigger gives out the mail of the queues that match, over links that wait for

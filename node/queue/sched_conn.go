@@ -17,7 +17,7 @@ type conn struct {
 	doubt  string // why the map takes the peer for gone; "": it does not
 	broken bool   // EffectBreak is out
 	timer  timer
-	domain string // counted in Scheduler.domains
+	domain string // counted in link.by.domains
 	life   int64  // the last sign of life of any kind (Unix ms)
 	sight  sight
 	handed bool // the other side opened it
@@ -141,13 +141,7 @@ func (s *Scheduler) Closed(id ConnID, end Ending, now int64) {
 		l.removeIdle(c)
 	}
 	s.timers.set(&c.timer, 0)
-	delete(s.conns, id)
-	delete(l.conns, id)
-	if c.domain != "" {
-		if s.domains[c.domain]--; s.domains[c.domain] == 0 {
-			delete(s.domains, c.domain)
-		}
-	}
+	s.shed(c)
 	if len(l.conns) == 0 {
 		l.forced = 0
 	}
@@ -167,7 +161,7 @@ func (s *Scheduler) Closed(id ConnID, end Ending, now int64) {
 		s.unask(l, now)
 	}
 	s.forget(l, now)
-	s.feedStarved(now)
+	s.feedStarved(l.by, now)
 }
 
 func (s *Scheduler) conclude(c *conn, end Ending, now int64) {

@@ -63,7 +63,9 @@ func (s *Scheduler) admit(e *entry) {
 }
 
 // ready is when an entry may be given out, Unix ms.
-func (s *Scheduler) ready(q *queue, r Ref) int64 { return s.clock.retries(q.rush).ready(r) }
+func (s *Scheduler) ready(q *queue, r Ref) int64 {
+	return s.sender(q.hop).Clock.retries(q.rush).ready(r)
+}
 
 // place puts an entry into the window, to be served at that time.
 func (s *Scheduler) place(e *entry, at int64) {

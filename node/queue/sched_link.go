@@ -11,6 +11,7 @@ import (
 type link struct {
 	key    string
 	hop    mail.Hop
+	by     *sender // of the hop, whatever else of it changes
 	queues map[*queue]struct{}
 	// rings hold the queues that have something to give out now, by priority;
 	// within a priority each takes its turn. backlog counts the entries in them.
@@ -37,7 +38,7 @@ type link struct {
 	timer    timer
 
 	verdict *mail.Outcome // what becomes of everything on the link, at present
-	starved bool          // stands in Scheduler.starved
+	starved bool          // stands in by.starved
 	// forced: not shut until then (Unix ms), or while a connection is open.
 	forced int64
 	// stalled: the watchdog has seen it stand still since then; 0: it moves.
@@ -55,7 +56,7 @@ func (s *Scheduler) link(q *queue) *link {
 		l.hop = hop
 		return l
 	}
-	l := &link{key: key, hop: hop, queues: map[*queue]struct{}{}, conns: map[ConnID]*conn{}, asked: q.askedOf(hop)}
+	l := &link{key: key, hop: hop, by: s.sender(hop), queues: map[*queue]struct{}{}, conns: map[ConnID]*conn{}, asked: q.askedOf(hop)}
 	l.timer = timer{index: -1, link: l}
 	l.concurrency = newConcurrency(s.perLink(l))
 	s.links[key] = l
@@ -66,7 +67,7 @@ func (s *Scheduler) perLink(l *link) int {
 	if n := l.hop.Options.MaxConnections; n > 0 {
 		return n
 	}
-	return s.limits.PerLink
+	return l.by.Limits.PerLink
 }
 
 // forget drops a link that nothing leads to any more. While it waits for its
@@ -78,7 +79,7 @@ func (s *Scheduler) forget(l *link, now int64) {
 	delete(s.links, l.key)
 	s.timers.set(&l.timer, 0)
 	if l.starved {
-		s.starved = slices.DeleteFunc(s.starved, func(o *link) bool { return o == l })
+		l.by.starved = slices.DeleteFunc(l.by.starved, func(o *link) bool { return o == l })
 	}
 }
 
@@ -151,42 +152,39 @@ func (s *Scheduler) kick(l *link, now int64) {
 	if l.hop.Kind == mail.HopMX {
 		domain = l.hop.Domain
 	}
-	crowded := s.domainFull(l)
-	if crowded || len(s.conns) >= s.limits.Connections {
+	crowded := l.domainFull()
+	if crowded || l.by.full() {
 		s.starve(l, crowded)
 		return
 	}
 	s.nextID++
 	c := &conn{id: s.nextID, link: l, heard: now, life: now, domain: domain}
-	if domain != "" {
-		s.domains[domain]++
-	}
 	c.timer = timer{index: -1, conn: c}
-	s.conns[c.id], l.conns[c.id] = c, c
+	s.open(c)
 	l.lastTry = now
 	s.effect(Effect{Kind: EffectDial, Conn: c.id, Hop: l.hop, Verdict: verdict})
 }
 
 // domainFull says whether the hosts of the link's domain have all connections that
 // they may have.
-func (s *Scheduler) domainFull(l *link) bool {
-	return l.hop.Kind == mail.HopMX && l.hop.Domain != "" && s.domains[l.hop.Domain] >= s.limits.PerDomain
+func (l *link) domainFull() bool {
+	return l.hop.Kind == mail.HopMX && l.hop.Domain != "" && l.by.domains[l.hop.Domain] >= l.by.Limits.PerDomain
 }
 
-// starve notes that a link wants a connection when all are taken. A link without
-// any may have the place of an idle connection of another; of one to its own domain
-// if that is crowded.
+// starve notes that a link wants a connection when all of its virtual server are taken.
+// A link without any may have the place of an idle connection of another; of one to its
+// own domain if that is crowded.
 func (s *Scheduler) starve(l *link, crowded bool) {
 	if !l.starved {
 		l.starved = true
-		s.starved = append(s.starved, l)
+		l.by.starved = append(l.by.starved, l)
 	}
 	if len(l.conns) > 0 {
 		return
 	}
 	var oldest *conn
 	for _, c := range s.conns {
-		if c.idle && (!crowded || c.domain == l.hop.Domain) && (oldest == nil || c.id < oldest.id) {
+		if c.idle && c.link.by == l.by && (!crowded || c.domain == l.hop.Domain) && (oldest == nil || c.id < oldest.id) {
 			oldest = c
 		}
 	}
@@ -216,25 +214,26 @@ func (s *Scheduler) fail(l *link, reason string, now int64) {
 
 // await sets the time of a link's next attempt, counted from its last failure.
 func (s *Scheduler) await(l *link, now int64) {
-	wait, _ := s.clock.linkWait(l.hop.Options, l.failures)
+	wait, _ := l.by.Clock.linkWait(l.hop.Options, l.failures)
 	l.next = l.failed + max(wait.Milliseconds(), 1)
 	s.timers.set(&l.timer, max(l.next, now)) // a time that is over rings at once
 }
 
-// feedStarved gives connections that became free to those that wait longest.
-func (s *Scheduler) feedStarved(now int64) {
+// feedStarved gives a virtual server's connections that became free to those that wait
+// longest.
+func (s *Scheduler) feedStarved(b *sender, now int64) {
 	// Whom its domain's limit keeps waiting stands at the end of the line again.
-	for n := len(s.starved); n > 0 && len(s.starved) > 0 && len(s.conns) < s.limits.Connections; n-- {
-		l := s.starved[0]
-		s.starved = s.starved[1:]
+	for n := len(b.starved); n > 0 && len(b.starved) > 0 && !b.full(); n-- {
+		l := b.starved[0]
+		b.starved = b.starved[1:]
 		l.starved = false
 		s.kick(l, now)
 	}
 }
 
 // phase is where a failing link stands: "glitch retry 2 of 3", "retry 5".
-func (s *Scheduler) phase(l *link) string {
-	_, glitches := s.clock.linkWait(l.hop.Options, l.failures)
+func (l *link) phase() string {
+	_, glitches := l.by.Clock.linkWait(l.hop.Options, l.failures)
 	if l.failures <= glitches {
 		return fmt.Sprintf("glitch retry %d of %d", l.failures, glitches)
 	}

@@ -21,8 +21,8 @@ func (s *Scheduler) List(now int64) []Info {
 func (s *Scheduler) info(q *queue, now int64) Info {
 	l := q.link
 	i := Info{
-		name: q.name, ID: queueID(q.name), Kind: kindOf(q.key.Destination, q.hop), opening: l.opening(now), retries: s.clock.retries(q.rush), more: q.more, Destination: q.key.Destination,
-		NextHop: q.hop.Name, Connector: q.hop.ConnectorName,
+		name: q.name, ID: queueID(q.name), Kind: kindOf(q.key.Destination, q.hop), opening: l.opening(now), retries: s.sender(q.hop).Clock.retries(q.rush), more: q.more, Destination: q.key.Destination,
+		NextHop: q.hop.Name, Connector: q.hop.ConnectorName, VirtualServer: q.hop.VirtualServerName,
 		State: Ready, Messages: int64(len(q.refs)),
 		LastError: q.lastErr, Class: classText(q.key.Class), Connections: len(l.conns), Window: min(l.concurrency.window, s.perLink(l)),
 		LastAttempt: when(l.lastTry), LastHost: l.lastHost, Remote: remote(q.hop),
@@ -63,7 +63,7 @@ func (s *Scheduler) explain(q *queue, i *Info, now int64) {
 	case l.shut(now):
 		s.explainShut(l, i, head, now)
 	case l.next > now && l.verdict == nil:
-		i.WaitingFor = fmt.Sprintf("%s at %s: %s", s.phase(l), clockTime(l.next), l.lastErr)
+		i.WaitingFor = fmt.Sprintf("%s at %s: %s", l.phase(), clockTime(l.next), l.lastErr)
 		i.retry(max(head, l.next))
 	case head > now:
 		// Nothing is left but messages that the next hop deferred one by one.
@@ -74,11 +74,19 @@ func (s *Scheduler) explain(q *queue, i *Info, now int64) {
 		i.retry(head)
 	case len(l.conns) > 0:
 		i.State = Active
-	case l.starved && s.domainFull(l):
-		i.WaitingFor = fmt.Sprintf("a free connection: all %d to %s are in use", s.limits.PerDomain, l.hop.Domain)
+	case l.starved && l.domainFull():
+		i.WaitingFor = fmt.Sprintf("a free connection: all %d to %s%s are in use", l.by.Limits.PerDomain, l.hop.Domain, l.ofSender())
 	case l.starved:
-		i.WaitingFor = fmt.Sprintf("a free connection: all %d are in use", s.limits.Connections)
+		i.WaitingFor = fmt.Sprintf("a free connection: all %d%s are in use", l.by.Limits.Connections, l.ofSender())
 	}
+}
+
+// ofSender names whose limit it is.
+func (l *link) ofSender() string {
+	if l.hop.VirtualServerName == "" {
+		return ""
+	}
+	return " of virtual server " + l.hop.VirtualServerName
 }
 
 // retry is the state of mail that is tried again, or would be if its connector were
@@ -120,7 +128,7 @@ func (s *Scheduler) explainShut(l *link, i *Info, head, now int64) {
 	i.WaitingFor = i.opening.what + ", which opens at " + clockTime(opens.UnixMilli())
 	switch {
 	case l.next > opens.UnixMilli():
-		i.WaitingFor += fmt.Sprintf("; %s at %s", s.phase(l), clockTime(at))
+		i.WaitingFor += fmt.Sprintf("; %s at %s", l.phase(), clockTime(at))
 	case head > opens.UnixMilli():
 		i.WaitingFor += "; retry of deferred messages at " + clockTime(at)
 	}

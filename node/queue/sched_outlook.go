@@ -107,7 +107,7 @@ func (s *Scheduler) waits(q *queue, ref Ref, at, now int64, p *prospect) {
 	l, hop := q.link, q.hop
 	if s.frozen(q) {
 		// The link of frozen queues says nothing of the hop.
-		l = &link{hop: hop}
+		l = &link{hop: hop, by: s.sender(hop)}
 		if known := s.links[hop.Key()]; known != nil {
 			l = known
 		}
@@ -128,7 +128,7 @@ func (s *Scheduler) waits(q *queue, ref Ref, at, now int64, p *prospect) {
 		p.blocks, open = append(p.blocks, Block{Kind: BlockUnreachable, Text: text}), false
 	}
 	if l.next > now && l.verdict == nil {
-		p.blocks = append(p.blocks, Block{Kind: BlockLink, Text: fmt.Sprintf("%s of the next hop: %s", s.phase(l), l.lastErr), Until: l.next})
+		p.blocks = append(p.blocks, Block{Kind: BlockLink, Text: fmt.Sprintf("%s of the next hop: %s", l.phase(), l.lastErr), Until: l.next})
 		from = max(from, l.next)
 	}
 	if at > now && !q.key.Held {

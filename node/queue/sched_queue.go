@@ -74,7 +74,10 @@ func (s *Scheduler) Hop(name string, now int64) (mail.Hop, bool) {
 	return q.hop, q.link.serving(now)
 }
 
-func (s *Scheduler) clockOf(q *queue) Clock { return s.clock.Of(q.key.Class.Priority, local(q.hop)) }
+// clockOf is that of the virtual server that the queue's mail leaves by, whatever stops it now.
+func (s *Scheduler) clockOf(q *queue) Clock {
+	return s.sender(q.hop).Clock.Of(q.key.Class.Priority, local(q.hop))
+}
 
 // overdue is when an entry needs attention even if no connection takes it.
 func (s *Scheduler) overdue(e *entry) int64 {

@@ -100,7 +100,7 @@ func (s *Scheduler) watchConn(c *conn, now int64) []Stall {
 	case w.since == 0 || w.life != c.life:
 		w.life, w.since = c.life, now
 		return nil
-	case now-w.since < s.clock.Stuck.Milliseconds():
+	case now-w.since < c.link.by.Clock.Stuck.Milliseconds():
 		return nil
 	}
 	c.broken, w.broke = true, now
@@ -122,7 +122,7 @@ func (s *Scheduler) watchLink(l *link, now int64) []Stall {
 	if l.stalled == 0 {
 		l.stalled = now
 	}
-	if now-l.stalled < s.clock.Stalled.Milliseconds() {
+	if now-l.stalled < l.by.Clock.Stalled.Milliseconds() {
 		return nil
 	}
 	why := fmt.Sprintf("mail is due and nothing happened for %s", time.Duration(now-l.stalled)*time.Millisecond)
@@ -142,7 +142,7 @@ func (s *Scheduler) watchLink(l *link, now int64) []Stall {
 // shouldMove says whether a link has mail that is due, no connection that does
 // something about it, and nothing to wait for.
 func (s *Scheduler) shouldMove(l *link, now int64) bool {
-	if !l.serving(now) || l.handed > 0 || len(l.conns) > len(l.idle) || s.crowded(l) {
+	if !l.serving(now) || l.handed > 0 || len(l.conns) > len(l.idle) || l.crowded() {
 		return false
 	}
 	for q := range l.queues {
@@ -154,21 +154,22 @@ func (s *Scheduler) shouldMove(l *link, now int64) bool {
 }
 
 // crowded says whether all the connections are taken that a link could have.
-func (s *Scheduler) crowded(l *link) bool {
+func (l *link) crowded() bool {
 	if len(l.conns) > 0 {
 		return false
 	}
-	return len(s.conns) >= s.limits.Connections || s.domainFull(l)
+	return l.by.full() || l.domainFull()
 }
 
 func (s *Scheduler) watchQueue(q *queue, committing bool, now int64) []Stall {
 	stall := Stall{Kind: StallQueue, NextHop: q.hop.Name, Queue: q.name}
+	clock := &s.sender(q.hop).Clock
 	switch {
 	case !q.filling:
 		q.fillSince = 0
 	case q.fillSince == 0 || q.fillSeen != q.fillNo:
 		q.fillSince, q.fillSeen = now, q.fillNo
-	case now-q.fillSince >= s.clock.Stalled.Milliseconds():
+	case now-q.fillSince >= clock.Stalled.Milliseconds():
 		stall.Reason = fmt.Sprintf("no answer from the spool for %s", time.Duration(now-q.fillSince)*time.Millisecond)
 		q.lastErr = "watchdog: " + stall.Reason
 		s.rebuild(q, now)
@@ -181,17 +182,17 @@ func (s *Scheduler) watchQueue(q *queue, committing bool, now int64) []Stall {
 			e.alone = 0
 		case e.alone == 0:
 			e.alone = now
-		case now-e.alone >= s.clock.Stuck.Milliseconds():
+		case now-e.alone >= clock.Stuck.Milliseconds():
 			lost++
 		}
 	}
 	if lost == 0 {
 		return nil
 	}
-	stall.Reason = fmt.Sprintf("%d messages were in flight for %s and no connection had them", lost, s.clock.Stuck)
+	stall.Reason = fmt.Sprintf("%d messages were in flight for %s and no connection had them", lost, clock.Stuck)
 	q.lastErr = "watchdog: " + stall.Reason
 	for _, e := range q.refs {
-		if e.alone != 0 && now-e.alone >= s.clock.Stuck.Milliseconds() {
+		if e.alone != 0 && now-e.alone >= clock.Stuck.Milliseconds() {
 			s.drop(e)
 		}
 	}

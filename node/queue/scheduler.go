@@ -12,19 +12,17 @@ import (
 // pure: all times come in as Unix milliseconds, and what is to be done comes out
 // of [Scheduler.Effects]. It is not safe for use by several goroutines.
 type Scheduler struct {
-	limits Limits
-	clock  Clock
+	senders Senders
+	limits  Limits // of the whole node: those of memory, and what is like them
+	by      map[mail.GUID]*sender
 
 	queues map[string]*queue
 	links  map[string]*link
 	conns  map[ConnID]*conn
-	// domains counts the connections to hosts that DNS names for a domain.
-	domains map[string]int
 	// multi has the entries in memory of messages that are in several queues, so
 	// that one transaction takes along all recipients behind one link.
 	multi   map[mail.ID][]*entry
 	timers  timers
-	starved []*link // wait for a connection to become free, in order
 	control control
 	held    int // entries in memory, of all queues
 	least   int // leastWindow
@@ -34,12 +32,12 @@ type Scheduler struct {
 }
 
 // NewScheduler builds a scheduler without queues.
-func NewScheduler(l Limits, c Clock) *Scheduler {
+func NewScheduler(all Senders) *Scheduler {
+	all = all.fill()
 	return &Scheduler{
-		limits: l.fill(), clock: c.fill(), least: leastWindow,
+		senders: all, limits: all.Default.Limits, by: map[mail.GUID]*sender{}, least: leastWindow,
 		queues: map[string]*queue{}, links: map[string]*link{}, conns: map[ConnID]*conn{},
-		multi: map[mail.ID][]*entry{}, domains: map[string]int{},
-		control: newControl(),
+		multi: map[mail.ID][]*entry{}, control: newControl(),
 	}
 }
 
@@ -51,31 +49,6 @@ func (s *Scheduler) Effects() []Effect {
 }
 
 func (s *Scheduler) effect(e Effect) { s.out = append(s.out, e) }
-
-// SetClock changes the retry clock. Links and messages that wait do so by the new
-// intervals, and the age limits of messages hold at once.
-func (s *Scheduler) SetClock(c Clock, now int64) {
-	old := s.clock
-	s.clock = c.fill()
-	for _, k := range slices.Sorted(maps.Keys(s.links)) {
-		if l := s.links[k]; l.next > now {
-			s.await(l, now)
-		}
-	}
-	for _, q := range s.sorted() {
-		q.deadline = 0
-		for _, e := range slices.Clone(q.win.all()) {
-			// Not what a broken connection, or somebody's word, gave another time.
-			if e.Failed != 0 && e.at == old.retries(q.rush).ready(e.Ref) {
-				at := s.ready(q, e.Ref)
-				q.early = q.early || q.more && at < e.at
-				s.reset(e, at)
-			}
-			s.watch(e)
-		}
-		s.poke(q, now)
-	}
-}
 
 // Next is when Tick must be called, Unix ms; 0: there is nothing to wait for.
 func (s *Scheduler) Next() int64 {
@@ -122,7 +95,11 @@ func (s *Scheduler) RouteQueue(name string, hop mail.Hop, now int64) {
 }
 
 func (s *Scheduler) route(q *queue, hop mail.Hop, now int64) bool {
+	before := s.sender(q.hop)
 	q.hop = hop
+	if by := s.sender(hop); by.Clock != before.Clock {
+		s.reclock(q, before.Clock, now)
+	}
 	s.liken(q)
 	hop = s.gate(q)
 	if q.link.key == q.linkKey(hop) {

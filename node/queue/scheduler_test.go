@@ -84,7 +84,7 @@ func TestSchedulerProperties(t *testing.T) {
 
 // High goes before low, and low does not starve.
 func TestPriorities(t *testing.T) {
-	s := NewScheduler(Limits{}, testClock)
+	s := NewScheduler(alone(Limits{}, testClock))
 	hop := mail.Hop{Kind: mail.HopMX, Domain: "x"}
 	for _, p := range []mail.Priority{mail.PriorityLow, mail.PriorityNormal, mail.PriorityHigh} {
 		k := KeyOf(mail.Destination{Place: mail.PlaceForeign, Type: "SMTP", Domain: "x"}, mail.Class{Priority: p}, nil)
@@ -113,7 +113,7 @@ func TestPriorities(t *testing.T) {
 // A second connection that the peer refuses lowers the number allowed; it does
 // not stop the link.
 func TestPeerWantsFewerConnections(t *testing.T) {
-	s := NewScheduler(Limits{PerConnection: 1, PerLink: 4}, testClock)
+	s := NewScheduler(alone(Limits{PerConnection: 1, PerLink: 4}, testClock))
 	k := keyFor(1)
 	s.AddQueue(k, mail.Hop{Kind: mail.HopMX, Domain: "x"}, false, 1)
 	for i := range 20 {
@@ -149,7 +149,7 @@ func TestPeerWantsFewerConnections(t *testing.T) {
 }
 
 func TestConnectionsRunOut(t *testing.T) {
-	s := NewScheduler(Limits{Connections: 1}, testClock)
+	s := NewScheduler(alone(Limits{Connections: 1}, testClock))
 	for d := range 2 {
 		k := keyFor(d)
 		s.AddQueue(k, mail.Hop{Kind: mail.HopMX, Domain: strconv.Itoa(d)}, false, 1)

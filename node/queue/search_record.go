@@ -213,6 +213,7 @@ func (r *record) describe() Message {
 	m.Size = max(m.Size, r.st.BodySize)
 	m.Recipients, m.State, m.Priority = r.recipients(), r.state(), r.env.Priority
 	m.Kind, m.NextHop, m.Connector, m.Destination = r.at.Kind, r.at.NextHop, r.at.Connector, r.at.destination
+	m.VirtualServer = r.at.VirtualServer
 	m.Attempts, m.LastError = r.attempts()
 	m.NextAttempt = r.at.NextAttempt
 	if due := r.ready(); r.entry != nil && due > max(r.now.UnixMilli(), m.NextAttempt.UnixMilli()) && r.at.moves() {

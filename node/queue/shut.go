@@ -42,18 +42,3 @@ func (s *Scheduler) awaitOpening(l *link, now int64) {
 		s.timers.set(&l.timer, max(at.UnixMilli(), l.next))
 	}
 }
-
-// SetLimits changes the bounds; connections above a lower one end when their work
-// is done.
-func (s *Scheduler) SetLimits(l Limits, now int64) {
-	l.Window, l.Held, l.Cached = s.limits.Window, s.limits.Held, s.limits.Cached // of memory that is laid out
-	s.limits = l.fill()
-	for _, q := range s.sorted() {
-		// A new limit is no news of the next hop, but may have room for it to show.
-		q.link.concurrency.window = min(max(q.link.concurrency.window, firstWindow), s.perLink(q.link))
-	}
-	s.feedStarved(now)
-	for _, q := range s.sorted() {
-		s.kick(q.link, now)
-	}
-}

@@ -61,7 +61,7 @@ func TestBucketsAndSendersGoTheirOwnWay(t *testing.T) {
 // A change of the map moves the queues whose hop is another one and no others,
 // and asks the spool for nothing.
 func TestRerouteMovesWhatChanged(t *testing.T) {
-	s := NewScheduler(Limits{}, Clock{})
+	s := NewScheduler(alone(Limits{}, Clock{}))
 	hops := map[string]string{"a": "one", "b": "one", "c": "two"}
 	hopOf := func(k Key) mail.Hop {
 		name := hops[k.Destination.Domain]

@@ -105,7 +105,7 @@ func TestStopWithWedgedDelivery(t *testing.T) {
 
 // A long transfer that makes progress is not stuck: its content is read.
 func TestWatchdogHearsContent(t *testing.T) {
-	s := NewScheduler(Limits{}, testClock)
+	s := NewScheduler(alone(Limits{}, testClock))
 	hop := mail.Hop{Kind: mail.HopMX, Domain: "x"}
 	put(s, keyFor(1), hop, 1, epoch)
 	id := dialOf(t, s)
@@ -189,7 +189,7 @@ func TestWatchFindsStalls(t *testing.T) {
 		}, StallConnection, EffectBreak},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := NewScheduler(Limits{}, testClock)
+			s := NewScheduler(alone(Limits{}, testClock))
 			put(s, keyFor(1), hop, 1, epoch)
 			c.wreck(t, s)
 			for at := epoch; at < epoch+c.after; at += minute {
@@ -216,7 +216,7 @@ func TestWatchLeavesTheWaitingAlone(t *testing.T) {
 		"never open":     {Kind: mail.HopSmartHost, Name: "s", Options: mail.HopOptions{Timetable: &mail.Timetable{Name: "never"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := NewScheduler(Limits{}, testClock)
+			s := NewScheduler(alone(Limits{}, testClock))
 			put(s, keyFor(1), hop, 1, epoch)
 			s.Effects()
 			for at := epoch; at < epoch+30*60_000; at += 60_000 {
@@ -227,7 +227,7 @@ func TestWatchLeavesTheWaitingAlone(t *testing.T) {
 		})
 	}
 	t.Run("all connections taken", func(t *testing.T) {
-		s := NewScheduler(Limits{Connections: 1}, testClock)
+		s := NewScheduler(alone(Limits{Connections: 1}, testClock))
 		put(s, keyFor(1), mail.Hop{Kind: mail.HopMX, Domain: "x"}, 1, epoch)
 		id := dialOf(t, s)
 		put(s, keyFor(2), mail.Hop{Kind: mail.HopMX, Domain: "y"}, 2, epoch)
@@ -239,7 +239,7 @@ func TestWatchLeavesTheWaitingAlone(t *testing.T) {
 		}
 	})
 	t.Run("in retry, and while the spool cannot write", func(t *testing.T) {
-		s := NewScheduler(Limits{}, testClock)
+		s := NewScheduler(alone(Limits{}, testClock))
 		put(s, keyFor(1), mail.Hop{Kind: mail.HopMX, Domain: "x"}, 1, epoch)
 		id := dialOf(t, s)
 		s.Take(id, epoch)

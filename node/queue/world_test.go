@@ -58,7 +58,7 @@ func newWorld(t *rapid.T) *world {
 		idle: map[ConnID]bool{}, owner: map[string]ConnID{}, gone: map[string]bool{}, next: map[string]int64{}, hurried: map[string]bool{},
 		asked: map[string]bool{}, frozen: map[string]bool{}, given: map[*Order]int{},
 	}
-	w.s = NewScheduler(Limits{Window: 4, Connections: 5, PerLink: 3, PerConnection: 1, Held: rapid.SampledFrom([]int{8, 16, 1000}).Draw(t, "held")}, testClock)
+	w.s = NewScheduler(alone(Limits{Window: 4, Connections: 5, PerLink: 3, PerConnection: 1, Held: rapid.SampledFrom([]int{8, 16, 1000}).Draw(t, "held")}, testClock))
 	w.s.least = rapid.IntRange(1, 4).Draw(t, "least")
 	for d := range destinations {
 		w.hops[d] = mail.Hop{Kind: mail.HopMX, Domain: "link" + strconv.Itoa(d%2)}

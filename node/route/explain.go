@@ -11,18 +11,20 @@ import (
 // Explanation says why mail for a destination goes where it goes; all objects by
 // their names. It has the form of Route in topology.v1.
 type Explanation struct {
-	Hop          mail.Hop
-	Destination  string // as queues show it, servers by name
-	Result       string // "local", "node", "smart host", "mx", "lmtp", "drop", "unreachable", "failed"
-	NextHop      string
-	Connector    string // the one chosen, else the one that this hop crosses
-	Cost         int
-	Path         []string // groups
-	Candidates   []Candidate
-	Bridgeheads  []Bridgehead
-	Reasons      []string
-	Status       string
-	TableVersion uint64
+	Hop         mail.Hop
+	Destination string // as queues show it, servers by name
+	Result      string // "local", "node", "smart host", "mx", "lmtp", "drop", "unreachable", "failed"
+	NextHop     string
+	Connector   string // the one chosen, else the one that this hop crosses
+	// VirtualServer is the one by whose settings this server sends; "": by none.
+	VirtualServer string
+	Cost          int
+	Path          []string // groups
+	Candidates    []Candidate
+	Bridgeheads   []Bridgehead
+	Reasons       []string
+	Status        string
+	TableVersion  uint64
 }
 
 // Candidate is one connector that was considered. Cost is -1 where no path exists.
@@ -55,7 +57,7 @@ func (r *Route) Explain(dest mail.Destination, class mail.Class, visited []mail.
 		h := v.unresolved(dest.Connector)
 		return Explanation{
 			Hop: h, Destination: v.destination(dest), Result: resultWord(h.Kind), NextHop: h.Name,
-			Reasons: []string{h.Reason}, Status: h.Status.String(), TableVersion: h.TableVersion,
+			VirtualServer: h.VirtualServerName, Reasons: []string{h.Reason}, Status: h.Status.String(), TableVersion: h.TableVersion,
 		}
 	}
 	switch dest.Place {
@@ -72,7 +74,7 @@ func (r *Route) Explain(dest mail.Destination, class mail.Class, visited []mail.
 func (v *view) words(dest mail.Destination, x routing.Explanation) Explanation {
 	h := v.hop(dest, x.Decision)
 	e := Explanation{
-		Hop: h, Destination: v.destination(dest), Result: resultWord(h.Kind), NextHop: h.Name,
+		Hop: h, Destination: v.destination(dest), Result: resultWord(h.Kind), NextHop: h.Name, VirtualServer: h.VirtualServerName,
 		Connector: v.connectorName(x.Connector), Cost: x.Cost, Path: v.groupNames(x.Path),
 		Reasons: slices.Compact(append(x.Reasons, h.Reason)), Status: h.Status.String(), TableVersion: v.table.Version(),
 	}

@@ -73,8 +73,11 @@ func (v *view) node(d routing.Decision) mail.Hop {
 	h := mail.Hop{
 		Kind: mail.HopNode, Name: s.Name, Server: mail.GUID(d.Next), Hosts: []string{directory.SMTPAddress(s.Spec)},
 		Connector: mail.GUID(d.Via), Travel: mail.GUID(d.Connector), Reason: d.Reason, TableVersion: v.table.Version(),
-		Options: mail.HopOptions{MaxConnections: v.out.perLink},
 	}
+	// Between servers of a group no connector is crossed, and all is as for other mail.
+	by := v.sender(h.Connector)
+	by.sends(&h)
+	h.Options.MaxConnections = by.perLink
 	if c, ok := v.conf.RoutingGroupConnectorByGUID(directory.GUID(d.Via)); ok {
 		h.ConnectorName = c.Name
 		detect(&h.Options, c.Spec.GetDetection())
@@ -86,10 +89,16 @@ func (v *view) node(d routing.Decision) mail.Hop {
 // bridgehead.
 func (v *view) over(dest mail.Destination, d routing.Decision) mail.Hop {
 	h := mail.Hop{Connector: mail.GUID(d.Via), Travel: mail.GUID(d.Connector), Reason: d.Reason, TableVersion: v.table.Version()}
+	by := v.sender(h.Connector)
+	by.sends(&h)
 	if c, ok := v.conf.SMTPConnectorByGUID(directory.GUID(d.Via)); ok {
 		h.ConnectorName = c.Name
-		h.Options = v.smtpOptions(c.Spec)
+		h.Options = by.smtpOptions(c.Spec)
 		h.Options.Shares = shares(c.Spec)
+		if len(c.Spec.GetSmartHosts()) == 0 && by.named && dest.Place != mail.PlaceServer {
+			// The book, chapter 5: what the connector says overrides its virtual server.
+			return v.bySender(h, dest, by)
+		}
 		return v.outside(h, dest, c.Spec.GetSmartHosts())
 	}
 	c, ok := v.conf.ForeignConnectorByGUID(directory.GUID(d.Via))
@@ -97,7 +106,7 @@ func (v *view) over(dest mail.Destination, d routing.Decision) mail.Hop {
 		return v.wait(statusNoPath, "the connector is not in the directory")
 	}
 	h.ConnectorName = c.Name
-	h.Options.MaxConnections = v.out.perLink
+	h.Options.MaxConnections = by.perLink
 	detect(&h.Options, c.Spec.GetDetection())
 	switch g := c.Spec.GetGateway().(type) {
 	case *directoryv1.ForeignConnector_DropDirectory:
@@ -112,15 +121,23 @@ func (v *view) over(dest mail.Destination, d routing.Decision) mail.Hop {
 
 // direct sends by the virtual server itself.
 func (v *view) direct(dest mail.Destination, reason string) mail.Hop {
-	h := mail.Hop{Reason: reason, TableVersion: v.table.Version(), Options: v.out.options}
+	by := v.sender(mail.GUID{})
+	h := mail.Hop{Reason: reason, TableVersion: v.table.Version(), Options: by.options}
+	by.sends(&h)
+	return v.bySender(h, dest, by)
+}
+
+// bySender completes a hop to the virtual server's smart host or, without one, to the
+// hosts that DNS names. What proves its identity is for its smart host alone.
+func (v *view) bySender(h mail.Hop, dest mail.Destination, by *sender) mail.Hop {
 	var hosts []string
-	if hosts = directory.SmartHosts(v.out.smartHost); len(hosts) > 0 {
-		h.Options.Account, h.Options.PasswordFile = v.out.creds.GetUser(), v.out.creds.GetPasswordFile()
+	if hosts = directory.SmartHosts(by.smartHost); len(hosts) > 0 {
+		h.Options.Account, h.Options.PasswordFile = by.creds.GetUser(), by.creds.GetPasswordFile()
 	}
-	if v.out.direct && len(hosts) > 0 && dest.Type == directory.TypeSMTP {
+	if by.direct && len(hosts) > 0 && dest.Type == directory.TypeSMTP {
 		h = v.outside(h, dest, nil)
 		h.Options.Smart = hosts
-		h.Name += ", then smart host " + v.out.smartHost
+		h.Name += ", then smart host " + by.smartHost
 		return h
 	}
 	return v.outside(h, dest, hosts)

@@ -6,8 +6,11 @@ import (
 	"github.com/postroad/postroad/store/directory"
 )
 
-// outbound is what the virtual server says of sending.
-type outbound struct {
+// sender is what a virtual server says of sending.
+type sender struct {
+	guid      mail.GUID
+	name      string
+	named     bool // by the connector
 	smartHost string
 	options   mail.HopOptions
 	perLink   int
@@ -16,11 +19,37 @@ type outbound struct {
 	tls       directoryv1.TLSPolicy
 }
 
-func outboundOf(conf *directory.Configuration, server string) outbound {
+// senders are those of a server over all connectors that name one for it, and under
+// the zero GUID the one that sends all else.
+func senders(conf *directory.Configuration, server string) map[mail.GUID]*sender {
+	all := make(map[mail.GUID]*sender)
 	v, _ := conf.SendsAs(server)
+	all[mail.GUID{}] = newSender(v)
+	add := func(connector directory.GUID) {
+		if v, named := conf.SendsOver(connector, server); named {
+			s := newSender(v)
+			s.named = true
+			all[mail.GUID(connector)] = s
+		}
+	}
+	for _, c := range conf.RoutingGroupConnectors() {
+		add(c.GUID)
+	}
+	for _, c := range conf.SMTPConnectors() {
+		add(c.GUID)
+	}
+	for _, c := range conf.ForeignConnectors() {
+		add(c.GUID)
+	}
+	return all
+}
+
+func newSender(v directory.VirtualServer) *sender {
 	spec := v.Spec
 	o := spec.GetOutbound()
-	out := outbound{
+	out := &sender{
+		guid:      mail.GUID(v.GUID),
+		name:      v.Name,
 		smartHost: spec.GetSmartHost(),
 		perLink:   int(o.GetMaxConnectionsPerLink()),
 		tls:       o.GetTls(),
@@ -31,10 +60,22 @@ func outboundOf(conf *directory.Configuration, server string) outbound {
 	return out
 }
 
+// sender is the virtual server by which mail leaves over a connector; over none, with
+// the zero GUID.
+func (v *view) sender(connector mail.GUID) *sender {
+	if s, ok := v.senders[connector]; ok {
+		return s
+	}
+	return v.senders[mail.GUID{}]
+}
+
+// sends notes on a hop who sends.
+func (by *sender) sends(h *mail.Hop) { h.VirtualServer, h.VirtualServerName = by.guid, by.name }
+
 // smtpOptions are the connector's settings; what it leaves open is the virtual
 // server's.
-func (v *view) smtpOptions(s *directoryv1.SMTPConnector) mail.HopOptions {
-	o := v.out.options
+func (by *sender) smtpOptions(s *directoryv1.SMTPConnector) mail.HopOptions {
+	o := by.options
 	if s.GetTls() != directoryv1.TLSPolicy_TLS_POLICY_UNSPECIFIED {
 		o.TLS = tlsPolicy(s.GetTls())
 	}

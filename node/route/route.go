@@ -24,9 +24,11 @@ type view struct {
 	table *routing.Table
 	conf  *directory.Configuration
 	self  directory.Server
-	out   outbound
-	gates map[mail.GUID]gate // of connectors that are not always open
-	sizes []int64
+	// senders are the virtual servers that this server sends as, by connector; the zero
+	// GUID has that of all other mail.
+	senders map[mail.GUID]*sender
+	gates   map[mail.GUID]gate // of connectors that are not always open
+	sizes   []int64
 	// down says of the servers that are, why.
 	down map[routing.GUID]string
 }
@@ -56,7 +58,7 @@ func newView(top routing.Topology, conf *directory.Configuration) *view {
 	if v.self.Spec == nil {
 		v.self.Spec = new(directoryv1.Server)
 	}
-	v.out = outboundOf(conf, v.self.Name)
+	v.senders = senders(conf, v.self.Name)
 	v.gates = gates(conf)
 	v.sizes = sizes(v.table.Limits(), v.gates)
 	v.down = make(map[routing.GUID]string)

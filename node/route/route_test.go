@@ -144,31 +144,31 @@ func TestHop(t *testing.T) {
 		{name: "own mailbox by LMTP", self: "paris-2", dest: mail.Destination{}, want: mail.Hop{
 			Kind: mail.HopLMTP, Name: "local delivery (LMTP unix:/run/lmtp)", Hosts: []string{"unix:/run/lmtp"}}},
 		{name: "own group", dest: server("paris-2"), reason: "same routing group", want: mail.Hop{
-			Kind: mail.HopNode, Name: "paris-2", Server: guid("paris-2"), Hosts: []string{"p2.test:25"}, Options: mail.HopOptions{MaxConnections: 9}}},
+			Kind: mail.HopNode, VirtualServer: guid("v1"), VirtualServerName: "v1", Name: "paris-2", Server: guid("paris-2"), Hosts: []string{"p2.test:25"}, Options: mail.HopOptions{MaxConnections: 9}}},
 		{name: "over a connector", dest: server("oslo-1"), reason: "least-cost path", want: mail.Hop{
-			Kind: mail.HopNode, Name: "oslo-1", Server: guid("oslo-1"), Hosts: []string{"O1.test:25"},
+			Kind: mail.HopNode, VirtualServer: guid("v1"), VirtualServerName: "v1", Name: "oslo-1", Server: guid("oslo-1"), Hosts: []string{"O1.test:25"},
 			Connector: guid("paris-oslo"), ConnectorName: "paris-oslo",
 			Options: mail.HopOptions{MaxConnections: 9, Glitch: -1, GlitchWait: 5 * time.Second}}},
 		{name: "group behind DNS", down: []string{"paris-oslo"}, dest: server("oslo-1"), reason: "least-cost path", want: mail.Hop{
-			Kind: mail.HopMX, Name: "o1.test (MX)", Domain: "o1.test", Connector: guid("dns"), ConnectorName: "dns", Options: glitch(own)}},
+			Kind: mail.HopMX, VirtualServer: guid("v1"), VirtualServerName: "v1", Name: "o1.test (MX)", Domain: "o1.test", Connector: guid("dns"), ConnectorName: "dns", Options: glitch(own)}},
 		{name: "smart hosts", dest: foreign("SMTP", "x.net"), reason: "bridgehead of the chosen connector", want: mail.Hop{
-			Kind: mail.HopSmartHost, Name: "smart host [192.0.2.1], mx.test:26", Hosts: []string{"[192.0.2.1]", "mx.test:26"},
+			Kind: mail.HopSmartHost, VirtualServer: guid("v1"), VirtualServerName: "v1", Name: "smart host [192.0.2.1], mx.test:26", Hosts: []string{"[192.0.2.1]", "mx.test:26"},
 			Connector: guid("internet"), ConnectorName: "internet", Travel: guid("internet"),
 			Options: glitch(mail.HopOptions{TLS: mail.TLSNone, UseHELO: true, Account: "u", PasswordFile: "/p", Port: 2526, MaxConnections: 9})}},
 		{name: "handed to the bridgehead", self: "paris-2", dest: foreign("SMTP", "x.net"), reason: "bridgeheads in this group", want: mail.Hop{
 			Kind: mail.HopNode, Name: "paris-1", Server: guid("paris-1"), Hosts: []string{"127.0.0.1:2501"}, Travel: guid("internet")}},
 		{name: "DNS connector", dest: foreign("SMTP", "x.org"), reason: "bridgehead of the chosen connector", want: mail.Hop{
-			Kind: mail.HopMX, Name: "x.org (MX)", Domain: "x.org", Connector: guid("dns"), ConnectorName: "dns", Travel: guid("dns"), Options: glitch(own)}},
+			Kind: mail.HopMX, VirtualServer: guid("v1"), VirtualServerName: "v1", Name: "x.org (MX)", Domain: "x.org", Connector: guid("dns"), ConnectorName: "dns", Travel: guid("dns"), Options: glitch(own)}},
 		{name: "not in DNS", dest: foreign("X400", "c=us"), reason: "connector dns has no smart host", want: waiting},
 		{name: "direct by smart host", dest: foreign("SMTP", "x.com"), reason: "no connector matches", want: mail.Hop{
-			Kind: mail.HopSmartHost, Name: "smart host relay.test:2525", Hosts: []string{"relay.test:2525"}, Options: own}},
+			Kind: mail.HopSmartHost, VirtualServer: guid("v1"), VirtualServerName: "v1", Name: "smart host relay.test:2525", Hosts: []string{"relay.test:2525"}, Options: own}},
 		{name: "direct by DNS", self: "paris-2", dest: foreign("SMTP", "x.com"), reason: "no connector matches", want: mail.Hop{
 			Kind: mail.HopMX, Name: "x.com (MX)", Domain: "x.com"}},
 		{name: "drop directory", dest: foreign("FAX", "+49"), reason: "chosen connector", want: mail.Hop{
-			Kind: mail.HopDrop, Name: "drop directory /fax", Connector: guid("fax"), ConnectorName: "fax", Travel: guid("fax"),
+			Kind: mail.HopDrop, VirtualServer: guid("v1"), VirtualServerName: "v1", Name: "drop directory /fax", Connector: guid("fax"), ConnectorName: "fax", Travel: guid("fax"),
 			Options: glitch(mail.HopOptions{Directory: "/fax", MaxConnections: 9})}},
 		{name: "gateway", dest: foreign("LIST", "a"), reason: "chosen connector", want: mail.Hop{
-			Kind: mail.HopLMTP, Name: "gateway 127.0.0.1:24", Hosts: []string{"127.0.0.1:24"}, Connector: guid("list"), ConnectorName: "list", Travel: guid("list"),
+			Kind: mail.HopLMTP, VirtualServer: guid("v1"), VirtualServerName: "v1", Name: "gateway 127.0.0.1:24", Hosts: []string{"127.0.0.1:24"}, Connector: guid("list"), ConnectorName: "list", Travel: guid("list"),
 			Options: glitch(mail.HopOptions{MaxConnections: 9})}},
 		{name: "too large", dest: foreign("LIST", "a"), class: mail.Class{Size: 200}, reason: "larger than every connector", want: mail.Hop{
 			Kind: mail.HopFail, Name: "no route", Status: mail.StatusTooLarge}},

@@ -54,10 +54,12 @@ type Connector struct {
 
 // LocalBridgehead is a server that may send, with what it says of the link.
 type LocalBridgehead struct {
-	Server  string
-	Up      bool
-	Reason  string
-	SinceMS int64
+	Server string
+	// VirtualServer is the one that the connector names for it; "": none.
+	VirtualServer string
+	Up            bool
+	Reason        string
+	SinceMS       int64
 }
 
 // Map shows the map that decides now.
@@ -106,7 +108,9 @@ func (v *view) connectors(c *routing.Connector) []Connector {
 		if why, gone := v.down[b.Server]; gone {
 			b = routing.Bridgehead{Server: b.Server, Reason: orWord(why, "server is down")}
 		}
-		one.Bridgeheads = append(one.Bridgeheads, LocalBridgehead{v.serverName(b.Server), b.Up, b.Reason, b.SinceMS})
+		one.Bridgeheads = append(one.Bridgeheads, LocalBridgehead{
+			Server: v.serverName(b.Server), VirtualServer: v.sendsOver(c.GUID, b.Server), Up: b.Up, Reason: b.Reason, SinceMS: b.SinceMS,
+		})
 	}
 	for _, g := range c.Remote {
 		one.RemoteBridgeheads = append(one.RemoteBridgeheads, v.serverName(g))
@@ -126,6 +130,14 @@ func (v *view) connectors(c *routing.Connector) []Connector {
 		all[i].Target, all[i].Cost = v.groupName(e.Group), e.Cost
 	}
 	return all
+}
+
+// sendsOver is the virtual server that a connector names for a bridgehead; "": none.
+func (v *view) sendsOver(connector, server routing.GUID) string {
+	if by, named := v.conf.SendsOver(directory.GUID(connector), v.serverName(server)); named {
+		return by.Name
+	}
+	return ""
 }
 
 func (v *view) groupName(g routing.GUID) string { return v.groupNames([]routing.GUID{g})[0] }

@@ -39,10 +39,12 @@ func (v *view) drained(server routing.GUID) bool {
 // Provider is the hop to the host from which a connector fetches mail.
 func (r *Route) Provider(c directory.SMTPConnector, d directory.Dequeuing) mail.Hop {
 	v := r.now.Load()
+	by := v.sender(mail.GUID(c.GUID))
 	h := mail.Hop{
 		Kind: mail.HopSmartHost, Name: "provider " + d.Host, Hosts: []string{d.Host},
-		Connector: mail.GUID(c.GUID), ConnectorName: c.Name, TableVersion: v.table.Version(), Options: v.smtpOptions(c.Spec),
+		Connector: mail.GUID(c.GUID), ConnectorName: c.Name, TableVersion: v.table.Version(), Options: by.smtpOptions(c.Spec),
 	}
+	by.sends(&h)
 	h.Options.Account, h.Options.PasswordFile = d.Credentials.GetUser(), d.Credentials.GetPasswordFile()
 	return h
 }

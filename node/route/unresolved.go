@@ -11,12 +11,14 @@ import (
 // that matches would lead back.
 func (v *view) unresolved(taker mail.GUID) mail.Hop {
 	host := v.conf.Undeliverable(v.self.Name, directory.GUID(taker)).UnresolvedHost
-	h := mail.Hop{TableVersion: v.table.Version(), Options: v.out.options}
+	by := v.sender(mail.GUID{})
+	h := mail.Hop{TableVersion: v.table.Version(), Options: by.options}
 	if host == "" { // the setting went while the message waited
 		h.Kind, h.Name, h.Status = mail.HopFail, "no route", mail.StatusUnknownUser
 		h.Reason = "the recipient is not in the directory, and the virtual server that took the message names no unresolvedHost any more"
 		return h
 	}
+	by.sends(&h)
 	h.Kind, h.Hosts, h.Name = mail.HopSmartHost, []string{host}, "smart host "+host
 	h.Reason = "the recipient is not in the directory; unresolvedHost takes such mail"
 	return h

@@ -15,12 +15,14 @@ import (
 func (r *Route) Via(host string, class mail.Class) mail.Hop {
 	v := r.now.Load()
 	h := mail.Hop{Reason: "an administrator sent it there", ByHand: true, TableVersion: v.table.Version()}
+	by := v.sender(mail.GUID{})
+	by.sends(&h)
 	if s, ok := v.serverAt(host); ok {
 		h.Kind, h.Name, h.Server, h.Hosts = mail.HopNode, s.Name, mail.GUID(s.GUID), []string{host}
-		h.Options.MaxConnections = v.out.perLink
+		h.Options.MaxConnections = by.perLink
 	} else {
 		h.Kind, h.Name, h.Hosts = mail.HopSmartHost, "redirected to "+host, []string{host}
-		h.Options = v.out.options
+		h.Options = by.options
 	}
 	h.Options.RequireTLS = class.RequireTLS
 	return h

@@ -194,8 +194,9 @@ func TestRacingGroupsMakeNoLoop(t *testing.T) {
 
 func TestDeleteRefusesWhatIsUsed(t *testing.T) {
 	d := newDirectory(t)
-	apply(t, d, loadThreeSites(t)...)
+	apply(t, d, withDocuments(t, wan+"{kind: SMTPConnector, name: x, spec: {routingGroup: oslo, addressSpaces: ['*.example'], localBridgeheads: [oslo-1/wan]}}")...)
 	for _, c := range []struct{ kind, name, referrer string }{
+		{KindVirtualServer, "wan", "SMTPConnector/x"},
 		{KindRoutingGroup, "oslo", "Server/oslo-1"},
 		{KindServer, "paris-2", "Recipient/antoine"},
 		{KindServer, "paris-2", "SMTPConnector/internet"},

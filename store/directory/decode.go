@@ -134,6 +134,7 @@ func decodeObject(m map[string]any) (*directoryv1.Object, error) {
 	if len(d.errs) > 0 {
 		return nil, errors.Join(d.errs...)
 	}
+	splitBridgeheads(o)
 	return o, nil
 }
 

@@ -111,9 +111,7 @@ func (c *checker) dequeue(s *directoryv1.SMTPConnector) {
 	c.scheduleNamed("dequeue.schedule", q.GetSchedule())
 	c.dequeueInterval(q)
 	if v := q.GetVirtualServer(); v != "" {
-		c.references("dequeue.virtualServer", KindVirtualServer, v, slices.ContainsFunc(c.byKind[KindVirtualServer], func(o *directoryv1.Object) bool {
-			return o.GetMetadata().GetName() == v
-		}))
+		c.references("dequeue.virtualServer", KindVirtualServer, v, c.virtualServers[v] != nil)
 	}
 }
 

@@ -54,6 +54,7 @@ type (
 )
 
 func document(o *directoryv1.Object) mapping {
+	o = joinBridgeheads(o)
 	meta := o.GetMetadata()
 	m := mapping{{"kind", KindOf(o)}, {"name", meta.GetName()}}
 	if meta.GetGuid() != "" {

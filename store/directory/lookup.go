@@ -79,9 +79,10 @@ type Undeliverable struct {
 	UnresolvedHost   string // takes mail for unknown recipients of our domains; "" none
 }
 
-// SendsAs is the virtual server whose outbound, retry and smart host a server uses: the
-// first by name that may send without a connector, else the first. A queue does not know
-// by which listener its messages came in.
+// SendsAs is the virtual server whose outbound, retry and smart host a server uses where
+// no connector names one ([Configuration.SendsOver]): the first by name that may send
+// without a connector, else the first. A queue does not know by which listener its
+// messages came in.
 func (c *Configuration) SendsAs(server string) (VirtualServer, bool) {
 	list := c.VirtualServersOf(server)
 	if len(list) == 0 {

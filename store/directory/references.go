@@ -39,6 +39,7 @@ func References(o *directoryv1.Object) []Key {
 		add(KindServer, r.GetRemoteBridgeheads()...)
 		schedules(r)
 		add(KindServer, weighted(r.GetBridgeheadWeights())...)
+		add(KindVirtualServer, sendersBy(r)...)
 	case *directoryv1.Object_SmtpConnector:
 		add(KindRoutingGroup, s.SmtpConnector.GetRoutingGroup())
 		add(KindServer, s.SmtpConnector.GetLocalBridgeheads()...)
@@ -54,11 +55,13 @@ func References(o *directoryv1.Object) []Key {
 			add(KindRoutingGroup, g.GetGroup())
 		}
 		add(KindServer, weighted(s.SmtpConnector.GetBridgeheadWeights())...)
+		add(KindVirtualServer, sendersBy(s.SmtpConnector)...)
 	case *directoryv1.Object_ForeignConnector:
 		add(KindRoutingGroup, s.ForeignConnector.GetRoutingGroup())
 		add(KindServer, s.ForeignConnector.GetLocalBridgeheads()...)
 		schedules(s.ForeignConnector)
 		add(KindServer, weighted(s.ForeignConnector.GetBridgeheadWeights())...)
+		add(KindVirtualServer, sendersBy(s.ForeignConnector)...)
 	case *directoryv1.Object_MailRule:
 		add(KindServer, s.MailRule.GetServers()...)
 	case *directoryv1.Object_Recipient:
@@ -73,6 +76,15 @@ func weighted(list []*directoryv1.BridgeheadWeight) []string {
 	names := make([]string, len(list))
 	for i, w := range list {
 		names[i] = w.GetServer()
+	}
+	return names
+}
+
+func sendersBy(h headed) []string {
+	list := h.GetBridgeheadVirtualServers()
+	names := make([]string, len(list))
+	for i, b := range list {
+		names[i] = b.GetVirtualServer()
 	}
 	return names
 }

@@ -3,6 +3,7 @@ package directory
 import (
 	"bytes"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,10 +85,14 @@ func drawValue(t *rapid.T, fd protoreflect.FieldDescriptor, empty protoreflect.V
 		drawMessage(t, empty.Message())
 		return empty
 	case protoreflect.StringKind:
-		return protoreflect.ValueOfString(rapid.OneOf(
+		text := rapid.OneOf(
 			rapid.String(),
 			rapid.SampledFrom([]string{"yes", "null", "~", "12", "1e3", "- a", "a: b", "#", "a\nb", " x ", "\x00", "22:00", "<<", "|", "é"}),
-		).Draw(t, "text"))
+		).Draw(t, "text")
+		if fd.Name() == "local_bridgeheads" {
+			text = strings.ReplaceAll(text, "/", "") // there it says who the virtual server is
+		}
+		return protoreflect.ValueOfString(text)
 	case protoreflect.BytesKind:
 		return protoreflect.ValueOfBytes(rapid.SliceOfN(rapid.Byte(), 1, 10).Draw(t, "bytes"))
 	case protoreflect.BoolKind:

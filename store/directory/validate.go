@@ -55,6 +55,9 @@ type checker struct {
 
 	byKind  map[string][]*Object
 	servers map[string]*directoryv1.Server
+	// virtualServers are those of all servers.
+	virtualServers map[string]*directoryv1.VirtualServer
+
 	groups  map[string]bool
 	domains map[string]bool // DomainKey -> shared
 	fqdns   map[string]string
@@ -70,6 +73,9 @@ func newChecker(config []*Object) *checker {
 	c := &checker{
 		byKind:  map[string][]*Object{},
 		servers: map[string]*directoryv1.Server{},
+
+		virtualServers: map[string]*directoryv1.VirtualServer{},
+
 		groups:  map[string]bool{},
 		domains: map[string]bool{},
 		fqdns:   map[string]string{},
@@ -86,6 +92,8 @@ func newChecker(config []*Object) *checker {
 			if fqdn := DomainKey(o.GetServer().GetFqdn()); fqdn != "" && c.fqdns[fqdn] == "" {
 				c.fqdns[fqdn] = name
 			}
+		case KindVirtualServer:
+			c.virtualServers[name] = o.GetVirtualServer()
 		case KindRoutingGroup:
 			c.groups[name] = true
 		case KindSchedule:

@@ -18,6 +18,7 @@ func (c *checker) groupConnector(r *directoryv1.RoutingGroupConnector) {
 	}
 	c.cost("cost", r.GetCost())
 	c.bridgeheads("localBridgeheads", r.GetLocalBridgeheads(), r.GetSourceGroup())
+	c.bridgeheadVirtualServers(r)
 	c.bridgeheads("remoteBridgeheads", r.GetRemoteBridgeheads(), r.GetTargetGroup())
 	c.restrictions(r.GetRestrictions())
 	c.shares(r.GetWeight(), r.GetBridgeheadWeights(), append(
@@ -47,6 +48,7 @@ func (c *checker) oneWay() {
 func (c *checker) smtpConnector(s *directoryv1.SMTPConnector) {
 	c.group("routingGroup", s.GetRoutingGroup())
 	c.bridgeheads("localBridgeheads", s.GetLocalBridgeheads(), s.GetRoutingGroup())
+	c.bridgeheadVirtualServers(s)
 	senders := c.sendersOf(s.GetLocalBridgeheads(), s.GetRoutingGroup())
 	for i, h := range s.GetSmartHosts() {
 		at := item("smartHosts", i)
@@ -100,6 +102,7 @@ func (c *checker) connectedGroups(s *directoryv1.SMTPConnector) {
 func (c *checker) foreignConnector(f *directoryv1.ForeignConnector) {
 	c.group("routingGroup", f.GetRoutingGroup())
 	c.bridgeheads("localBridgeheads", f.GetLocalBridgeheads(), f.GetRoutingGroup())
+	c.bridgeheadVirtualServers(f)
 	if len(f.GetAddressSpaces()) == 0 {
 		c.failf("addressSpaces", `are missing, so that the connector serves nothing; write one, such as "X400:c=us;a=example;1"`)
 	}

@@ -93,6 +93,9 @@ func (d dead) carriers(k *topologyv1.Connector) string {
 	var from []string
 	for _, b := range k.GetBridgeheads() {
 		s := b.GetServer()
+		if by := b.GetVirtualServer(); by != "" {
+			s += "/" + by // as it is written in localBridgeheads
+		}
 		if !b.GetUp() {
 			s += " DOWN (" + b.GetReason() + ")"
 		}

@@ -1941,11 +1941,13 @@ type VirtualServer struct {
 	HopCount int32 `protobuf:"varint,11,opt,name=hop_count,json=hopCount,proto3" json:"hop_count,omitempty"`
 	// VRFY answers 250 for known recipients; default: 252 for all.
 	VerifyRecipients bool `protobuf:"varint,12,opt,name=verify_recipients,json=verifyRecipients,proto3" json:"verify_recipients,omitempty"`
-	// Hosts that take mail for external domains when no connector matches, with commas
-	// between them, as in smart_hosts of connectors. Empty: DNS.
+	// Hosts that take mail for external domains when no connector matches, or when one
+	// without smart hosts names this virtual server; with commas between them, as in
+	// smart_hosts of connectors. Empty: DNS.
 	SmartHost string `protobuf:"bytes,13,opt,name=smart_host,json=smartHost,proto3" json:"smart_host,omitempty"`
 	// External mail without any matching connector is refused with 5.4.4
-	// instead of going out directly.
+	// instead of going out directly. A server sends by such a virtual server only where
+	// a connector names it, or if it has no other.
 	ConnectorsOnly bool `protobuf:"varint,14,opt,name=connectors_only,json=connectorsOnly,proto3" json:"connectors_only,omitempty"`
 	// What the virtual server is for: rules that are safe for it, which nothing
 	// below can weaken.
@@ -3624,8 +3626,9 @@ func (x *PriorityTimes) GetExpiration() *durationpb.Duration {
 }
 
 // Outbound: how a server sends. A change holds for the next connection, of
-// limits at once. The first virtual server of a server, by name, without
-// connectors_only speaks for it.
+// limits at once. Over a connector that names a virtual server for its bridgehead
+// that one counts, with its retry and smart host; for all other mail the first
+// virtual server of the server, by name, without connectors_only.
 type Outbound struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// 0: 1000 in all, 8 for one link.
@@ -4230,6 +4233,63 @@ func (x *BridgeheadWeight) GetWeight() int32 {
 	return 0
 }
 
+// BridgeheadVirtualServer names the virtual server by whose outbound, retry and
+// smart_host a local bridgehead sends over a connector. Without one it sends as over no
+// connector. The written form is "SERVER/VIRTUAL SERVER" in localBridgeheads.
+type BridgeheadVirtualServer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One of the connector's local_bridgeheads.
+	Server string `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
+	// One of that server.
+	VirtualServer string `protobuf:"bytes,2,opt,name=virtual_server,json=virtualServer,proto3" json:"virtual_server,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BridgeheadVirtualServer) Reset() {
+	*x = BridgeheadVirtualServer{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BridgeheadVirtualServer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BridgeheadVirtualServer) ProtoMessage() {}
+
+func (x *BridgeheadVirtualServer) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BridgeheadVirtualServer.ProtoReflect.Descriptor instead.
+func (*BridgeheadVirtualServer) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *BridgeheadVirtualServer) GetServer() string {
+	if x != nil {
+		return x.Server
+	}
+	return ""
+}
+
+func (x *BridgeheadVirtualServer) GetVirtualServer() string {
+	if x != nil {
+		return x.VirtualServer
+	}
+	return ""
+}
+
 // RoutingGroupConnector: a one-way edge from group to group.
 type RoutingGroupConnector struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
@@ -4255,6 +4315,8 @@ type RoutingGroupConnector struct {
 	Weight int32 `protobuf:"varint,22,opt,name=weight,proto3" json:"weight,omitempty"`
 	// Shares of bridgeheads that are not 1.
 	BridgeheadWeights []*BridgeheadWeight `protobuf:"bytes,23,rep,name=bridgehead_weights,json=bridgeheadWeights,proto3" json:"bridgehead_weights,omitempty"`
+	// By which virtual servers local bridgeheads send; at most one of each.
+	BridgeheadVirtualServers []*BridgeheadVirtualServer `protobuf:"bytes,26,rep,name=bridgehead_virtual_servers,json=bridgeheadVirtualServers,proto3" json:"bridgehead_virtual_servers,omitempty"`
 	// When it may be used: "always" (default), "never", or the name of a Schedule.
 	Schedule string `protobuf:"bytes,30,opt,name=schedule,proto3" json:"schedule,omitempty"`
 	// For messages above oversize_threshold; default: schedule.
@@ -4269,7 +4331,7 @@ type RoutingGroupConnector struct {
 
 func (x *RoutingGroupConnector) Reset() {
 	*x = RoutingGroupConnector{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[35]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4281,7 +4343,7 @@ func (x *RoutingGroupConnector) String() string {
 func (*RoutingGroupConnector) ProtoMessage() {}
 
 func (x *RoutingGroupConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[35]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4294,7 +4356,7 @@ func (x *RoutingGroupConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoutingGroupConnector.ProtoReflect.Descriptor instead.
 func (*RoutingGroupConnector) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{35}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RoutingGroupConnector) GetSourceGroup() string {
@@ -4395,6 +4457,13 @@ func (x *RoutingGroupConnector) GetBridgeheadWeights() []*BridgeheadWeight {
 	return nil
 }
 
+func (x *RoutingGroupConnector) GetBridgeheadVirtualServers() []*BridgeheadVirtualServer {
+	if x != nil {
+		return x.BridgeheadVirtualServers
+	}
+	return nil
+}
+
 func (x *RoutingGroupConnector) GetSchedule() string {
 	if x != nil {
 		return x.Schedule
@@ -4438,7 +4507,7 @@ type AddressSpace struct {
 
 func (x *AddressSpace) Reset() {
 	*x = AddressSpace{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[36]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4450,7 +4519,7 @@ func (x *AddressSpace) String() string {
 func (*AddressSpace) ProtoMessage() {}
 
 func (x *AddressSpace) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[36]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4463,7 +4532,7 @@ func (x *AddressSpace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddressSpace.ProtoReflect.Descriptor instead.
 func (*AddressSpace) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{36}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *AddressSpace) GetType() string {
@@ -4521,6 +4590,8 @@ type SMTPConnector struct {
 	Weight int32 `protobuf:"varint,22,opt,name=weight,proto3" json:"weight,omitempty"`
 	// Shares of bridgeheads that are not 1.
 	BridgeheadWeights []*BridgeheadWeight `protobuf:"bytes,23,rep,name=bridgehead_weights,json=bridgeheadWeights,proto3" json:"bridgehead_weights,omitempty"`
+	// By which virtual servers local bridgeheads send; at most one of each.
+	BridgeheadVirtualServers []*BridgeheadVirtualServer `protobuf:"bytes,26,rep,name=bridgehead_virtual_servers,json=bridgeheadVirtualServers,proto3" json:"bridgehead_virtual_servers,omitempty"`
 	// When it may be used: "always" (default), "never", or the name of a Schedule.
 	Schedule string `protobuf:"bytes,30,opt,name=schedule,proto3" json:"schedule,omitempty"`
 	// For messages above oversize_threshold; default: schedule.
@@ -4547,7 +4618,7 @@ type SMTPConnector struct {
 
 func (x *SMTPConnector) Reset() {
 	*x = SMTPConnector{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[37]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4559,7 +4630,7 @@ func (x *SMTPConnector) String() string {
 func (*SMTPConnector) ProtoMessage() {}
 
 func (x *SMTPConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[37]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4572,7 +4643,7 @@ func (x *SMTPConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SMTPConnector.ProtoReflect.Descriptor instead.
 func (*SMTPConnector) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{37}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *SMTPConnector) GetRoutingGroup() string {
@@ -4722,6 +4793,13 @@ func (x *SMTPConnector) GetBridgeheadWeights() []*BridgeheadWeight {
 	return nil
 }
 
+func (x *SMTPConnector) GetBridgeheadVirtualServers() []*BridgeheadVirtualServer {
+	if x != nil {
+		return x.BridgeheadVirtualServers
+	}
+	return nil
+}
+
 func (x *SMTPConnector) GetSchedule() string {
 	if x != nil {
 		return x.Schedule
@@ -4797,7 +4875,7 @@ type SmartHostWeight struct {
 
 func (x *SmartHostWeight) Reset() {
 	*x = SmartHostWeight{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[38]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4809,7 +4887,7 @@ func (x *SmartHostWeight) String() string {
 func (*SmartHostWeight) ProtoMessage() {}
 
 func (x *SmartHostWeight) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[38]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4822,7 +4900,7 @@ func (x *SmartHostWeight) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SmartHostWeight.ProtoReflect.Descriptor instead.
 func (*SmartHostWeight) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{38}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SmartHostWeight) GetHost() string {
@@ -4869,7 +4947,7 @@ type Dequeue struct {
 
 func (x *Dequeue) Reset() {
 	*x = Dequeue{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[39]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4881,7 +4959,7 @@ func (x *Dequeue) String() string {
 func (*Dequeue) ProtoMessage() {}
 
 func (x *Dequeue) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[39]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4894,7 +4972,7 @@ func (x *Dequeue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dequeue.ProtoReflect.Descriptor instead.
 func (*Dequeue) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{39}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Dequeue) GetMethod() DequeueMethod {
@@ -4963,7 +5041,7 @@ type ConnectedGroup struct {
 
 func (x *ConnectedGroup) Reset() {
 	*x = ConnectedGroup{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[40]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4975,7 +5053,7 @@ func (x *ConnectedGroup) String() string {
 func (*ConnectedGroup) ProtoMessage() {}
 
 func (x *ConnectedGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[40]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4988,7 +5066,7 @@ func (x *ConnectedGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectedGroup.ProtoReflect.Descriptor instead.
 func (*ConnectedGroup) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{40}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *ConnectedGroup) GetGroup() string {
@@ -5016,7 +5094,7 @@ type OutboundCredentials struct {
 
 func (x *OutboundCredentials) Reset() {
 	*x = OutboundCredentials{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[41]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5028,7 +5106,7 @@ func (x *OutboundCredentials) String() string {
 func (*OutboundCredentials) ProtoMessage() {}
 
 func (x *OutboundCredentials) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[41]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5041,7 +5119,7 @@ func (x *OutboundCredentials) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboundCredentials.ProtoReflect.Descriptor instead.
 func (*OutboundCredentials) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{41}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *OutboundCredentials) GetUser() string {
@@ -5083,6 +5161,8 @@ type ForeignConnector struct {
 	Weight int32 `protobuf:"varint,22,opt,name=weight,proto3" json:"weight,omitempty"`
 	// Shares of bridgeheads that are not 1.
 	BridgeheadWeights []*BridgeheadWeight `protobuf:"bytes,23,rep,name=bridgehead_weights,json=bridgeheadWeights,proto3" json:"bridgehead_weights,omitempty"`
+	// By which virtual servers local bridgeheads send; at most one of each.
+	BridgeheadVirtualServers []*BridgeheadVirtualServer `protobuf:"bytes,26,rep,name=bridgehead_virtual_servers,json=bridgeheadVirtualServers,proto3" json:"bridgehead_virtual_servers,omitempty"`
 	// Default reroute.
 	OnLinkDown OnLinkDown `protobuf:"varint,24,opt,name=on_link_down,json=onLinkDown,proto3,enum=postroad.directory.v1.OnLinkDown" json:"on_link_down,omitempty"`
 	Fallback   Fallback   `protobuf:"varint,25,opt,name=fallback,proto3,enum=postroad.directory.v1.Fallback" json:"fallback,omitempty"`
@@ -5098,7 +5178,7 @@ type ForeignConnector struct {
 
 func (x *ForeignConnector) Reset() {
 	*x = ForeignConnector{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[42]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5110,7 +5190,7 @@ func (x *ForeignConnector) String() string {
 func (*ForeignConnector) ProtoMessage() {}
 
 func (x *ForeignConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[42]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5123,7 +5203,7 @@ func (x *ForeignConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignConnector.ProtoReflect.Descriptor instead.
 func (*ForeignConnector) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{42}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ForeignConnector) GetRoutingGroup() string {
@@ -5235,6 +5315,13 @@ func (x *ForeignConnector) GetBridgeheadWeights() []*BridgeheadWeight {
 	return nil
 }
 
+func (x *ForeignConnector) GetBridgeheadVirtualServers() []*BridgeheadVirtualServer {
+	if x != nil {
+		return x.BridgeheadVirtualServers
+	}
+	return nil
+}
+
 func (x *ForeignConnector) GetOnLinkDown() OnLinkDown {
 	if x != nil {
 		return x.OnLinkDown
@@ -5297,7 +5384,7 @@ type RecipientPolicy struct {
 
 func (x *RecipientPolicy) Reset() {
 	*x = RecipientPolicy{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[43]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5309,7 +5396,7 @@ func (x *RecipientPolicy) String() string {
 func (*RecipientPolicy) ProtoMessage() {}
 
 func (x *RecipientPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[43]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5322,7 +5409,7 @@ func (x *RecipientPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecipientPolicy.ProtoReflect.Descriptor instead.
 func (*RecipientPolicy) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{43}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *RecipientPolicy) GetDomains() []*PolicyDomain {
@@ -5345,7 +5432,7 @@ type PolicyDomain struct {
 
 func (x *PolicyDomain) Reset() {
 	*x = PolicyDomain{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[44]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5357,7 +5444,7 @@ func (x *PolicyDomain) String() string {
 func (*PolicyDomain) ProtoMessage() {}
 
 func (x *PolicyDomain) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[44]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5370,7 +5457,7 @@ func (x *PolicyDomain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyDomain.ProtoReflect.Descriptor instead.
 func (*PolicyDomain) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{44}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *PolicyDomain) GetDomain() string {
@@ -5406,7 +5493,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[45]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5418,7 +5505,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[45]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5431,7 +5518,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{45}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Recipient) GetAddresses() []string {
@@ -5520,7 +5607,7 @@ type Mailbox struct {
 
 func (x *Mailbox) Reset() {
 	*x = Mailbox{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[46]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5532,7 +5619,7 @@ func (x *Mailbox) String() string {
 func (*Mailbox) ProtoMessage() {}
 
 func (x *Mailbox) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[46]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5545,7 +5632,7 @@ func (x *Mailbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mailbox.ProtoReflect.Descriptor instead.
 func (*Mailbox) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{46}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Mailbox) GetHomeServer() string {
@@ -5590,7 +5677,7 @@ type Quota struct {
 
 func (x *Quota) Reset() {
 	*x = Quota{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[47]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5602,7 +5689,7 @@ func (x *Quota) String() string {
 func (*Quota) ProtoMessage() {}
 
 func (x *Quota) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[47]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5615,7 +5702,7 @@ func (x *Quota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quota.ProtoReflect.Descriptor instead.
 func (*Quota) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{47}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Quota) GetSize() int64 {
@@ -5642,7 +5729,7 @@ type Contact struct {
 
 func (x *Contact) Reset() {
 	*x = Contact{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[48]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5654,7 +5741,7 @@ func (x *Contact) String() string {
 func (*Contact) ProtoMessage() {}
 
 func (x *Contact) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[48]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5667,7 +5754,7 @@ func (x *Contact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Contact.ProtoReflect.Descriptor instead.
 func (*Contact) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{48}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Contact) GetTargetAddress() string {
@@ -5687,7 +5774,7 @@ type DistributionGroup struct {
 
 func (x *DistributionGroup) Reset() {
 	*x = DistributionGroup{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[49]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5699,7 +5786,7 @@ func (x *DistributionGroup) String() string {
 func (*DistributionGroup) ProtoMessage() {}
 
 func (x *DistributionGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[49]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5712,7 +5799,7 @@ func (x *DistributionGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DistributionGroup.ProtoReflect.Descriptor instead.
 func (*DistributionGroup) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{49}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *DistributionGroup) GetMembers() []string {
@@ -5740,7 +5827,7 @@ type MessageFilter struct {
 
 func (x *MessageFilter) Reset() {
 	*x = MessageFilter{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[50]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5752,7 +5839,7 @@ func (x *MessageFilter) String() string {
 func (*MessageFilter) ProtoMessage() {}
 
 func (x *MessageFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[50]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5765,7 +5852,7 @@ func (x *MessageFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageFilter.ProtoReflect.Descriptor instead.
 func (*MessageFilter) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{50}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *MessageFilter) GetSenders() []string {
@@ -5812,7 +5899,7 @@ type MessageFormat struct {
 
 func (x *MessageFormat) Reset() {
 	*x = MessageFormat{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[51]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5824,7 +5911,7 @@ func (x *MessageFormat) String() string {
 func (*MessageFormat) ProtoMessage() {}
 
 func (x *MessageFormat) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[51]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5837,7 +5924,7 @@ func (x *MessageFormat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageFormat.ProtoReflect.Descriptor instead.
 func (*MessageFormat) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{51}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *MessageFormat) GetDomain() string {
@@ -5874,7 +5961,7 @@ type Account struct {
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[52]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5886,7 +5973,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[52]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5899,7 +5986,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{52}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Account) GetPassword() string {
@@ -5950,7 +6037,7 @@ type ScramKeys struct {
 
 func (x *ScramKeys) Reset() {
 	*x = ScramKeys{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[53]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5962,7 +6049,7 @@ func (x *ScramKeys) String() string {
 func (*ScramKeys) ProtoMessage() {}
 
 func (x *ScramKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[53]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5975,7 +6062,7 @@ func (x *ScramKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScramKeys.ProtoReflect.Descriptor instead.
 func (*ScramKeys) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{53}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ScramKeys) GetSalt() []byte {
@@ -6020,7 +6107,7 @@ type Schedule struct {
 
 func (x *Schedule) Reset() {
 	*x = Schedule{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[54]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6032,7 +6119,7 @@ func (x *Schedule) String() string {
 func (*Schedule) ProtoMessage() {}
 
 func (x *Schedule) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[54]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6045,7 +6132,7 @@ func (x *Schedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schedule.ProtoReflect.Descriptor instead.
 func (*Schedule) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{54}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Schedule) GetTimeZone() string {
@@ -6085,7 +6172,7 @@ type MailRule struct {
 
 func (x *MailRule) Reset() {
 	*x = MailRule{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[55]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6097,7 +6184,7 @@ func (x *MailRule) String() string {
 func (*MailRule) ProtoMessage() {}
 
 func (x *MailRule) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[55]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6110,7 +6197,7 @@ func (x *MailRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MailRule.ProtoReflect.Descriptor instead.
 func (*MailRule) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{55}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *MailRule) GetMatch() string {
@@ -6456,7 +6543,10 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"rejectFrom\"B\n" +
 	"\x10BridgeheadWeight\x12\x16\n" +
 	"\x06server\x18\x01 \x01(\tR\x06server\x12\x16\n" +
-	"\x06weight\x18\x02 \x01(\x05R\x06weight\"\xa6\a\n" +
+	"\x06weight\x18\x02 \x01(\x05R\x06weight\"X\n" +
+	"\x17BridgeheadVirtualServer\x12\x16\n" +
+	"\x06server\x18\x01 \x01(\tR\x06server\x12%\n" +
+	"\x0evirtual_server\x18\x02 \x01(\tR\rvirtualServer\"\x94\b\n" +
 	"\x15RoutingGroupConnector\x12!\n" +
 	"\fsource_group\x18\x01 \x01(\tR\vsourceGroup\x12!\n" +
 	"\ftarget_group\x18\x02 \x01(\tR\vtargetGroup\x12\x12\n" +
@@ -6473,7 +6563,8 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"drain_note\x18< \x01(\v2 .postroad.directory.v1.DrainNoteR\tdrainNote\x125\n" +
 	"\x06spread\x18\x15 \x01(\x0e2\x1d.postroad.directory.v1.SpreadR\x06spread\x12\x16\n" +
 	"\x06weight\x18\x16 \x01(\x05R\x06weight\x12V\n" +
-	"\x12bridgehead_weights\x18\x17 \x03(\v2'.postroad.directory.v1.BridgeheadWeightR\x11bridgeheadWeights\x12\x1a\n" +
+	"\x12bridgehead_weights\x18\x17 \x03(\v2'.postroad.directory.v1.BridgeheadWeightR\x11bridgeheadWeights\x12l\n" +
+	"\x1abridgehead_virtual_servers\x18\x1a \x03(\v2..postroad.directory.v1.BridgeheadVirtualServerR\x18bridgeheadVirtualServers\x12\x1a\n" +
 	"\bschedule\x18\x1e \x01(\tR\bschedule\x12+\n" +
 	"\x11oversize_schedule\x18\x1f \x01(\tR\x10oversizeSchedule\x12-\n" +
 	"\x12oversize_threshold\x18  \x01(\x03R\x11oversizeThreshold\x12U\n" +
@@ -6481,7 +6572,7 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\fAddressSpace\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\apattern\x18\x02 \x01(\tR\apattern\x12\x12\n" +
-	"\x04cost\x18\x03 \x01(\x05R\x04cost\"\xd7\f\n" +
+	"\x04cost\x18\x03 \x01(\x05R\x04cost\"\xc5\r\n" +
 	"\rSMTPConnector\x12#\n" +
 	"\rrouting_group\x18\x01 \x01(\tR\froutingGroup\x12+\n" +
 	"\x11local_bridgeheads\x18\x02 \x03(\tR\x10localBridgeheads\x12\x1f\n" +
@@ -6508,7 +6599,8 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"drain_note\x18< \x01(\v2 .postroad.directory.v1.DrainNoteR\tdrainNote\x125\n" +
 	"\x06spread\x18\x15 \x01(\x0e2\x1d.postroad.directory.v1.SpreadR\x06spread\x12\x16\n" +
 	"\x06weight\x18\x16 \x01(\x05R\x06weight\x12V\n" +
-	"\x12bridgehead_weights\x18\x17 \x03(\v2'.postroad.directory.v1.BridgeheadWeightR\x11bridgeheadWeights\x12\x1a\n" +
+	"\x12bridgehead_weights\x18\x17 \x03(\v2'.postroad.directory.v1.BridgeheadWeightR\x11bridgeheadWeights\x12l\n" +
+	"\x1abridgehead_virtual_servers\x18\x1a \x03(\v2..postroad.directory.v1.BridgeheadVirtualServerR\x18bridgeheadVirtualServers\x12\x1a\n" +
 	"\bschedule\x18\x1e \x01(\tR\bschedule\x12+\n" +
 	"\x11oversize_schedule\x18\x1f \x01(\tR\x10oversizeSchedule\x12-\n" +
 	"\x12oversize_threshold\x18  \x01(\x03R\x11oversizeThreshold\x12)\n" +
@@ -6535,7 +6627,7 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\x04cost\x18\x02 \x01(\x05R\x04cost\"N\n" +
 	"\x13OutboundCredentials\x12\x12\n" +
 	"\x04user\x18\x01 \x01(\tR\x04user\x12#\n" +
-	"\rpassword_file\x18\x02 \x01(\tR\fpasswordFile\"\x8a\b\n" +
+	"\rpassword_file\x18\x02 \x01(\tR\fpasswordFile\"\xf8\b\n" +
 	"\x10ForeignConnector\x12#\n" +
 	"\rrouting_group\x18\x01 \x01(\tR\froutingGroup\x12+\n" +
 	"\x11local_bridgeheads\x18\x02 \x03(\tR\x10localBridgeheads\x12J\n" +
@@ -6551,7 +6643,8 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"drain_note\x18< \x01(\v2 .postroad.directory.v1.DrainNoteR\tdrainNote\x125\n" +
 	"\x06spread\x18\x15 \x01(\x0e2\x1d.postroad.directory.v1.SpreadR\x06spread\x12\x16\n" +
 	"\x06weight\x18\x16 \x01(\x05R\x06weight\x12V\n" +
-	"\x12bridgehead_weights\x18\x17 \x03(\v2'.postroad.directory.v1.BridgeheadWeightR\x11bridgeheadWeights\x12C\n" +
+	"\x12bridgehead_weights\x18\x17 \x03(\v2'.postroad.directory.v1.BridgeheadWeightR\x11bridgeheadWeights\x12l\n" +
+	"\x1abridgehead_virtual_servers\x18\x1a \x03(\v2..postroad.directory.v1.BridgeheadVirtualServerR\x18bridgeheadVirtualServers\x12C\n" +
 	"\fon_link_down\x18\x18 \x01(\x0e2!.postroad.directory.v1.OnLinkDownR\n" +
 	"onLinkDown\x12;\n" +
 	"\bfallback\x18\x19 \x01(\x0e2\x1f.postroad.directory.v1.FallbackR\bfallback\x12\x1a\n" +
@@ -6704,80 +6797,81 @@ func file_postroad_directory_v1_directory_proto_rawDescGZIP() []byte {
 }
 
 var file_postroad_directory_v1_directory_proto_enumTypes = make([]protoimpl.EnumInfo, 15)
-var file_postroad_directory_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 56)
+var file_postroad_directory_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
 var file_postroad_directory_v1_directory_proto_goTypes = []any{
-	(DrainMode)(0),                // 0: postroad.directory.v1.DrainMode
-	(Preset)(0),                   // 1: postroad.directory.v1.Preset
-	(RunState)(0),                 // 2: postroad.directory.v1.RunState
-	(LinePolicy)(0),               // 3: postroad.directory.v1.LinePolicy
-	(LogRotation)(0),              // 4: postroad.directory.v1.LogRotation
-	(TLSPolicy)(0),                // 5: postroad.directory.v1.TLSPolicy
-	(Spread)(0),                   // 6: postroad.directory.v1.Spread
-	(OnLinkDown)(0),               // 7: postroad.directory.v1.OnLinkDown
-	(LinkStateCarrier)(0),         // 8: postroad.directory.v1.LinkStateCarrier
-	(Scope)(0),                    // 9: postroad.directory.v1.Scope
-	(Fallback)(0),                 // 10: postroad.directory.v1.Fallback
-	(SmartHostOrder)(0),           // 11: postroad.directory.v1.SmartHostOrder
-	(DequeueMethod)(0),            // 12: postroad.directory.v1.DequeueMethod
-	(FilterAction)(0),             // 13: postroad.directory.v1.FilterAction
-	(MailRuleAction)(0),           // 14: postroad.directory.v1.MailRuleAction
-	(*Metadata)(nil),              // 15: postroad.directory.v1.Metadata
-	(*Object)(nil),                // 16: postroad.directory.v1.Object
-	(*Organization)(nil),          // 17: postroad.directory.v1.Organization
-	(*ReportLimits)(nil),          // 18: postroad.directory.v1.ReportLimits
-	(*LinkStateTimings)(nil),      // 19: postroad.directory.v1.LinkStateTimings
-	(*RoutingGroup)(nil),          // 20: postroad.directory.v1.RoutingGroup
-	(*BackPressure)(nil),          // 21: postroad.directory.v1.BackPressure
-	(*Server)(nil),                // 22: postroad.directory.v1.Server
-	(*DrainNote)(nil),             // 23: postroad.directory.v1.DrainNote
-	(*LocalDelivery)(nil),         // 24: postroad.directory.v1.LocalDelivery
-	(*Maildir)(nil),               // 25: postroad.directory.v1.Maildir
-	(*LMTP)(nil),                  // 26: postroad.directory.v1.LMTP
-	(*VirtualServer)(nil),         // 27: postroad.directory.v1.VirtualServer
-	(*ConnectionControl)(nil),     // 28: postroad.directory.v1.ConnectionControl
-	(*ProtocolPolicy)(nil),        // 29: postroad.directory.v1.ProtocolPolicy
-	(*SenderPolicy)(nil),          // 30: postroad.directory.v1.SenderPolicy
-	(*RecipientFilter)(nil),       // 31: postroad.directory.v1.RecipientFilter
-	(*FilterUse)(nil),             // 32: postroad.directory.v1.FilterUse
-	(*BlockLists)(nil),            // 33: postroad.directory.v1.BlockLists
-	(*BlockList)(nil),             // 34: postroad.directory.v1.BlockList
-	(*ProtocolLog)(nil),           // 35: postroad.directory.v1.ProtocolLog
-	(*DisplayNames)(nil),          // 36: postroad.directory.v1.DisplayNames
-	(*ServerTLS)(nil),             // 37: postroad.directory.v1.ServerTLS
-	(*CertificateFiles)(nil),      // 38: postroad.directory.v1.CertificateFiles
-	(*ServerAuthentication)(nil),  // 39: postroad.directory.v1.ServerAuthentication
-	(*RelayPolicy)(nil),           // 40: postroad.directory.v1.RelayPolicy
-	(*InboundLimits)(nil),         // 41: postroad.directory.v1.InboundLimits
-	(*RetryClock)(nil),            // 42: postroad.directory.v1.RetryClock
-	(*PriorityTimes)(nil),         // 43: postroad.directory.v1.PriorityTimes
-	(*Outbound)(nil),              // 44: postroad.directory.v1.Outbound
-	(*OutboundTimeouts)(nil),      // 45: postroad.directory.v1.OutboundTimeouts
-	(*Detection)(nil),             // 46: postroad.directory.v1.Detection
-	(*Damping)(nil),               // 47: postroad.directory.v1.Damping
-	(*Restrictions)(nil),          // 48: postroad.directory.v1.Restrictions
-	(*BridgeheadWeight)(nil),      // 49: postroad.directory.v1.BridgeheadWeight
-	(*RoutingGroupConnector)(nil), // 50: postroad.directory.v1.RoutingGroupConnector
-	(*AddressSpace)(nil),          // 51: postroad.directory.v1.AddressSpace
-	(*SMTPConnector)(nil),         // 52: postroad.directory.v1.SMTPConnector
-	(*SmartHostWeight)(nil),       // 53: postroad.directory.v1.SmartHostWeight
-	(*Dequeue)(nil),               // 54: postroad.directory.v1.Dequeue
-	(*ConnectedGroup)(nil),        // 55: postroad.directory.v1.ConnectedGroup
-	(*OutboundCredentials)(nil),   // 56: postroad.directory.v1.OutboundCredentials
-	(*ForeignConnector)(nil),      // 57: postroad.directory.v1.ForeignConnector
-	(*RecipientPolicy)(nil),       // 58: postroad.directory.v1.RecipientPolicy
-	(*PolicyDomain)(nil),          // 59: postroad.directory.v1.PolicyDomain
-	(*Recipient)(nil),             // 60: postroad.directory.v1.Recipient
-	(*Mailbox)(nil),               // 61: postroad.directory.v1.Mailbox
-	(*Quota)(nil),                 // 62: postroad.directory.v1.Quota
-	(*Contact)(nil),               // 63: postroad.directory.v1.Contact
-	(*DistributionGroup)(nil),     // 64: postroad.directory.v1.DistributionGroup
-	(*MessageFilter)(nil),         // 65: postroad.directory.v1.MessageFilter
-	(*MessageFormat)(nil),         // 66: postroad.directory.v1.MessageFormat
-	(*Account)(nil),               // 67: postroad.directory.v1.Account
-	(*ScramKeys)(nil),             // 68: postroad.directory.v1.ScramKeys
-	(*Schedule)(nil),              // 69: postroad.directory.v1.Schedule
-	(*MailRule)(nil),              // 70: postroad.directory.v1.MailRule
-	(*durationpb.Duration)(nil),   // 71: google.protobuf.Duration
+	(DrainMode)(0),                  // 0: postroad.directory.v1.DrainMode
+	(Preset)(0),                     // 1: postroad.directory.v1.Preset
+	(RunState)(0),                   // 2: postroad.directory.v1.RunState
+	(LinePolicy)(0),                 // 3: postroad.directory.v1.LinePolicy
+	(LogRotation)(0),                // 4: postroad.directory.v1.LogRotation
+	(TLSPolicy)(0),                  // 5: postroad.directory.v1.TLSPolicy
+	(Spread)(0),                     // 6: postroad.directory.v1.Spread
+	(OnLinkDown)(0),                 // 7: postroad.directory.v1.OnLinkDown
+	(LinkStateCarrier)(0),           // 8: postroad.directory.v1.LinkStateCarrier
+	(Scope)(0),                      // 9: postroad.directory.v1.Scope
+	(Fallback)(0),                   // 10: postroad.directory.v1.Fallback
+	(SmartHostOrder)(0),             // 11: postroad.directory.v1.SmartHostOrder
+	(DequeueMethod)(0),              // 12: postroad.directory.v1.DequeueMethod
+	(FilterAction)(0),               // 13: postroad.directory.v1.FilterAction
+	(MailRuleAction)(0),             // 14: postroad.directory.v1.MailRuleAction
+	(*Metadata)(nil),                // 15: postroad.directory.v1.Metadata
+	(*Object)(nil),                  // 16: postroad.directory.v1.Object
+	(*Organization)(nil),            // 17: postroad.directory.v1.Organization
+	(*ReportLimits)(nil),            // 18: postroad.directory.v1.ReportLimits
+	(*LinkStateTimings)(nil),        // 19: postroad.directory.v1.LinkStateTimings
+	(*RoutingGroup)(nil),            // 20: postroad.directory.v1.RoutingGroup
+	(*BackPressure)(nil),            // 21: postroad.directory.v1.BackPressure
+	(*Server)(nil),                  // 22: postroad.directory.v1.Server
+	(*DrainNote)(nil),               // 23: postroad.directory.v1.DrainNote
+	(*LocalDelivery)(nil),           // 24: postroad.directory.v1.LocalDelivery
+	(*Maildir)(nil),                 // 25: postroad.directory.v1.Maildir
+	(*LMTP)(nil),                    // 26: postroad.directory.v1.LMTP
+	(*VirtualServer)(nil),           // 27: postroad.directory.v1.VirtualServer
+	(*ConnectionControl)(nil),       // 28: postroad.directory.v1.ConnectionControl
+	(*ProtocolPolicy)(nil),          // 29: postroad.directory.v1.ProtocolPolicy
+	(*SenderPolicy)(nil),            // 30: postroad.directory.v1.SenderPolicy
+	(*RecipientFilter)(nil),         // 31: postroad.directory.v1.RecipientFilter
+	(*FilterUse)(nil),               // 32: postroad.directory.v1.FilterUse
+	(*BlockLists)(nil),              // 33: postroad.directory.v1.BlockLists
+	(*BlockList)(nil),               // 34: postroad.directory.v1.BlockList
+	(*ProtocolLog)(nil),             // 35: postroad.directory.v1.ProtocolLog
+	(*DisplayNames)(nil),            // 36: postroad.directory.v1.DisplayNames
+	(*ServerTLS)(nil),               // 37: postroad.directory.v1.ServerTLS
+	(*CertificateFiles)(nil),        // 38: postroad.directory.v1.CertificateFiles
+	(*ServerAuthentication)(nil),    // 39: postroad.directory.v1.ServerAuthentication
+	(*RelayPolicy)(nil),             // 40: postroad.directory.v1.RelayPolicy
+	(*InboundLimits)(nil),           // 41: postroad.directory.v1.InboundLimits
+	(*RetryClock)(nil),              // 42: postroad.directory.v1.RetryClock
+	(*PriorityTimes)(nil),           // 43: postroad.directory.v1.PriorityTimes
+	(*Outbound)(nil),                // 44: postroad.directory.v1.Outbound
+	(*OutboundTimeouts)(nil),        // 45: postroad.directory.v1.OutboundTimeouts
+	(*Detection)(nil),               // 46: postroad.directory.v1.Detection
+	(*Damping)(nil),                 // 47: postroad.directory.v1.Damping
+	(*Restrictions)(nil),            // 48: postroad.directory.v1.Restrictions
+	(*BridgeheadWeight)(nil),        // 49: postroad.directory.v1.BridgeheadWeight
+	(*BridgeheadVirtualServer)(nil), // 50: postroad.directory.v1.BridgeheadVirtualServer
+	(*RoutingGroupConnector)(nil),   // 51: postroad.directory.v1.RoutingGroupConnector
+	(*AddressSpace)(nil),            // 52: postroad.directory.v1.AddressSpace
+	(*SMTPConnector)(nil),           // 53: postroad.directory.v1.SMTPConnector
+	(*SmartHostWeight)(nil),         // 54: postroad.directory.v1.SmartHostWeight
+	(*Dequeue)(nil),                 // 55: postroad.directory.v1.Dequeue
+	(*ConnectedGroup)(nil),          // 56: postroad.directory.v1.ConnectedGroup
+	(*OutboundCredentials)(nil),     // 57: postroad.directory.v1.OutboundCredentials
+	(*ForeignConnector)(nil),        // 58: postroad.directory.v1.ForeignConnector
+	(*RecipientPolicy)(nil),         // 59: postroad.directory.v1.RecipientPolicy
+	(*PolicyDomain)(nil),            // 60: postroad.directory.v1.PolicyDomain
+	(*Recipient)(nil),               // 61: postroad.directory.v1.Recipient
+	(*Mailbox)(nil),                 // 62: postroad.directory.v1.Mailbox
+	(*Quota)(nil),                   // 63: postroad.directory.v1.Quota
+	(*Contact)(nil),                 // 64: postroad.directory.v1.Contact
+	(*DistributionGroup)(nil),       // 65: postroad.directory.v1.DistributionGroup
+	(*MessageFilter)(nil),           // 66: postroad.directory.v1.MessageFilter
+	(*MessageFormat)(nil),           // 67: postroad.directory.v1.MessageFormat
+	(*Account)(nil),                 // 68: postroad.directory.v1.Account
+	(*ScramKeys)(nil),               // 69: postroad.directory.v1.ScramKeys
+	(*Schedule)(nil),                // 70: postroad.directory.v1.Schedule
+	(*MailRule)(nil),                // 71: postroad.directory.v1.MailRule
+	(*durationpb.Duration)(nil),     // 72: google.protobuf.Duration
 }
 var file_postroad_directory_v1_directory_proto_depIdxs = []int32{
 	15,  // 0: postroad.directory.v1.Object.metadata:type_name -> postroad.directory.v1.Metadata
@@ -6785,23 +6879,23 @@ var file_postroad_directory_v1_directory_proto_depIdxs = []int32{
 	20,  // 2: postroad.directory.v1.Object.routing_group:type_name -> postroad.directory.v1.RoutingGroup
 	22,  // 3: postroad.directory.v1.Object.server:type_name -> postroad.directory.v1.Server
 	27,  // 4: postroad.directory.v1.Object.virtual_server:type_name -> postroad.directory.v1.VirtualServer
-	50,  // 5: postroad.directory.v1.Object.routing_group_connector:type_name -> postroad.directory.v1.RoutingGroupConnector
-	52,  // 6: postroad.directory.v1.Object.smtp_connector:type_name -> postroad.directory.v1.SMTPConnector
-	57,  // 7: postroad.directory.v1.Object.foreign_connector:type_name -> postroad.directory.v1.ForeignConnector
-	58,  // 8: postroad.directory.v1.Object.recipient_policy:type_name -> postroad.directory.v1.RecipientPolicy
-	60,  // 9: postroad.directory.v1.Object.recipient:type_name -> postroad.directory.v1.Recipient
-	65,  // 10: postroad.directory.v1.Object.message_filter:type_name -> postroad.directory.v1.MessageFilter
-	66,  // 11: postroad.directory.v1.Object.message_format:type_name -> postroad.directory.v1.MessageFormat
-	67,  // 12: postroad.directory.v1.Object.account:type_name -> postroad.directory.v1.Account
-	69,  // 13: postroad.directory.v1.Object.schedule:type_name -> postroad.directory.v1.Schedule
-	70,  // 14: postroad.directory.v1.Object.mail_rule:type_name -> postroad.directory.v1.MailRule
+	51,  // 5: postroad.directory.v1.Object.routing_group_connector:type_name -> postroad.directory.v1.RoutingGroupConnector
+	53,  // 6: postroad.directory.v1.Object.smtp_connector:type_name -> postroad.directory.v1.SMTPConnector
+	58,  // 7: postroad.directory.v1.Object.foreign_connector:type_name -> postroad.directory.v1.ForeignConnector
+	59,  // 8: postroad.directory.v1.Object.recipient_policy:type_name -> postroad.directory.v1.RecipientPolicy
+	61,  // 9: postroad.directory.v1.Object.recipient:type_name -> postroad.directory.v1.Recipient
+	66,  // 10: postroad.directory.v1.Object.message_filter:type_name -> postroad.directory.v1.MessageFilter
+	67,  // 11: postroad.directory.v1.Object.message_format:type_name -> postroad.directory.v1.MessageFormat
+	68,  // 12: postroad.directory.v1.Object.account:type_name -> postroad.directory.v1.Account
+	70,  // 13: postroad.directory.v1.Object.schedule:type_name -> postroad.directory.v1.Schedule
+	71,  // 14: postroad.directory.v1.Object.mail_rule:type_name -> postroad.directory.v1.MailRule
 	19,  // 15: postroad.directory.v1.Organization.link_state:type_name -> postroad.directory.v1.LinkStateTimings
 	18,  // 16: postroad.directory.v1.Organization.reports:type_name -> postroad.directory.v1.ReportLimits
-	71,  // 17: postroad.directory.v1.LinkStateTimings.keepalive:type_name -> google.protobuf.Duration
-	71,  // 18: postroad.directory.v1.LinkStateTimings.suspect_after:type_name -> google.protobuf.Duration
-	71,  // 19: postroad.directory.v1.LinkStateTimings.refute_within:type_name -> google.protobuf.Duration
-	71,  // 20: postroad.directory.v1.LinkStateTimings.anti_entropy:type_name -> google.protobuf.Duration
-	71,  // 21: postroad.directory.v1.LinkStateTimings.diverged_after:type_name -> google.protobuf.Duration
+	72,  // 17: postroad.directory.v1.LinkStateTimings.keepalive:type_name -> google.protobuf.Duration
+	72,  // 18: postroad.directory.v1.LinkStateTimings.suspect_after:type_name -> google.protobuf.Duration
+	72,  // 19: postroad.directory.v1.LinkStateTimings.refute_within:type_name -> google.protobuf.Duration
+	72,  // 20: postroad.directory.v1.LinkStateTimings.anti_entropy:type_name -> google.protobuf.Duration
+	72,  // 21: postroad.directory.v1.LinkStateTimings.diverged_after:type_name -> google.protobuf.Duration
 	24,  // 22: postroad.directory.v1.Server.local_delivery:type_name -> postroad.directory.v1.LocalDelivery
 	0,   // 23: postroad.directory.v1.Server.drain:type_name -> postroad.directory.v1.DrainMode
 	21,  // 24: postroad.directory.v1.Server.back_pressure:type_name -> postroad.directory.v1.BackPressure
@@ -6826,48 +6920,48 @@ var file_postroad_directory_v1_directory_proto_depIdxs = []int32{
 	36,  // 43: postroad.directory.v1.VirtualServer.display_names:type_name -> postroad.directory.v1.DisplayNames
 	3,   // 44: postroad.directory.v1.ProtocolPolicy.line_ends:type_name -> postroad.directory.v1.LinePolicy
 	3,   // 45: postroad.directory.v1.ProtocolPolicy.nuls:type_name -> postroad.directory.v1.LinePolicy
-	71,  // 46: postroad.directory.v1.ProtocolPolicy.max_hold:type_name -> google.protobuf.Duration
-	71,  // 47: postroad.directory.v1.ProtocolPolicy.min_deliver_by:type_name -> google.protobuf.Duration
-	71,  // 48: postroad.directory.v1.RecipientFilter.tarpit:type_name -> google.protobuf.Duration
+	72,  // 46: postroad.directory.v1.ProtocolPolicy.max_hold:type_name -> google.protobuf.Duration
+	72,  // 47: postroad.directory.v1.ProtocolPolicy.min_deliver_by:type_name -> google.protobuf.Duration
+	72,  // 48: postroad.directory.v1.RecipientFilter.tarpit:type_name -> google.protobuf.Duration
 	34,  // 49: postroad.directory.v1.BlockLists.lists:type_name -> postroad.directory.v1.BlockList
-	71,  // 50: postroad.directory.v1.BlockLists.timeout:type_name -> google.protobuf.Duration
+	72,  // 50: postroad.directory.v1.BlockLists.timeout:type_name -> google.protobuf.Duration
 	4,   // 51: postroad.directory.v1.ProtocolLog.rotation:type_name -> postroad.directory.v1.LogRotation
 	38,  // 52: postroad.directory.v1.ServerTLS.certificates:type_name -> postroad.directory.v1.CertificateFiles
-	71,  // 53: postroad.directory.v1.InboundLimits.timeout:type_name -> google.protobuf.Duration
-	71,  // 54: postroad.directory.v1.InboundLimits.auth_failure_window:type_name -> google.protobuf.Duration
-	71,  // 55: postroad.directory.v1.InboundLimits.auth_failure_delay:type_name -> google.protobuf.Duration
-	71,  // 56: postroad.directory.v1.InboundLimits.message_timeout:type_name -> google.protobuf.Duration
-	71,  // 57: postroad.directory.v1.InboundLimits.handshake_timeout:type_name -> google.protobuf.Duration
-	71,  // 58: postroad.directory.v1.RetryClock.first:type_name -> google.protobuf.Duration
-	71,  // 59: postroad.directory.v1.RetryClock.second:type_name -> google.protobuf.Duration
-	71,  // 60: postroad.directory.v1.RetryClock.third:type_name -> google.protobuf.Duration
-	71,  // 61: postroad.directory.v1.RetryClock.subsequent:type_name -> google.protobuf.Duration
-	71,  // 62: postroad.directory.v1.RetryClock.delay_notice:type_name -> google.protobuf.Duration
-	71,  // 63: postroad.directory.v1.RetryClock.expiration:type_name -> google.protobuf.Duration
-	71,  // 64: postroad.directory.v1.RetryClock.local_delay_notice:type_name -> google.protobuf.Duration
-	71,  // 65: postroad.directory.v1.RetryClock.local_expiration:type_name -> google.protobuf.Duration
-	71,  // 66: postroad.directory.v1.RetryClock.stalled_after:type_name -> google.protobuf.Duration
+	72,  // 53: postroad.directory.v1.InboundLimits.timeout:type_name -> google.protobuf.Duration
+	72,  // 54: postroad.directory.v1.InboundLimits.auth_failure_window:type_name -> google.protobuf.Duration
+	72,  // 55: postroad.directory.v1.InboundLimits.auth_failure_delay:type_name -> google.protobuf.Duration
+	72,  // 56: postroad.directory.v1.InboundLimits.message_timeout:type_name -> google.protobuf.Duration
+	72,  // 57: postroad.directory.v1.InboundLimits.handshake_timeout:type_name -> google.protobuf.Duration
+	72,  // 58: postroad.directory.v1.RetryClock.first:type_name -> google.protobuf.Duration
+	72,  // 59: postroad.directory.v1.RetryClock.second:type_name -> google.protobuf.Duration
+	72,  // 60: postroad.directory.v1.RetryClock.third:type_name -> google.protobuf.Duration
+	72,  // 61: postroad.directory.v1.RetryClock.subsequent:type_name -> google.protobuf.Duration
+	72,  // 62: postroad.directory.v1.RetryClock.delay_notice:type_name -> google.protobuf.Duration
+	72,  // 63: postroad.directory.v1.RetryClock.expiration:type_name -> google.protobuf.Duration
+	72,  // 64: postroad.directory.v1.RetryClock.local_delay_notice:type_name -> google.protobuf.Duration
+	72,  // 65: postroad.directory.v1.RetryClock.local_expiration:type_name -> google.protobuf.Duration
+	72,  // 66: postroad.directory.v1.RetryClock.stalled_after:type_name -> google.protobuf.Duration
 	43,  // 67: postroad.directory.v1.RetryClock.high_priority:type_name -> postroad.directory.v1.PriorityTimes
 	43,  // 68: postroad.directory.v1.RetryClock.low_priority:type_name -> postroad.directory.v1.PriorityTimes
-	71,  // 69: postroad.directory.v1.PriorityTimes.delay_notice:type_name -> google.protobuf.Duration
-	71,  // 70: postroad.directory.v1.PriorityTimes.expiration:type_name -> google.protobuf.Duration
-	71,  // 71: postroad.directory.v1.Outbound.idle_timeout:type_name -> google.protobuf.Duration
+	72,  // 69: postroad.directory.v1.PriorityTimes.delay_notice:type_name -> google.protobuf.Duration
+	72,  // 70: postroad.directory.v1.PriorityTimes.expiration:type_name -> google.protobuf.Duration
+	72,  // 71: postroad.directory.v1.Outbound.idle_timeout:type_name -> google.protobuf.Duration
 	5,   // 72: postroad.directory.v1.Outbound.tls:type_name -> postroad.directory.v1.TLSPolicy
 	45,  // 73: postroad.directory.v1.Outbound.timeouts:type_name -> postroad.directory.v1.OutboundTimeouts
-	56,  // 74: postroad.directory.v1.Outbound.credentials:type_name -> postroad.directory.v1.OutboundCredentials
-	71,  // 75: postroad.directory.v1.OutboundTimeouts.connect:type_name -> google.protobuf.Duration
-	71,  // 76: postroad.directory.v1.OutboundTimeouts.greeting:type_name -> google.protobuf.Duration
-	71,  // 77: postroad.directory.v1.OutboundTimeouts.mail:type_name -> google.protobuf.Duration
-	71,  // 78: postroad.directory.v1.OutboundTimeouts.recipient:type_name -> google.protobuf.Duration
-	71,  // 79: postroad.directory.v1.OutboundTimeouts.data:type_name -> google.protobuf.Duration
-	71,  // 80: postroad.directory.v1.OutboundTimeouts.block:type_name -> google.protobuf.Duration
-	71,  // 81: postroad.directory.v1.OutboundTimeouts.end:type_name -> google.protobuf.Duration
-	71,  // 82: postroad.directory.v1.Detection.glitch_interval:type_name -> google.protobuf.Duration
-	71,  // 83: postroad.directory.v1.Detection.probe_interval:type_name -> google.protobuf.Duration
+	57,  // 74: postroad.directory.v1.Outbound.credentials:type_name -> postroad.directory.v1.OutboundCredentials
+	72,  // 75: postroad.directory.v1.OutboundTimeouts.connect:type_name -> google.protobuf.Duration
+	72,  // 76: postroad.directory.v1.OutboundTimeouts.greeting:type_name -> google.protobuf.Duration
+	72,  // 77: postroad.directory.v1.OutboundTimeouts.mail:type_name -> google.protobuf.Duration
+	72,  // 78: postroad.directory.v1.OutboundTimeouts.recipient:type_name -> google.protobuf.Duration
+	72,  // 79: postroad.directory.v1.OutboundTimeouts.data:type_name -> google.protobuf.Duration
+	72,  // 80: postroad.directory.v1.OutboundTimeouts.block:type_name -> google.protobuf.Duration
+	72,  // 81: postroad.directory.v1.OutboundTimeouts.end:type_name -> google.protobuf.Duration
+	72,  // 82: postroad.directory.v1.Detection.glitch_interval:type_name -> google.protobuf.Duration
+	72,  // 83: postroad.directory.v1.Detection.probe_interval:type_name -> google.protobuf.Duration
 	47,  // 84: postroad.directory.v1.Detection.damping:type_name -> postroad.directory.v1.Damping
-	71,  // 85: postroad.directory.v1.Detection.idle_probe_interval:type_name -> google.protobuf.Duration
-	71,  // 86: postroad.directory.v1.Damping.half_life:type_name -> google.protobuf.Duration
-	71,  // 87: postroad.directory.v1.Damping.maximum:type_name -> google.protobuf.Duration
+	72,  // 85: postroad.directory.v1.Detection.idle_probe_interval:type_name -> google.protobuf.Duration
+	72,  // 86: postroad.directory.v1.Damping.half_life:type_name -> google.protobuf.Duration
+	72,  // 87: postroad.directory.v1.Damping.maximum:type_name -> google.protobuf.Duration
 	48,  // 88: postroad.directory.v1.RoutingGroupConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
 	46,  // 89: postroad.directory.v1.RoutingGroupConnector.detection:type_name -> postroad.directory.v1.Detection
 	7,   // 90: postroad.directory.v1.RoutingGroupConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
@@ -6875,50 +6969,53 @@ var file_postroad_directory_v1_directory_proto_depIdxs = []int32{
 	23,  // 92: postroad.directory.v1.RoutingGroupConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
 	6,   // 93: postroad.directory.v1.RoutingGroupConnector.spread:type_name -> postroad.directory.v1.Spread
 	49,  // 94: postroad.directory.v1.RoutingGroupConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
-	8,   // 95: postroad.directory.v1.RoutingGroupConnector.link_state_carrier:type_name -> postroad.directory.v1.LinkStateCarrier
-	51,  // 96: postroad.directory.v1.SMTPConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
-	9,   // 97: postroad.directory.v1.SMTPConnector.scope:type_name -> postroad.directory.v1.Scope
-	55,  // 98: postroad.directory.v1.SMTPConnector.connected_groups:type_name -> postroad.directory.v1.ConnectedGroup
-	48,  // 99: postroad.directory.v1.SMTPConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
-	46,  // 100: postroad.directory.v1.SMTPConnector.detection:type_name -> postroad.directory.v1.Detection
-	7,   // 101: postroad.directory.v1.SMTPConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
-	10,  // 102: postroad.directory.v1.SMTPConnector.fallback:type_name -> postroad.directory.v1.Fallback
-	5,   // 103: postroad.directory.v1.SMTPConnector.tls:type_name -> postroad.directory.v1.TLSPolicy
-	56,  // 104: postroad.directory.v1.SMTPConnector.credentials:type_name -> postroad.directory.v1.OutboundCredentials
-	0,   // 105: postroad.directory.v1.SMTPConnector.drain:type_name -> postroad.directory.v1.DrainMode
-	23,  // 106: postroad.directory.v1.SMTPConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
-	6,   // 107: postroad.directory.v1.SMTPConnector.spread:type_name -> postroad.directory.v1.Spread
-	49,  // 108: postroad.directory.v1.SMTPConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
-	54,  // 109: postroad.directory.v1.SMTPConnector.dequeue:type_name -> postroad.directory.v1.Dequeue
-	11,  // 110: postroad.directory.v1.SMTPConnector.smart_host_order:type_name -> postroad.directory.v1.SmartHostOrder
-	53,  // 111: postroad.directory.v1.SMTPConnector.smart_host_weights:type_name -> postroad.directory.v1.SmartHostWeight
-	12,  // 112: postroad.directory.v1.Dequeue.method:type_name -> postroad.directory.v1.DequeueMethod
-	56,  // 113: postroad.directory.v1.Dequeue.credentials:type_name -> postroad.directory.v1.OutboundCredentials
-	71,  // 114: postroad.directory.v1.Dequeue.interval:type_name -> google.protobuf.Duration
-	51,  // 115: postroad.directory.v1.ForeignConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
-	9,   // 116: postroad.directory.v1.ForeignConnector.scope:type_name -> postroad.directory.v1.Scope
-	26,  // 117: postroad.directory.v1.ForeignConnector.lmtp:type_name -> postroad.directory.v1.LMTP
-	48,  // 118: postroad.directory.v1.ForeignConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
-	46,  // 119: postroad.directory.v1.ForeignConnector.detection:type_name -> postroad.directory.v1.Detection
-	0,   // 120: postroad.directory.v1.ForeignConnector.drain:type_name -> postroad.directory.v1.DrainMode
-	23,  // 121: postroad.directory.v1.ForeignConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
-	6,   // 122: postroad.directory.v1.ForeignConnector.spread:type_name -> postroad.directory.v1.Spread
-	49,  // 123: postroad.directory.v1.ForeignConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
-	7,   // 124: postroad.directory.v1.ForeignConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
-	10,  // 125: postroad.directory.v1.ForeignConnector.fallback:type_name -> postroad.directory.v1.Fallback
-	59,  // 126: postroad.directory.v1.RecipientPolicy.domains:type_name -> postroad.directory.v1.PolicyDomain
-	61,  // 127: postroad.directory.v1.Recipient.mailbox:type_name -> postroad.directory.v1.Mailbox
-	63,  // 128: postroad.directory.v1.Recipient.contact:type_name -> postroad.directory.v1.Contact
-	64,  // 129: postroad.directory.v1.Recipient.group:type_name -> postroad.directory.v1.DistributionGroup
-	62,  // 130: postroad.directory.v1.Mailbox.quota:type_name -> postroad.directory.v1.Quota
-	13,  // 131: postroad.directory.v1.MessageFilter.action:type_name -> postroad.directory.v1.FilterAction
-	68,  // 132: postroad.directory.v1.Account.keys:type_name -> postroad.directory.v1.ScramKeys
-	14,  // 133: postroad.directory.v1.MailRule.action:type_name -> postroad.directory.v1.MailRuleAction
-	134, // [134:134] is the sub-list for method output_type
-	134, // [134:134] is the sub-list for method input_type
-	134, // [134:134] is the sub-list for extension type_name
-	134, // [134:134] is the sub-list for extension extendee
-	0,   // [0:134] is the sub-list for field type_name
+	50,  // 95: postroad.directory.v1.RoutingGroupConnector.bridgehead_virtual_servers:type_name -> postroad.directory.v1.BridgeheadVirtualServer
+	8,   // 96: postroad.directory.v1.RoutingGroupConnector.link_state_carrier:type_name -> postroad.directory.v1.LinkStateCarrier
+	52,  // 97: postroad.directory.v1.SMTPConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
+	9,   // 98: postroad.directory.v1.SMTPConnector.scope:type_name -> postroad.directory.v1.Scope
+	56,  // 99: postroad.directory.v1.SMTPConnector.connected_groups:type_name -> postroad.directory.v1.ConnectedGroup
+	48,  // 100: postroad.directory.v1.SMTPConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
+	46,  // 101: postroad.directory.v1.SMTPConnector.detection:type_name -> postroad.directory.v1.Detection
+	7,   // 102: postroad.directory.v1.SMTPConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
+	10,  // 103: postroad.directory.v1.SMTPConnector.fallback:type_name -> postroad.directory.v1.Fallback
+	5,   // 104: postroad.directory.v1.SMTPConnector.tls:type_name -> postroad.directory.v1.TLSPolicy
+	57,  // 105: postroad.directory.v1.SMTPConnector.credentials:type_name -> postroad.directory.v1.OutboundCredentials
+	0,   // 106: postroad.directory.v1.SMTPConnector.drain:type_name -> postroad.directory.v1.DrainMode
+	23,  // 107: postroad.directory.v1.SMTPConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
+	6,   // 108: postroad.directory.v1.SMTPConnector.spread:type_name -> postroad.directory.v1.Spread
+	49,  // 109: postroad.directory.v1.SMTPConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
+	50,  // 110: postroad.directory.v1.SMTPConnector.bridgehead_virtual_servers:type_name -> postroad.directory.v1.BridgeheadVirtualServer
+	55,  // 111: postroad.directory.v1.SMTPConnector.dequeue:type_name -> postroad.directory.v1.Dequeue
+	11,  // 112: postroad.directory.v1.SMTPConnector.smart_host_order:type_name -> postroad.directory.v1.SmartHostOrder
+	54,  // 113: postroad.directory.v1.SMTPConnector.smart_host_weights:type_name -> postroad.directory.v1.SmartHostWeight
+	12,  // 114: postroad.directory.v1.Dequeue.method:type_name -> postroad.directory.v1.DequeueMethod
+	57,  // 115: postroad.directory.v1.Dequeue.credentials:type_name -> postroad.directory.v1.OutboundCredentials
+	72,  // 116: postroad.directory.v1.Dequeue.interval:type_name -> google.protobuf.Duration
+	52,  // 117: postroad.directory.v1.ForeignConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
+	9,   // 118: postroad.directory.v1.ForeignConnector.scope:type_name -> postroad.directory.v1.Scope
+	26,  // 119: postroad.directory.v1.ForeignConnector.lmtp:type_name -> postroad.directory.v1.LMTP
+	48,  // 120: postroad.directory.v1.ForeignConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
+	46,  // 121: postroad.directory.v1.ForeignConnector.detection:type_name -> postroad.directory.v1.Detection
+	0,   // 122: postroad.directory.v1.ForeignConnector.drain:type_name -> postroad.directory.v1.DrainMode
+	23,  // 123: postroad.directory.v1.ForeignConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
+	6,   // 124: postroad.directory.v1.ForeignConnector.spread:type_name -> postroad.directory.v1.Spread
+	49,  // 125: postroad.directory.v1.ForeignConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
+	50,  // 126: postroad.directory.v1.ForeignConnector.bridgehead_virtual_servers:type_name -> postroad.directory.v1.BridgeheadVirtualServer
+	7,   // 127: postroad.directory.v1.ForeignConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
+	10,  // 128: postroad.directory.v1.ForeignConnector.fallback:type_name -> postroad.directory.v1.Fallback
+	60,  // 129: postroad.directory.v1.RecipientPolicy.domains:type_name -> postroad.directory.v1.PolicyDomain
+	62,  // 130: postroad.directory.v1.Recipient.mailbox:type_name -> postroad.directory.v1.Mailbox
+	64,  // 131: postroad.directory.v1.Recipient.contact:type_name -> postroad.directory.v1.Contact
+	65,  // 132: postroad.directory.v1.Recipient.group:type_name -> postroad.directory.v1.DistributionGroup
+	63,  // 133: postroad.directory.v1.Mailbox.quota:type_name -> postroad.directory.v1.Quota
+	13,  // 134: postroad.directory.v1.MessageFilter.action:type_name -> postroad.directory.v1.FilterAction
+	69,  // 135: postroad.directory.v1.Account.keys:type_name -> postroad.directory.v1.ScramKeys
+	14,  // 136: postroad.directory.v1.MailRule.action:type_name -> postroad.directory.v1.MailRuleAction
+	137, // [137:137] is the sub-list for method output_type
+	137, // [137:137] is the sub-list for method input_type
+	137, // [137:137] is the sub-list for extension type_name
+	137, // [137:137] is the sub-list for extension extendee
+	0,   // [0:137] is the sub-list for field type_name
 }
 
 func init() { file_postroad_directory_v1_directory_proto_init() }
@@ -6947,11 +7044,11 @@ func file_postroad_directory_v1_directory_proto_init() {
 		(*LocalDelivery_Lmtp)(nil),
 	}
 	file_postroad_directory_v1_directory_proto_msgTypes[31].OneofWrappers = []any{}
-	file_postroad_directory_v1_directory_proto_msgTypes[42].OneofWrappers = []any{
+	file_postroad_directory_v1_directory_proto_msgTypes[43].OneofWrappers = []any{
 		(*ForeignConnector_DropDirectory)(nil),
 		(*ForeignConnector_Lmtp)(nil),
 	}
-	file_postroad_directory_v1_directory_proto_msgTypes[45].OneofWrappers = []any{
+	file_postroad_directory_v1_directory_proto_msgTypes[46].OneofWrappers = []any{
 		(*Recipient_Mailbox)(nil),
 		(*Recipient_Contact)(nil),
 		(*Recipient_Group)(nil),
@@ -6962,7 +7059,7 @@ func file_postroad_directory_v1_directory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postroad_directory_v1_directory_proto_rawDesc), len(file_postroad_directory_v1_directory_proto_rawDesc)),
 			NumEnums:      15,
-			NumMessages:   56,
+			NumMessages:   57,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -181,7 +181,10 @@ type Queue struct {
 	ConnectionWindow int32 `protobuf:"varint,30,opt,name=connection_window,json=connectionWindow,proto3" json:"connection_window,omitempty"`
 	// The standing freeze that stops it, in words ("next hop mx.example"); empty: it
 	// is stopped by itself, or not at all.
-	FrozenAs      string `protobuf:"bytes,31,opt,name=frozen_as,json=frozenAs,proto3" json:"frozen_as,omitempty"`
+	FrozenAs string `protobuf:"bytes,31,opt,name=frozen_as,json=frozenAs,proto3" json:"frozen_as,omitempty"`
+	// The virtual server by whose settings its mail is sent; empty where it does not
+	// leave the server.
+	VirtualServer string `protobuf:"bytes,32,opt,name=virtual_server,json=virtualServer,proto3" json:"virtual_server,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -366,6 +369,13 @@ func (x *Queue) GetConnectionWindow() int32 {
 func (x *Queue) GetFrozenAs() string {
 	if x != nil {
 		return x.FrozenAs
+	}
+	return ""
+}
+
+func (x *Queue) GetVirtualServer() string {
+	if x != nil {
+		return x.VirtualServer
 	}
 	return ""
 }
@@ -563,10 +573,12 @@ type Message struct {
 	// When the organisation accepted it.
 	CreatedUnixMs int64 `protobuf:"varint,19,opt,name=created_unix_ms,json=createdUnixMs,proto3" json:"created_unix_ms,omitempty"`
 	// Who holds it back: "hand", "rule/NAME"; empty: nobody.
-	Hold          string `protobuf:"bytes,20,opt,name=hold,proto3" json:"hold,omitempty"`
-	FrozenBy      string `protobuf:"bytes,21,opt,name=frozen_by,json=frozenBy,proto3" json:"frozen_by,omitempty"`
-	FrozenReason  string `protobuf:"bytes,22,opt,name=frozen_reason,json=frozenReason,proto3" json:"frozen_reason,omitempty"`
-	FrozenUnixMs  int64  `protobuf:"varint,23,opt,name=frozen_unix_ms,json=frozenUnixMs,proto3" json:"frozen_unix_ms,omitempty"`
+	Hold         string `protobuf:"bytes,20,opt,name=hold,proto3" json:"hold,omitempty"`
+	FrozenBy     string `protobuf:"bytes,21,opt,name=frozen_by,json=frozenBy,proto3" json:"frozen_by,omitempty"`
+	FrozenReason string `protobuf:"bytes,22,opt,name=frozen_reason,json=frozenReason,proto3" json:"frozen_reason,omitempty"`
+	FrozenUnixMs int64  `protobuf:"varint,23,opt,name=frozen_unix_ms,json=frozenUnixMs,proto3" json:"frozen_unix_ms,omitempty"`
+	// As of its queue.
+	VirtualServer string `protobuf:"bytes,24,opt,name=virtual_server,json=virtualServer,proto3" json:"virtual_server,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -760,6 +772,13 @@ func (x *Message) GetFrozenUnixMs() int64 {
 		return x.FrozenUnixMs
 	}
 	return 0
+}
+
+func (x *Message) GetVirtualServer() string {
+	if x != nil {
+		return x.VirtualServer
+	}
+	return ""
 }
 
 type DequeueRequest struct {
@@ -2743,7 +2762,7 @@ var File_postroad_queue_v1_queue_proto protoreflect.FileDescriptor
 
 const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\n" +
-	"\x1dpostroad/queue/v1/queue.proto\x12\x11postroad.queue.v1\"\xc9\x05\n" +
+	"\x1dpostroad/queue/v1/queue.proto\x12\x11postroad.queue.v1\"\xf0\x05\n" +
 	"\x05Queue\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\tR\x02id\x12\x12\n" +
@@ -2769,7 +2788,8 @@ const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\rfrozen_reason\x18\x15 \x01(\tR\ffrozenReason\x12$\n" +
 	"\x0efrozen_unix_ms\x18\x16 \x01(\x03R\ffrozenUnixMs\x12+\n" +
 	"\x11connection_window\x18\x1e \x01(\x05R\x10connectionWindow\x12\x1b\n" +
-	"\tfrozen_as\x18\x1f \x01(\tR\bfrozenAs\"y\n" +
+	"\tfrozen_as\x18\x1f \x01(\tR\bfrozenAs\x12%\n" +
+	"\x0evirtual_server\x18  \x01(\tR\rvirtualServer\"y\n" +
 	"\bLikeness\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12 \n" +
 	"\vdestination\x18\x02 \x01(\tR\vdestination\x12\x19\n" +
@@ -2782,7 +2802,7 @@ const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\"\n" +
 	"\rsince_unix_ms\x18\x05 \x01(\x03R\vsinceUnixMs\x12\x16\n" +
 	"\x06queues\x18\x06 \x01(\x03R\x06queues\x12\x1a\n" +
-	"\bmessages\x18\a \x01(\x03R\bmessages\"\xb1\x05\n" +
+	"\bmessages\x18\a \x01(\x03R\bmessages\"\xd8\x05\n" +
 	"\aMessage\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x19\n" +
 	"\bqueue_id\x18\x02 \x01(\tR\aqueueId\x12\x1b\n" +
@@ -2811,7 +2831,8 @@ const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\x04hold\x18\x14 \x01(\tR\x04hold\x12\x1b\n" +
 	"\tfrozen_by\x18\x15 \x01(\tR\bfrozenBy\x12#\n" +
 	"\rfrozen_reason\x18\x16 \x01(\tR\ffrozenReason\x12$\n" +
-	"\x0efrozen_unix_ms\x18\x17 \x01(\x03R\ffrozenUnixMs\"K\n" +
+	"\x0efrozen_unix_ms\x18\x17 \x01(\x03R\ffrozenUnixMs\x12%\n" +
+	"\x0evirtual_server\x18\x18 \x01(\tR\rvirtualServer\"K\n" +
 	"\x0eDequeueRequest\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12\x1b\n" +
 	"\tpassed_on\x18\x02 \x01(\bR\bpassedOn\"\xe1\x01\n" +

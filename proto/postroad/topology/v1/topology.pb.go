@@ -471,11 +471,13 @@ func (x *Connector) GetWeight() int32 {
 }
 
 type Bridgehead struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Server        string                 `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
-	Up            bool                   `protobuf:"varint,2,opt,name=up,proto3" json:"up,omitempty"`
-	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
-	SinceUnixMs   int64                  `protobuf:"varint,4,opt,name=since_unix_ms,json=sinceUnixMs,proto3" json:"since_unix_ms,omitempty"`
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Server      string                 `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
+	Up          bool                   `protobuf:"varint,2,opt,name=up,proto3" json:"up,omitempty"`
+	Reason      string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	SinceUnixMs int64                  `protobuf:"varint,4,opt,name=since_unix_ms,json=sinceUnixMs,proto3" json:"since_unix_ms,omitempty"`
+	// By whose settings it sends, where the connector names one.
+	VirtualServer string `protobuf:"bytes,5,opt,name=virtual_server,json=virtualServer,proto3" json:"virtual_server,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -536,6 +538,13 @@ func (x *Bridgehead) GetSinceUnixMs() int64 {
 		return x.SinceUnixMs
 	}
 	return 0
+}
+
+func (x *Bridgehead) GetVirtualServer() string {
+	if x != nil {
+		return x.VirtualServer
+	}
+	return ""
 }
 
 type ExplainRequest struct {
@@ -792,15 +801,18 @@ type Route struct {
 	Recipient   string                 `protobuf:"bytes,1,opt,name=recipient,proto3" json:"recipient,omitempty"`
 	Destination string                 `protobuf:"bytes,2,opt,name=destination,proto3" json:"destination,omitempty"`
 	// "local", "node", "smart host", "mx", "lmtp", "drop", "unreachable", "failed".
-	Result        string              `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
-	NextHop       string              `protobuf:"bytes,4,opt,name=next_hop,json=nextHop,proto3" json:"next_hop,omitempty"`
-	Connector     string              `protobuf:"bytes,5,opt,name=connector,proto3" json:"connector,omitempty"`
-	Cost          int32               `protobuf:"varint,6,opt,name=cost,proto3" json:"cost,omitempty"`
-	Path          []string            `protobuf:"bytes,7,rep,name=path,proto3" json:"path,omitempty"`
-	Candidates    []*Candidate        `protobuf:"bytes,8,rep,name=candidates,proto3" json:"candidates,omitempty"`
-	Bridgeheads   []*RankedBridgehead `protobuf:"bytes,9,rep,name=bridgeheads,proto3" json:"bridgeheads,omitempty"`
-	Reasons       []string            `protobuf:"bytes,10,rep,name=reasons,proto3" json:"reasons,omitempty"`
-	Status        string              `protobuf:"bytes,11,opt,name=status,proto3" json:"status,omitempty"`
+	Result      string              `protobuf:"bytes,3,opt,name=result,proto3" json:"result,omitempty"`
+	NextHop     string              `protobuf:"bytes,4,opt,name=next_hop,json=nextHop,proto3" json:"next_hop,omitempty"`
+	Connector   string              `protobuf:"bytes,5,opt,name=connector,proto3" json:"connector,omitempty"`
+	Cost        int32               `protobuf:"varint,6,opt,name=cost,proto3" json:"cost,omitempty"`
+	Path        []string            `protobuf:"bytes,7,rep,name=path,proto3" json:"path,omitempty"`
+	Candidates  []*Candidate        `protobuf:"bytes,8,rep,name=candidates,proto3" json:"candidates,omitempty"`
+	Bridgeheads []*RankedBridgehead `protobuf:"bytes,9,rep,name=bridgeheads,proto3" json:"bridgeheads,omitempty"`
+	Reasons     []string            `protobuf:"bytes,10,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	Status      string              `protobuf:"bytes,11,opt,name=status,proto3" json:"status,omitempty"`
+	// The virtual server by whose settings the asked server sends; empty where mail does
+	// not leave it.
+	VirtualServer string `protobuf:"bytes,12,opt,name=virtual_server,json=virtualServer,proto3" json:"virtual_server,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -908,6 +920,13 @@ func (x *Route) GetReasons() []string {
 func (x *Route) GetStatus() string {
 	if x != nil {
 		return x.Status
+	}
+	return ""
+}
+
+func (x *Route) GetVirtualServer() string {
+	if x != nil {
+		return x.VirtualServer
 	}
 	return ""
 }
@@ -2901,7 +2920,10 @@ type ResolveRequest struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Domain string                 `protobuf:"bytes,1,opt,name=domain,proto3" json:"domain,omitempty"`
 	// Server whose DNS is asked; empty: the node that is asked.
-	From          string `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	From string `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	// One of that server's virtual servers, whose name servers are asked; empty: the one
+	// that sends where no connector names one.
+	VirtualServer string `protobuf:"bytes,3,opt,name=virtual_server,json=virtualServer,proto3" json:"virtual_server,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2950,6 +2972,13 @@ func (x *ResolveRequest) GetFrom() string {
 	return ""
 }
 
+func (x *ResolveRequest) GetVirtualServer() string {
+	if x != nil {
+		return x.VirtualServer
+	}
+	return ""
+}
+
 type ResolveResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Node   string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
@@ -2961,7 +2990,9 @@ type ResolveResponse struct {
 	// Why there is no host to deliver to; empty: there is one.
 	Error string `protobuf:"bytes,5,opt,name=error,proto3" json:"error,omitempty"`
 	// Status code of a report about it, "5.1.10"; of class 4 the mail waits.
-	Status        string `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
+	Status string `protobuf:"bytes,6,opt,name=status,proto3" json:"status,omitempty"`
+	// As it was asked for.
+	VirtualServer string `protobuf:"bytes,7,opt,name=virtual_server,json=virtualServer,proto3" json:"virtual_server,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3034,6 +3065,13 @@ func (x *ResolveResponse) GetError() string {
 func (x *ResolveResponse) GetStatus() string {
 	if x != nil {
 		return x.Status
+	}
+	return ""
+}
+
+func (x *ResolveResponse) GetVirtualServer() string {
+	if x != nil {
+		return x.VirtualServer
 	}
 	return ""
 }
@@ -3267,13 +3305,14 @@ const file_postroad_topology_v1_topology_proto_rawDesc = "" +
 	"\bmessages\x18\x0f \x01(\x03R\bmessages\x12\x14\n" +
 	"\x05bytes\x18\x10 \x01(\x03R\x05bytes\x12\x16\n" +
 	"\x06spread\x18\x15 \x01(\tR\x06spread\x12\x16\n" +
-	"\x06weight\x18\x16 \x01(\x05R\x06weight\"p\n" +
+	"\x06weight\x18\x16 \x01(\x05R\x06weight\"\x97\x01\n" +
 	"\n" +
 	"Bridgehead\x12\x16\n" +
 	"\x06server\x18\x01 \x01(\tR\x06server\x12\x0e\n" +
 	"\x02up\x18\x02 \x01(\bR\x02up\x12\x16\n" +
 	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\"\n" +
-	"\rsince_unix_ms\x18\x04 \x01(\x03R\vsinceUnixMs\"\xe5\x01\n" +
+	"\rsince_unix_ms\x18\x04 \x01(\x03R\vsinceUnixMs\x12%\n" +
+	"\x0evirtual_server\x18\x05 \x01(\tR\rvirtualServer\"\xe5\x01\n" +
 	"\x0eExplainRequest\x12\x18\n" +
 	"\aaddress\x18\x01 \x01(\tR\aaddress\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\tR\x04from\x12\x16\n" +
@@ -3296,7 +3335,7 @@ const file_postroad_topology_v1_topology_proto_rawDesc = "" +
 	"\ffrom_unix_ms\x18\x14 \x01(\x03R\n" +
 	"fromUnixMs\x12\"\n" +
 	"\runtil_unix_ms\x18\x15 \x01(\x03R\vuntilUnixMs\x12-\n" +
-	"\x12directory_revision\x18\x16 \x01(\x03R\x11directoryRevision\"\xfd\x02\n" +
+	"\x12directory_revision\x18\x16 \x01(\x03R\x11directoryRevision\"\xa4\x03\n" +
 	"\x05Route\x12\x1c\n" +
 	"\trecipient\x18\x01 \x01(\tR\trecipient\x12 \n" +
 	"\vdestination\x18\x02 \x01(\tR\vdestination\x12\x16\n" +
@@ -3311,7 +3350,8 @@ const file_postroad_topology_v1_topology_proto_rawDesc = "" +
 	"\vbridgeheads\x18\t \x03(\v2&.postroad.topology.v1.RankedBridgeheadR\vbridgeheads\x12\x18\n" +
 	"\areasons\x18\n" +
 	" \x03(\tR\areasons\x12\x16\n" +
-	"\x06status\x18\v \x01(\tR\x06status\"\xa6\x01\n" +
+	"\x06status\x18\v \x01(\tR\x06status\x12%\n" +
+	"\x0evirtual_server\x18\f \x01(\tR\rvirtualServer\"\xa6\x01\n" +
 	"\tCandidate\x12\x1c\n" +
 	"\tconnector\x18\x01 \x01(\tR\tconnector\x12#\n" +
 	"\raddress_space\x18\x02 \x01(\tR\faddressSpace\x12\x12\n" +
@@ -3479,17 +3519,19 @@ const file_postroad_topology_v1_topology_proto_rawDesc = "" +
 	"\fobjects_gone\x18\x03 \x03(\tR\vobjectsGone\x127\n" +
 	"\arecords\x18\x04 \x03(\v2\x1d.postroad.linkstate.v1.RecordR\arecords\x12!\n" +
 	"\frecords_gone\x18\x05 \x03(\fR\vrecordsGone\x12\x1a\n" +
-	"\breserved\x18\x06 \x01(\x04R\breserved\"<\n" +
+	"\breserved\x18\x06 \x01(\x04R\breserved\"c\n" +
 	"\x0eResolveRequest\x12\x16\n" +
 	"\x06domain\x18\x01 \x01(\tR\x06domain\x12\x12\n" +
-	"\x04from\x18\x02 \x01(\tR\x04from\"\xe6\x01\n" +
+	"\x04from\x18\x02 \x01(\tR\x04from\x12%\n" +
+	"\x0evirtual_server\x18\x03 \x01(\tR\rvirtualServer\"\x8d\x02\n" +
 	"\x0fResolveResponse\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
 	"\x06domain\x18\x02 \x01(\tR\x06domain\x128\n" +
 	"\x05hosts\x18\x03 \x03(\v2\".postroad.topology.v1.ResolvedHostR\x05hosts\x12?\n" +
 	"\tquestions\x18\x04 \x03(\v2!.postroad.topology.v1.DNSQuestionR\tquestions\x12\x14\n" +
 	"\x05error\x18\x05 \x01(\tR\x05error\x12\x16\n" +
-	"\x06status\x18\x06 \x01(\tR\x06status\"{\n" +
+	"\x06status\x18\x06 \x01(\tR\x06status\x12%\n" +
+	"\x0evirtual_server\x18\a \x01(\tR\rvirtualServer\"{\n" +
 	"\fResolvedHost\x12\x1e\n" +
 	"\n" +
 	"preference\x18\x01 \x01(\x05R\n" +

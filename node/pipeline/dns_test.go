@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/node/resolve"
 	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 	"github.com/postroad/postroad/store/directory"
 )
@@ -19,7 +21,7 @@ func TestResolverFollowsTheConfiguration(t *testing.T) {
 	}
 	conf := with("192.0.2.53")
 	self, _ := conf.Server("oslo-1")
-	r := &resolver{config: func() *directory.Configuration { return conf }, self: self}
+	r := (&resolvers{config: func() *directory.Configuration { return conf }, self: self}).of(mail.Hop{})
 	first, err := r.now()
 	if err != nil {
 		t.Fatal(err)
@@ -31,6 +33,43 @@ func TestResolverFollowsTheConfiguration(t *testing.T) {
 	conf = with("192.0.2.54")
 	if other, err := r.now(); err != nil || other == first {
 		t.Errorf("another name server gave the same resolver, %v", err)
+	}
+	if n := len(r.all.current); n != 1 {
+		t.Errorf("%d resolvers are kept, want the one in use", n)
+	}
+}
+
+// Each virtual server asks its own name servers; those with the same ones share what
+// was learned.
+func TestResolversOfVirtualServers(t *testing.T) {
+	conf := senders(t, "")
+	self, _ := conf.Server("oslo-1")
+	r := &resolvers{config: func() *directory.Configuration { return conf }, self: self}
+	at := func(name string) *resolve.Resolver {
+		t.Helper()
+		v, ok := conf.VirtualServer(name)
+		if !ok {
+			t.Fatalf("there is no %s", name)
+		}
+		now, err := r.now(mail.Hop{VirtualServer: mail.GUID(v.GUID)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return now
+	}
+	if at("fast") == at("slow") {
+		t.Error("two lists of name servers have one resolver")
+	}
+	if at("fast") != at("twin") {
+		t.Error("one list of name servers has two resolvers")
+	}
+	before := at("slow")
+	conf = senders(t, "192.0.2.99:53") // of fast and twin alone
+	if at("slow") != before {
+		t.Error("a resolver lost its cache by the change of another")
+	}
+	if at("fast"); len(r.current) != 2 {
+		t.Errorf("%d resolvers are kept, want 2", len(r.current))
 	}
 }
 
@@ -53,7 +92,7 @@ func TestDNSSettings(t *testing.T) {
 			vs.Bindings, vs.Fqdn, vs.Outbound = c.bindings, "mail.example.test", &directoryv1.Outbound{Port: c.port, PreferIpv4: true}
 		})
 		self, _ := conf.Server("oslo-1")
-		s := dnsSettingsOf(conf, self)
+		s := dnsSettingsOf(conf, self, sendsBy(conf, "oslo-1", mail.Hop{}))
 		if !s.preferIPv4 || !slices.Contains(s.names, "mail.example.test") || !slices.Contains(s.names, self.Spec.GetFqdn()) {
 			t.Errorf("%s: %+v", name, s)
 		}
