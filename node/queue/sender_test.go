@@ -146,3 +146,35 @@ func TestOtherVirtualServerIsAnotherLink(t *testing.T) {
 		t.Error("connections that ended still count")
 	}
 }
+
+// Mail that waits goes by the clock of the virtual server to which it moves: what was
+// deferred by itself, and its end.
+func TestClockOfTheOtherVirtualServer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig()
+		g.agent.answer = func(_ mail.Hop, _ *mail.Transaction, to mail.Target) mail.Outcome {
+			if to.Address.Domain != "x" {
+				return delivered // the report
+			}
+			return mail.Defer(mail.Status{Class: 4, Subject: 2, Detail: 1}, "greylisted")
+		}
+		hop := mail.Hop{Kind: mail.HopMX, Name: "x", Domain: "x"}
+		g.router.set("SMTP:x", hop)
+		g.start(noNotice, func(c *Config) {
+			c.Own = hastyTerms()
+			c.Own[hasty] = Terms{Clock: Clock{First: 7 * time.Minute, Second: time.Hour, Third: time.Hour, Subsequent: time.Hour, Expiration: 40 * time.Minute}}
+		})
+		begin := time.Now()
+		g.send(1, "u@x")
+		pass(30 * time.Second) // deferred, until the first minute is over
+		hop.VirtualServer = hasty
+		g.router.set("SMTP:x", hop)
+		pass(10 * time.Minute)
+		if at := g.agent.at; len(at) != 2 || at[1].Sub(begin) != 7*time.Minute {
+			t.Errorf("tried at %v, want once more after 7 minutes", at)
+		}
+		pass(30*time.Minute + time.Second)
+		g.stop()
+		equal(t, "reports", g.reporter.list, []string{"failure to a@here: u@x 4.2.1"})
+	})
+}
