@@ -273,7 +273,7 @@ func (s *Spool) loadAside() error {
 }
 
 // removeUnread deletes a message that is aside and cannot be read: everything of
-// it but its body, which nobody can name any more.
+// it but its body, which nobody can name; see reclaim.
 func (c *change) removeUnread(id ID) error {
 	low := appendMessagePrefix(nil, id)
 	if err := c.batch.DeleteRange(low, appendMessageKey(nil, id, 0xff), nil); err != nil {
@@ -283,5 +283,9 @@ func (c *change) removeUnread(id ID) error {
 	c.tally.message(-1, 0)
 	c.asideGone = append(c.asideGone, id)
 	c.posts.add(Unknown, Tally{Messages: 1})
+	if err := c.batch.Set(appendReclaimKey(nil, id), nil, nil); err != nil {
+		return err
+	}
+	c.reclaim = true
 	return c.batch.Delete(appendAsideKey(nil, id), nil)
 }

@@ -64,6 +64,7 @@ func (s *Spool) Check(ctx context.Context, found func(Problem)) (Census, error) 
 type checkedMessage struct {
 	body                      stored
 	enveloped, planned        bool
+	nameless                  bool // the envelope cannot be read, so nothing is known of the body
 	submitted                 bool
 	outcomes, entries, queued uint32
 	entryHash, queueHash      uint64
@@ -87,7 +88,9 @@ type checker struct {
 	named    map[uint64]struct{} // files
 	// unread: a block could not be read, so what is missing may be there.
 	unread bool
-	census Census
+	// nameless: there are messages of whose bodies nothing is known.
+	nameless bool
+	census   Census
 
 	ledger       Ledger
 	weigher      weigher
@@ -229,7 +232,7 @@ func (c *checker) metaKey(k, v []byte) error {
 	case string(k) == keyFormat:
 	case string(k) == keyEpoch:
 		c.epoch = bytes.Clone(v)
-	case string(k) == keyControl:
+	case string(k) == keyControl, string(k) == keyControlLost, len(k) == len(keyReclaim)+len(ID{}) && string(k[:len(keyReclaim)]) == keyReclaim:
 	case string(k) == keySince:
 		c.since = bytes.Clone(v)
 	case len(k) == len(keyLedger)+1 && string(k[:len(keyLedger)]) == keyLedger && k[len(keyLedger)] < stripes:
@@ -292,10 +295,11 @@ func (c *checker) messageKey(k, v []byte) error {
 	m := c.message(key.id)
 	switch key.kind {
 	case kindEnvelope:
+		m.enveloped = true
 		if m.body, _, err = parseEnvelope(v); err != nil {
+			m.nameless, c.nameless = true, true
 			return err
 		}
-		m.enveloped = true
 		b := c.bodyOf(m.body.id)
 		if b.owners++; b.owners == 1 && m.body.file != 0 {
 			c.file(key.id, m.body, b)
@@ -372,7 +376,13 @@ func (c *checker) judgeMessage(id ID, m *checkedMessage) {
 	if m.entries != m.queued || m.entryHash != m.queueHash {
 		c.say(id, "its entries (%d) are not those of the queues (%d)", m.entries, m.queued)
 	}
+	if m.nameless {
+		return
+	}
 	b := c.bodies[m.body.id]
+	if b == nil {
+		b = &checkedBody{}
+	}
 	if b.size != m.body.size || b.chunks != m.body.chunks || b.chunks > 0 && b.last != b.chunks-1 {
 		c.say(id, "its body has %d octets in %d chunks and must have %d in %d", b.size, b.chunks, m.body.size, m.body.chunks)
 	}
@@ -389,9 +399,9 @@ func (c *checker) judgeBody(id bodyID, b *checkedBody) {
 		c.census.Orphans++
 	case b.open:
 		c.say(ID{}, "body %x belongs to %d messages and is still open", id, b.owners)
-	case b.owners == 0 && !c.unread:
+	case b.owners == 0 && !c.unread && !c.nameless:
 		c.say(ID{}, "body %x belongs to no message", id)
-	case b.references > 0 && b.references != b.owners:
+	case b.references > 0 && b.references != b.owners && !c.nameless:
 		c.say(ID{}, "body %x has %d references and belongs to %d messages", id, b.references, b.owners)
 	case b.references == 0 && b.owners > 1:
 		c.say(ID{}, "body %x belongs to %d messages and has no references", id, b.owners)

@@ -3,6 +3,7 @@ package spool
 import (
 	"bytes"
 	"errors"
+	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -15,7 +16,7 @@ func (s *Spool) SetControl(b []byte) error {
 		return err
 	}
 	batch := s.db.NewBatch()
-	if err := batch.Set([]byte(keyControl), b, nil); err != nil {
+	if err := errors.Join(batch.Set([]byte(keyControl), b, nil), batch.Delete([]byte(keyControlLost), nil)); err != nil {
 		return err
 	}
 	return s.commitSynced(batch)
@@ -26,6 +27,11 @@ func (s *Spool) SetControl(b []byte) error {
 func (s *Spool) Control() ([]byte, error) {
 	if s.closed.Load() {
 		return nil, ErrClosed
+	}
+	if _, err := s.get([]byte(keyControlLost)); err == nil {
+		return nil, fmt.Errorf("%w: it was in a block that is lost", ErrCorrupt)
+	} else if !errors.Is(err, ErrNotFound) && !unread(err) {
+		return nil, err
 	}
 	v, closer, err := s.db.Get([]byte(keyControl))
 	if errors.Is(err, pebble.ErrNotFound) {

@@ -145,10 +145,11 @@ func (s *Spool) stall(file string, cause error) {
 	if !within(merging) || within(opening) {
 		return
 	}
+	s.suspect(file)
 	s.stalled.Add(1)
 	s.stallOnce.Do(func() { close(s.stalling) })
 	s.log.Error("spool_merging_stalled", zap.String("file", file), zap.Error(cause),
-		zap.String("cure", "stop the node, carry its mail into a new folder with postroad spool export and import, and change the disk"))
+		zap.String("cure", "start the node again: it heals the table as it starts; look at the disk"))
 	select {}
 }
 

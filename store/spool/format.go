@@ -225,8 +225,9 @@ func (s *Spool) events() *pebble.EventListener {
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
 			if _, told := s.told.LoadOrStore(i.Path, true); !told {
 				s.log.Error("spool_corrupt", zap.String("file", i.Path),
-					zap.String("cure", "stop the node and look with postroad spool check; mend or change the disk"), zap.Error(i.Details))
+					zap.String("cure", "start the node again: it heals the table as it starts; look at the disk"), zap.Error(i.Details))
 			}
+			s.suspect(i.Path)
 			s.stall(i.Path, i.Details)
 		},
 		BackgroundError: s.tableFailed,

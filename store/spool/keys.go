@@ -32,6 +32,12 @@ const keyEpoch = "\x00epoch"
 // keyControl is what an administrator said of queues; see SetControl.
 const keyControl = "\x00control"
 
+// keyControlLost is there while that cannot be read; see healing.
+const keyControlLost = "\x00controllost"
+
+// keyReclaim begins the marks that bodies may belong to nobody; then a message (reclaim.go).
+const keyReclaim = "\x00reclaim"
+
 // bodyID names a body: the epoch in which it was begun and a number within it.
 // So it is never given twice, and bodies are written in key order.
 type bodyID [12]byte

@@ -12,7 +12,7 @@ import (
 // where it came from and what became of it. Two columns balance, each exactly,
 // after every batch and so after every crash:
 //
-//	Opening + Accepted + Generated + Expanded =
+//	Opening + Accepted + Generated + Expanded + Restored =
 //	    Delivered + Relayed + Failed + ... (all other lines) + what is in the spool
 //
 // A message counts once, in the line of Accept or of the report that it is, and
@@ -34,6 +34,7 @@ const (
 	Accepted  Line = 1 // by Accept
 	Generated Line = 2 // reports, accepted in the same instant as what they tell of
 	Expanded  Line = 3 // recipients only: what groups and forwarding added
+	Restored  Line = 4 // had ended, perhaps, and came back when a table was healed
 )
 
 // Lines by which mail ends. A new end takes the next free number and its place
@@ -61,7 +62,7 @@ func (l Line) In() bool { return l < Merged }
 
 func lineNames() map[Line]string {
 	return map[Line]string{
-		Opening: "opening", Accepted: "accepted", Generated: "generated", Expanded: "expanded",
+		Opening: "opening", Accepted: "accepted", Generated: "generated", Expanded: "expanded", Restored: "restored",
 		Merged: "merged", Delivered: "delivered", Relayed: "relayed", Failed: "failed", Expired: "expired",
 		Deleted: "deleted", Returned: "returned", Redirected: "redirected", Unknown: "unknown", lineDamaged: "damaged",
 	}
@@ -77,7 +78,7 @@ func (l Line) String() string {
 
 // Lines lists the lines that this version knows, those that come in first.
 func Lines() []Line {
-	return []Line{Opening, Accepted, Generated, Expanded, Delivered, Relayed, Failed, Expired, Deleted, Returned, Redirected, Merged, Unknown}
+	return []Line{Opening, Accepted, Generated, Expanded, Restored, Delivered, Relayed, Failed, Expired, Deleted, Returned, Redirected, Merged, Unknown}
 }
 
 // Posting says of how many recipients of a message a line tells.

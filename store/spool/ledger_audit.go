@@ -161,7 +161,7 @@ func (w *weigher) end() {
 		w.held.Messages++
 		if w.recipients != nil {
 			n, err := w.recipients(w.envelope, w.plan, w.tags)
-			if err != nil || w.envelope == nil {
+			if err != nil || w.envelope == nil || w.plan == nil && len(w.tags) > 0 {
 				w.unread++
 			} else {
 				w.held.Recipients += int64(n)
@@ -213,6 +213,35 @@ func (s *Spool) openLedger(batch *pebble.Batch) error {
 	var p postings
 	p.add(Opening, off)
 	return p.write(batch, ID{})
+}
+
+// squareLedger posts what the healing of a table has changed: messages that were in a
+// lost block, and messages that came back.
+func (s *Spool) squareLedger() error {
+	if _, err := s.get([]byte(keySince)); errors.Is(err, ErrNotFound) {
+		return nil // there is none yet
+	}
+	a, err := s.audit(context.Background(), s.db)
+	if err != nil {
+		return err
+	}
+	off := a.Off()
+	if off == (Tally{}) {
+		return nil
+	}
+	var p postings
+	if off.Messages < 0 {
+		p.add(Unknown, Tally{}.minus(off))
+	} else {
+		p.add(Restored, off)
+	}
+	s.log.Error("ledger_squared", zap.Int64("messages", off.Messages), zap.Int64("recipients", off.Recipients),
+		zap.String("cure", "none is needed: below zero, they were lost with a block; above, they came back and may be delivered twice"))
+	batch := s.db.NewBatch()
+	if err := p.write(batch, ID{}); err != nil {
+		return err
+	}
+	return s.commitSynced(batch)
 }
 
 // renewLedger is for a ledger, or messages, that cannot be read: it adds to the batch

@@ -108,6 +108,9 @@ func (s *Spool) loadScan(id ID) (Stored, error) {
 		}
 		return nil
 	})
+	if err == nil && out.Plan == nil && len(out.Entries) > 0 {
+		err = errNoPlan
+	}
 	if err != nil {
 		return Stored{}, err
 	}

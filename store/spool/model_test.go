@@ -9,6 +9,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
 )
@@ -64,10 +65,14 @@ type machine struct {
 	tb testing.TB
 	fs *vfs.MemFS
 	s  *Spool
+	// tune changes the store.
+	tune func(*pebble.Options)
+	// sizes of bodies; nil: some.
+	sizes []int
 }
 
 func (m *machine) open(t *rapid.T) {
-	s, err := Open("spool", Options{FS: m.fs, MemTable: 2 << 20, Recipients: countTags})
+	s, err := Open("spool", Options{FS: m.fs, MemTable: 2 << 20, Recipients: countTags, tune: m.tune})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +80,11 @@ func (m *machine) open(t *rapid.T) {
 }
 
 func (m *machine) newBody(t *rapid.T) (*Body, []byte) {
-	size := rapid.SampledFrom([]int{0, 10, 500, 3000, 20_000, chunkSize + 1}).Draw(t, "size")
+	sizes := m.sizes
+	if sizes == nil {
+		sizes = []int{0, 10, 500, 3000, 20_000, chunkSize + 1}
+	}
+	size := rapid.SampledFrom(sizes).Draw(t, "size")
 	text := content(size, uint64(m.next))
 	b := m.s.NewBody()
 	if _, err := b.Write(text); err != nil {
@@ -151,7 +160,7 @@ func (m *machine) Settle(t *rapid.T) {
 		}
 		switch {
 		case e.Requeue == nil && e.Also == nil:
-			e.Ends = ended(rapid.SampledFrom(Lines()[4:10]).Draw(t, "end"))
+			e.Ends = ended(rapid.SampledFrom(Lines()[5:11]).Draw(t, "end"))
 		case e.Requeue != nil && e.Also != nil:
 			e.Ends = ended(Expanded) // in the model each entry is a recipient
 		}

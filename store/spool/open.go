@@ -45,10 +45,14 @@ type Options struct {
 	// ReadOnly opens an existing spool to look at it: nothing in its store is
 	// changed, orphans stay, and every call that writes returns ErrInvalid.
 	ReadOnly bool
+	// Verify reads all tables whole before the spool is opened, and heals those of which
+	// something cannot be read; else that is done with those that a read has met.
+	Verify bool
 
 	// What tests change: how soon a full disk is tried again, the store, and the
 	// formats there are.
 	again      time.Duration
+	pause      func() // between two reads of a block that fails
 	tune       func(*pebble.Options)
 	migrations []migration
 }
@@ -101,7 +105,11 @@ type Spool struct {
 	pins      sync.RWMutex
 	usage     atomic.Uint64
 	told      sync.Map // lists and files of which the log has heard
+	suspects  sync.Map // tables that were noted (suspect.go)
+	dir       string
+	pause     func()
 	measuring atomic.Bool
+	reclaims  reclaims
 }
 
 // Open opens or creates the spool in the folder dir, repairs what a crash left
@@ -119,6 +127,10 @@ func Open(dir string, o Options) (*Spool, error) {
 		failed:   make(chan struct{}),
 		stalling: make(chan struct{}),
 		readOnly: o.ReadOnly, recipients: o.Recipients,
+		dir: dir, pause: o.pause,
+	}
+	if s.pause == nil {
+		s.pause = func() { time.Sleep(readPause) }
 	}
 	if s.log == nil {
 		s.log = zap.NewNop()
@@ -180,8 +192,14 @@ func (s *Spool) open(dir string, o Options) (err error) {
 	if s.db, err = s.openStore(dir, o); err != nil {
 		return err
 	}
+	if !o.ReadOnly {
+		err = s.heal(o)
+	}
 	s.disk.opened()
-	there, err := s.files.open(dir, o.ReadOnly)
+	var there []uint64
+	if err == nil {
+		there, err = s.files.open(dir, o.ReadOnly)
+	}
 	if err == nil {
 		err = s.migrate(dir, s.file)
 	}
@@ -206,6 +224,7 @@ func (s *Spool) open(dir string, o Options) (err error) {
 	s.space = newSpace(o.Free, o, s.log)
 	snap, release, _ := s.snapshot()
 	go s.countInBackground(snap, release, maps.Clone(s.aside.of), there)
+	s.reclaimInBackground()
 	return nil
 }
 
@@ -245,6 +264,11 @@ func (s *Spool) lastEpoch() (uint32, error) {
 	case !unread(err):
 		return 0, err
 	}
+	return s.epochBeyond(err)
+}
+
+// epochBeyond is an epoch far above that of the last body.
+func (s *Spool) epochBeyond(cause error) (uint32, error) {
 	it, e := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tagBody}, UpperBound: []byte{tagBody + 1}})
 	if e != nil {
 		return 0, s.readError(e)
@@ -256,7 +280,7 @@ func (s *Spool) lastEpoch() (uint32, error) {
 	if e := it.Close(); e != nil {
 		return 0, s.readError(e)
 	}
-	s.log.Error("spool_epoch_lost", zap.Uint32("last_body", last), zap.Error(err), zap.String("cure", "none is needed: names of bodies go on far above"))
+	s.log.Error("spool_epoch_lost", zap.Uint32("last_body", last), zap.Error(cause), zap.String("cure", "none is needed: names of bodies go on far above"))
 	return last + 1<<20, nil
 }
 

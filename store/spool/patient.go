@@ -136,6 +136,12 @@ func (p *patient) opened() {
 	p.midway.Store(false)
 }
 
+// reopening is told that the store was closed and will be opened again.
+func (p *patient) reopening() {
+	p.fatal.Store(nil)
+	p.midway.Store(false)
+}
+
 // List implements vfs.FS.
 func (p *patient) List(dir string) ([]string, error) {
 	names, err := p.FS.List(dir)

@@ -132,7 +132,7 @@ func (r *BodyReader) read() error {
 	var key [17]byte
 	v, closer, err := s.db.Get(appendChunkKey(key[:0], r.body.id, r.next))
 	if errors.Is(err, pebble.ErrNotFound) {
-		return fmt.Errorf("body %x, chunk %d: %w", r.body.id, r.next, ErrNotFound)
+		return fmt.Errorf("body %x, chunk %d: %w", r.body.id, r.next, r.missing())
 	}
 	if err != nil {
 		return s.readError(err)
@@ -185,4 +185,13 @@ func (s *Spool) frameError(id ID, body stored, err error) error {
 		return err
 	}
 	return s.readError(err)
+}
+
+// missing says why a chunk is not there. It goes in one batch with the envelope; if that
+// is there still, the chunk was in a block that is lost.
+func (r *BodyReader) missing() error {
+	if _, err := r.spool.get(appendMessageKey(nil, r.id, kindEnvelope)); err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: it is not there", ErrCorrupt)
 }

@@ -156,6 +156,7 @@ type change struct {
 	asideGone []ID
 	// files are those of bodies that go; they may be written again after the sync.
 	files []stored
+	reclaim   bool // there may be a body of nobody now
 	// references deleted by this change; non-nil while references is locked.
 	dropped map[ID]struct{}
 }
@@ -202,6 +203,9 @@ func (c *change) wait() error {
 		return err
 	}
 	c.spool.released(c.files)
+	if c.reclaim {
+		c.spool.reclaimInBackground()
+	}
 	c.spool.accepted(c.reports)
 	for _, r := range c.skipped {
 		r.Body.Discard()

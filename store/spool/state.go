@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 
@@ -105,12 +106,18 @@ func (s *Spool) message(id ID) (*message, error) {
 		}
 		return err
 	})
+	if err == nil && len(m.entries) > 0 && !m.planned {
+		err = errNoPlan
+	}
 	if err != nil {
 		return nil, err
 	}
 	h.remember(id, m)
 	return m, nil
 }
+
+// errNoPlan: the plan was in a block that is lost.
+var errNoPlan = fmt.Errorf("%w: a message with entries and no plan", ErrCorrupt)
 
 // scanMessage calls f for each key of a message; ErrNotFound if it has no
 // envelope. Values are valid during the call.
