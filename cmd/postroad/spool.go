@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
@@ -27,20 +28,32 @@ func spoolCommand() *cobra.Command {
 
 func spoolCheckCommand() *cobra.Command {
 	var data, output string
+	var repair bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Read every octet of a spool and say what is wrong",
 		Long: `Read every octet of a spool, compare it with what a spool may hold, and say what
 is wrong. Nothing is changed. The node must not run on it.
 
+With --repair, tables with blocks that cannot be read are healed first, as a node
+does when it starts with those that it has met: what else they hold is kept, the
+broken files go into the folder quarantine beside the store, with a record of what was lost,
+and messages that lost a part are named below and set aside when the node meets them.
+
 Exit code 0: all is well. 1: there are problems, or the spool cannot be opened.`,
-		Example: "  postroad spool check --data /var/lib/postroad",
+		Example: "  postroad spool check --data /var/lib/postroad\n  postroad spool check --repair --data /var/lib/postroad",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if output != "text" && output != "json" {
 				return fmt.Errorf("-o %s: must be text or json", output)
 			}
-			r, err := checkSpool(cmd.Context(), filepath.Join(data, "spool"))
+			dir := filepath.Join(data, "spool")
+			if repair {
+				if err := repairSpool(dir); err != nil {
+					return err
+				}
+			}
+			r, err := checkSpool(cmd.Context(), dir)
 			if err != nil {
 				return err
 			}
@@ -49,7 +62,20 @@ Exit code 0: all is well. 1: there are problems, or the spool cannot be opened.`
 	}
 	cmd.Flags().StringVar(&data, "data", "/var/lib/postroad", "the node's data folder")
 	cmd.Flags().StringVarP(&output, "output", "o", "text", "text or json")
+	cmd.Flags().BoolVar(&repair, "repair", false, "heal tables that cannot be read whole, first")
 	return cmd
+}
+
+// repairSpool heals what can be healed of a spool that is there.
+func repairSpool(dir string) error {
+	if _, err := os.Stat(dir); err != nil {
+		return err // it would be made
+	}
+	s, err := spool.Open(dir, spool.Options{Verify: true, Recipients: queue.Recipients})
+	if err != nil {
+		return err
+	}
+	return s.Close()
 }
 
 // spoolReport is what `spool check` prints.

@@ -137,3 +137,63 @@ func TestSpoolExportAndImport(t *testing.T) {
 		t.Errorf("%+v, %v", l, err)
 	}
 }
+
+// A block of the only table is broken: check says so, with --repair it is healed, and
+// what was lost is named.
+func TestSpoolCheckRepairs(t *testing.T) {
+	data := t.TempDir()
+	dir := filepath.Join(data, "spool")
+	for n := range 2 { // the second start writes what the first one logged to a table
+		s, err := spool.Open(dir, spool.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n == 0 {
+			b := s.NewBody()
+			if _, err := b.Write([]byte("the only content")); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Accept(spool.Incoming{ID: spool.ID{1, 2, 3}, Body: b, Envelope: []byte("e")}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tables, err := filepath.Glob(filepath.Join(dir, "store", "*.sst"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := 0
+	for _, name := range tables {
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i := strings.Index(string(raw), "the only content"); i >= 0 {
+			raw[i] ^= 1
+			broken++
+			if err := os.WriteFile(name, raw, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if broken != 1 {
+		t.Fatalf("%d tables with the content", broken)
+	}
+	if out, err := runSpool("check", "--data", data); err == nil {
+		t.Errorf("nothing is wrong: %q", out)
+	}
+	out, err := runSpool("check", "--repair", "--data", data)
+	if err != nil && strings.Contains(out, "checksum") {
+		t.Errorf("%q, %v", out, err)
+	}
+	kept, err := os.ReadDir(filepath.Join(dir, "quarantine"))
+	if err != nil || len(kept) != 2 {
+		t.Errorf("in the quarantine %v, %v", kept, err)
+	}
+	if _, err := runSpool("check", "--repair", "--data", t.TempDir()); err == nil {
+		t.Error("a folder without a spool was repaired")
+	}
+}

@@ -29,6 +29,8 @@ func readWait(n int) time.Duration {
 var errUnread = errors.New("the disk failed to read it again and again")
 
 // unread counts, since the start, the failed reads of messages that are not set aside.
+// A start forgets it: the disk may have been changed meanwhile, and three tries more,
+// in eleven minutes, cost nothing.
 type unread struct {
 	mu    sync.Mutex
 	tries map[mail.ID]int

@@ -16,8 +16,13 @@ func (s *Spool) SetControl(b []byte) error {
 		return err
 	}
 	batch := s.db.NewBatch()
-	if err := errors.Join(batch.Set([]byte(keyControl), b, nil), batch.Delete([]byte(keyControlLost), nil)); err != nil {
+	if err := batch.Set([]byte(keyControl), b, nil); err != nil {
 		return err
+	}
+	if _, err := s.get([]byte(keyControlLost)); !errors.Is(err, ErrNotFound) {
+		if err := batch.Delete([]byte(keyControlLost), nil); err != nil {
+			return err
+		}
 	}
 	return s.commitSynced(batch)
 }

@@ -14,6 +14,10 @@
 //	0x00 "control"             what stands, of an administrator's orders  caller's octets
 //	'b' body 0                 a body of one chunk, at most 256 KiB     octets of the body
 //	'm' message 'e'            the envelope                            flags, body, chunks, size, file, caller's octets
+//	0x00 "controllost"         that cannot be known any more (heal.go)    -
+//	0x00 "reclaim" message     there may be bodies of nobody (reclaim.go) -
+//	'b' body chunk             256 KiB of a body, the last one less    octets of the body
+//	'm' message 'e'            the envelope                            flags, body, chunks, size, caller's octets
 //	'm' message 'p'            the plan                                caller's octets
 //	'm' message 'o' target     the last outcome of a target            caller's octets
 //	'm' message 'q' due queue  the message is in that queue            the entry's tag
@@ -111,7 +115,9 @@
 // one sets it aside (Spool.SetAside): it waits for an administrator, in no queue. The lists
 // of queues and of what is submitted are made from the messages where they cannot be
 // read (skim.go). Tables
-// that hold such a block are not merged any more (spool_merging_stalled).
+// that hold such a block are not merged any more (spool_merging_stalled), until the next
+// Open heals them: salvage.go replaces the block, heal.go has the steps and what a crash
+// leaves at each, reconcile.go what is believed of the keys that were lost.
 // [Spool.Check] reads all there is and names what is not whole; with
 // Options.ReadOnly it changes nothing.
 //

@@ -58,6 +58,11 @@ func (s *Spool) heal(o Options) error {
 		if h == nil {
 			h = &healing{}
 		}
+		for _, t := range h.Tables { // an earlier healing may have been broken off
+			names = append(names, t.Name)
+		}
+		slices.Sort(names)
+		names = slices.Compact(names)
 		if len(names) > 0 || all {
 			if err := s.healTables(o, h, names, all); err != nil {
 				return err

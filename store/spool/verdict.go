@@ -167,6 +167,9 @@ func (r *reconciler) stage(id ID, m *traces) error {
 	if m.submitted && !r.in(submitted) || isAside && !r.in(appendAsideKey(nil, id)) {
 		// Surely not planned: a plan is never taken back.
 		err := r.dropIfLost(m.plan, plan)
+		for _, t := range m.outcomes {
+			err = errors.Join(err, r.dropIfLost(true, appendOutcomeKey(nil, id, t)))
+		}
 		for _, p := range m.pairs {
 			err = errors.Join(err, r.dropIfLost(p.own, appendEntryKey(nil, id, p.entryKey)), r.dropIfLost(p.queued, appendQueueKey(nil, p.queue, p.due, id)))
 		}
@@ -174,6 +177,9 @@ func (r *reconciler) stage(id ID, m *traces) error {
 			err = errors.Join(err, r.dropIfLost(true, submitted), r.dropIfLost(!r.in(submitted), appendAsideKey(nil, id)))
 		}
 		return err
+	}
+	if r.among(appendMessageKey(nil, id, kindEntry), appendMessageKey(nil, id, kindEntry+1)) && r.among([]byte{tagQueue}, []byte{tagQueue + 1}) {
+		r.doubtful[id] = struct{}{} // an entry may be lost from both sides
 	}
 	entries := 0
 	for i := range m.pairs {
@@ -209,6 +215,11 @@ func (r *reconciler) stage(id ID, m *traces) error {
 	}
 	if r.in(plan) {
 		r.doubtful[id] = struct{}{}
+	}
+	for _, t := range m.outcomes {
+		if err := r.dropIfLost(true, appendOutcomeKey(nil, id, t)); err != nil {
+			return err
+		}
 	}
 	if m.submitted || isAside {
 		return nil
