@@ -133,7 +133,9 @@ func (s *Spool) healTables(o Options, h *healing, names []string, all bool) erro
 	if err := s.lostMeta(h); err != nil {
 		return err
 	}
-	if err := s.guarded(s.db.Close); err != nil {
+	err = s.guarded(s.db.Close)
+	s.db = nil // until it is opened again
+	if err != nil {
 		return err
 	}
 	s.disk.reopening()

@@ -146,7 +146,7 @@ func TestCrashWhileHealing(t *testing.T) {
 		spoilFile(t, fs, "data/store", []byte{tagMessage, 20, 0, 0})
 
 		passed, failed := 0, errors.New("the power fails")
-		_, err = open(Options{Verify: true, Faults: func(p string) error {
+		s, err = open(Options{Verify: true, Faults: func(p string) error {
 			if passed++; passed-1 == at {
 				seen[p] = true
 				return failed
@@ -157,6 +157,7 @@ func TestCrashWhileHealing(t *testing.T) {
 			if at < len(healPoints()) {
 				t.Errorf("only %d points", at)
 			}
+			closeSpool(t, s)
 			break
 		}
 		if !errors.Is(err, failed) {

@@ -216,7 +216,9 @@ func (s *Spool) open(dir string, o Options) (err error) {
 		select {
 		case <-s.failed: // Pebble would wait for what never ends
 		default:
-			_ = s.closeStore()
+			if s.db != nil {
+				_ = s.closeStore()
+			}
 		}
 		return err
 	}
