@@ -79,7 +79,8 @@ type reconciler struct {
 	lost              []span // sorted, joined
 	messages          map[ID]*traces
 	open              []bodyID
-	nameless          bool // there are messages whose bodies nobody can name
+	files             map[uint64]bodyID // the youngest body of each file
+	nameless          bool              // there are messages whose bodies nobody can name
 	batch             *pebble.Batch
 	ready             []*pebble.Batch
 	damaged, doubtful idSet
@@ -88,7 +89,7 @@ type reconciler struct {
 // reconcile tells the truth about what lost blocks held, as far as it is known. It may
 // be done again on what it has changed in part.
 func (s *Spool) reconcile(h *healing) error {
-	r := &reconciler{s: s, lost: join(h.Lost), messages: map[ID]*traces{}, damaged: idSet{}, doubtful: idSet{}}
+	r := &reconciler{s: s, lost: join(h.Lost), messages: map[ID]*traces{}, files: map[uint64]bodyID{}, damaged: idSet{}, doubtful: idSet{}}
 	if err := r.gather(); err != nil {
 		return err
 	}
@@ -266,6 +267,8 @@ func (r *reconciler) takeMessage(m *traces, key messageKey, v []byte) {
 		var err error
 		if m.body, _, err = parseEnvelope(v); err != nil {
 			m.envelope = badEnvelope
+		} else if young := r.files[m.body.file]; m.body.file != 0 && bytes.Compare(m.body.id[:], young[:]) > 0 {
+			r.files[m.body.file] = m.body.id
 		}
 	case kindPlan:
 		m.plan = true

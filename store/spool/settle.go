@@ -155,8 +155,8 @@ type change struct {
 	// asideGone are messages that were set aside, and go.
 	asideGone []ID
 	// files are those of bodies that go; they may be written again after the sync.
-	files []stored
-	reclaim   bool // there may be a body of nobody now
+	files   []stored
+	reclaim bool // there may be a body of nobody now
 	// references deleted by this change; non-nil while references is locked.
 	dropped map[ID]struct{}
 }

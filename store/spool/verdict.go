@@ -1,6 +1,9 @@
 package spool
 
-import "errors"
+import (
+	"bytes"
+	"errors"
+)
 
 // How a reconciler judges one message. A key is sure if no lost block can have held a
 // newer state of it; it is there or it is not. Of others only what is found is known.
@@ -20,6 +23,10 @@ func (r *reconciler) message(id ID, m *traces) error {
 	if !alive {
 		return r.bury(id, m)
 	}
+	if m.envelope == goodEnvelope && r.stale(m.body) && r.in(appendMessageKey(nil, id, kindEnvelope)) {
+		// It was finished, or its envelope must not give away what is another's.
+		m.envelope = noEnvelope
+	}
 	if m.envelope == noEnvelope {
 		// An empty record is one that cannot be read, for whoever meets it.
 		r.nameless = true
@@ -32,6 +39,13 @@ func (r *reconciler) message(id ID, m *traces) error {
 		return err
 	}
 	return r.reference(id, m)
+}
+
+// stale says whether another message, with a younger body, has the file of a body: it was
+// written again since.
+func (r *reconciler) stale(b stored) bool {
+	young := r.files[b.file]
+	return b.file != 0 && bytes.Compare(young[:], b.id[:]) > 0
 }
 
 // touched says whether anything of the message may have been in a lost block.
@@ -105,7 +119,7 @@ func (r *reconciler) bodyThere(id ID, m *traces) (sure, there bool, err error) {
 	switch {
 	case m.body.shared:
 		key = appendReferenceKey(nil, m.body.id, id)
-	case m.body.chunks == 0:
+	case m.body.chunks == 0 || m.body.file != 0: // a file may be another message's by now
 		return false, false, nil
 	}
 	if r.in(key) {
