@@ -21,7 +21,8 @@ func nodeLedger(c *client) *cobra.Command {
 		Long: `Show what became of all mail that the nodes ever had, and whether that adds up.
 
 Numbers are messages/recipients. What came in less what ended must be queued, and
-so much must be in the spool. -o wide shows every line of the ledger.
+so much must be in the spool, which was counted at CHECKED: mail that came or
+left since then makes no difference to the verdict. -o wide shows every line.
 
 Exit code 1: a ledger does not balance.`,
 		Args: needs(),
