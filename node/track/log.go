@@ -57,6 +57,8 @@ type Log struct {
 	flush chan chan error // write now and say how it went
 	stop  chan struct{}
 	done  chan struct{}
+
+	fields []zap.Field // of the line that the writer says
 }
 
 // ErrClosed: the log was closed.
@@ -221,15 +223,13 @@ func (l *Log) say(e *mail.Event) {
 		return
 	}
 	c.Time = e.At
-	fields := [...]zap.Field{
+	l.fields = append(l.fields[:0],
 		zap.Stringer("kind", e.Kind), zap.String("source", e.Source), zap.Stringer("id", e.ID), zap.Stringer("origin", e.Origin),
 		zap.String("message_id", e.MessageID), zap.String("sender", e.Sender), zap.Strings("recipients", e.Recipients),
 		zap.String("peer", e.Peer), zap.String("connector", e.Connector), zap.String("status", e.Status),
-		zap.String("detail", e.Detail), zap.Int64("size_bytes", e.Size), zap.Uint64("table_version", e.Table),
+		zap.String("detail", e.Detail), zap.Int64("size_bytes", e.Size), zap.Uint64("table_version", e.Table))
+	if !e.Linked.IsZero() {
+		l.fields = append(l.fields, zap.Stringer("linked", e.Linked))
 	}
-	if e.Linked.IsZero() {
-		c.Write(fields[:]...)
-		return
-	}
-	c.Write(append(fields[:], zap.Stringer("linked", e.Linked))...)
+	c.Write(l.fields...)
 }

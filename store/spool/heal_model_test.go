@@ -284,7 +284,7 @@ func TestAnyBrokenOctetHeals(t *testing.T) {
 	fewer(t)
 	healed, messages := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {
-		m := &history{machine: machine{model: model{messages: map[ID]*modelMessage{}}, tb: t, fs: vfs.NewCrashableMem(), sizes: []int{0, 10, 500, 3000}}, owners: map[bodyID][]ID{}, all: map[ID]bool{}}
+		m := &history{machine: machine{model: model{messages: map[ID]*modelMessage{}}, tb: t, fs: vfs.NewCrashableMem(), sizes: []int{0, 10, 500, 3000, chunkSize + 1}}, owners: map[bodyID][]ID{}, all: map[ID]bool{}}
 		m.tune = func(p *pebble.Options) {
 			p.DisableAutomaticCompactions = true
 			size := rapid.SampledFrom([]int{64, 256, 4096}).Draw(rt, "block")
