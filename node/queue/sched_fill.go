@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"slices"
+
 	"github.com/postroad/postroad/node/mail"
 )
 
@@ -30,15 +32,17 @@ func (s *Scheduler) Filled(name string, refs []Ref, end bool, now int64) {
 	q.more = !end
 	q.early = q.early && q.more
 	// While reading, entries may have been queued behind the reader's back. Those
-	// up to the cursor belong into memory, the others make more true.
-	for _, r := range late {
+	// up to the cursor belong into memory, the others make more true. What came back
+	// to its old place was perhaps read as it was before: the newest counts.
+	news := make([]Ref, 0, len(late)+len(refs))
+	for _, r := range slices.Backward(late) {
 		if r.position().compare(q.cursor) > 0 {
 			q.more = true
 		} else {
-			refs = append(refs, r)
+			news = append(news, r)
 		}
 	}
-	for _, r := range refs {
+	for _, r := range append(news, refs...) {
 		if due, gone := left[r.ID]; gone && due == r.Due {
 			continue
 		}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"go/parser"
 	"go/token"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,8 +18,12 @@ import (
 // The scheduler decides and does nothing else: none of its files may bring in a
 // clock, a lock or I/O.
 func TestSchedulerIsPure(t *testing.T) {
-	pure := []string{"clock.go", "effect.go", "info.go", "intake.go", "key.go", "ring.go", "sched_control.go", "sched_link.go", "sched_list.go",
-		"sched_queue.go", "sched_take.go", "scheduler.go", "asked.go", "shut.go", "tag.go", "timers.go", "window.go"}
+	pure := []string{"clock.go", "effect.go", "info.go", "intake.go", "key.go", "ring.go", "scheduler.go", "asked.go", "shut.go", "tag.go", "timers.go", "window.go"}
+	files, err := filepath.Glob("sched_*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	pure = append(pure, files...)
 	banned := []string{"context", "sync", "os", "net", "io", "math/rand", "math/rand/v2", "go.uber.org/zap", "github.com/postroad/postroad/store/spool"}
 	for _, name := range pure {
 		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
