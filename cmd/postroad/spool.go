@@ -135,7 +135,7 @@ func (r spoolReport) print(w io.Writer, output string) error {
 			r.Spool, r.Messages, r.Submitted, r.Recipients, r.Entries, r.Bodies, r.Octets)
 		r.printLedger(w)
 		if r.Orphans > 0 {
-			fmt.Fprintf(w, "%d bodies whose sender never got an answer; the node deletes them when it starts\n", r.Orphans)
+			fmt.Fprintf(w, "%d bodies that no message has: of mail that is finished, kept to be written again, or that was never acknowledged; the node deletes them when it starts\n", r.Orphans)
 		}
 		if r.Aside > 0 {
 			fmt.Fprintf(w, "%d messages are set aside because they could not be read; see postroadctl queue quarantine\n", r.Aside)

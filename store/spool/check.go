@@ -25,8 +25,8 @@ type Census struct {
 	Entries   int64 `json:"entries"`   // in all queues
 	Bodies    int64 `json:"bodies"`
 	Octets    int64 `json:"octets"` // of the bodies, each once
-	// Orphans are bodies that were never acknowledged. They are no problem: the
-	// next Open deletes them.
+	// Orphans are bodies that no message has: they were never acknowledged, or their
+	// files were kept to be written again. They are no problem: the next Open deletes them.
 	Orphans int64 `json:"orphans"`
 	// Aside are messages that were set aside because they could not be read.
 	Aside int64 `json:"aside"`
