@@ -131,7 +131,7 @@ func addBody(batch *pebble.Batch, b *Body) error {
 	if b.file != nil || len(b.last) == 0 {
 		return nil
 	}
-	return b.setLast(batch)
+	return batch.Set(appendChunkKey(nil, b.id, 0), b.last, nil)
 }
 
 func shardsOf(msgs []Incoming) (set uint64) {

@@ -63,8 +63,8 @@ func (s *Spool) NewBody() *Body {
 }
 
 // Write appends to the body. Full chunks go to disk at once, unsynced: the
-// Accept that follows syncs them too, and after it nothing more is written. Errors: ErrFull, ErrFailed, ErrClosed; the
-// body is then of no more use.
+// Accept that follows syncs them too, and after it nothing more is written. Errors:
+// ErrFull, ErrFailed, ErrClosed; the body is then of no more use. ErrInvalid after Accept.
 func (b *Body) Write(p []byte) (int, error) {
 	if b.err != nil {
 		return 0, b.err
@@ -89,12 +89,6 @@ func (b *Body) Write(p []byte) (int, error) {
 		p, written = p[n:], written+n
 	}
 	return written, nil
-}
-
-// setLast adds the chunk in memory to a batch.
-func (b *Body) setLast(batch *pebble.Batch) error {
-	var buf [17]byte
-	return batch.Set(appendChunkKey(buf[:0], b.id, b.chunks), b.last, nil)
 }
 
 // Size is the number of octets written.

@@ -111,8 +111,10 @@ func (f *bodyFiles) take() (*bodyFile, error) {
 		b.number, b.fresh = f.newest.Add(1), true
 	}
 	var err error
-	b.File, err = f.fs.OpenReadWrite(f.path(b.number), vfs.WriteCategoryUnspecified)
-	return b, err
+	if b.File, err = f.fs.OpenReadWrite(f.path(b.number), vfs.WriteCategoryUnspecified); err != nil {
+		return nil, errors.Join(err, f.giveBack(b.spareFile))
+	}
+	return b, nil
 }
 
 // named notes that an envelope names a file.

@@ -7,9 +7,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
 // files lists the body files of a spool's folder.
@@ -250,4 +253,49 @@ func TestOrphansStayWhileEnvelopesCannotBeRead(t *testing.T) {
 		t.Errorf("%d files", n)
 	}
 	closeSpool(t, s)
+}
+
+// A process without file descriptors refuses a large message for the moment, keeps the
+// files that it has, and takes small ones. A file that cannot be removed hurts nobody.
+func TestFilesThatCannotBeOpenedOrRemoved(t *testing.T) {
+	type fault struct {
+		kind  errorfs.OpKind
+		cause error
+	}
+	var now atomic.Pointer[fault]
+	fs := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if f := now.Load(); f != nil && op.Kind == f.kind && strings.Contains(op.Path, bodiesName) {
+			return f.cause
+		}
+		return nil
+	}))
+	s, err := Open("spool", Options{FS: fs})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeSpool(t, s)
+	accept(t, s, ID{1}, content(2*chunkSize, 1))
+	remove(t, s, ID{1})
+	for _, cause := range []error{syscall.EMFILE, syscall.ENFILE} {
+		now.Store(&fault{errorfs.OpOpen, cause})
+		if _, err := s.NewBody().Write(content(2*chunkSize, 2)); !errors.Is(err, ErrFull) || !strings.Contains(err.Error(), "open files") {
+			t.Errorf("%v: %v", cause, err)
+		}
+		accept(t, s, ID{2}, content(100, 2))
+		remove(t, s, ID{2})
+		now.Store(nil)
+		accept(t, s, ID{3}, content(2*chunkSize, 3))
+		if got := files(t, s); len(got) != 1 {
+			t.Errorf("%v: files %d", cause, got)
+		}
+		remove(t, s, ID{3})
+	}
+	now.Store(&fault{errorfs.OpRemove, syscall.EACCES})
+	accept(t, s, ID{4}, content(spareEach+1, 4))
+	remove(t, s, ID{4})
+	accept(t, s, ID{5}, content(spareEach+1, 5))
+	if got := readBody(t, s, ID{5}); !bytes.Equal(got, content(spareEach+1, 5)) || s.Err() != nil {
+		t.Errorf("%d octets, %v", len(got), s.Err())
+	}
+	now.Store(nil)
 }
