@@ -173,7 +173,7 @@ func (s *Spool) accepted(msgs []Incoming) {
 	for i := range msgs {
 		if b := msgs[i].Body; b.err == nil {
 			if b.file != nil {
-				s.files.named(b.file, b.stored(false).length())
+				s.files.named(b.stored(false).length())
 			}
 			b.end(errAccepted)
 		}

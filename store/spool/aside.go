@@ -197,7 +197,6 @@ func (s *Spool) changeAside(id ID, f func(*aside, *pebble.Batch, *tally, int64) 
 	}
 	c := s.newChange(256)
 	c.lock = 1 << shardOf(id)
-	var rec *aside
 	err := c.run(func() error {
 		old, err := s.readAside(id)
 		if err != nil && !errors.Is(err, ErrNotFound) {
@@ -209,10 +208,12 @@ func (s *Spool) changeAside(id ID, f func(*aside, *pebble.Batch, *tally, int64) 
 		} else if !unread(err) {
 			return err
 		}
-		if rec, err = f(old, c.batch, &c.tally, size); err != nil {
+		rec, err := f(old, c.batch, &c.tally, size)
+		if err != nil {
 			return err
 		}
 		c.touched = append(c.touched, id)
+		c.setAside(id, rec)
 		key := appendAsideKey(nil, id)
 		if rec == nil {
 			return c.batch.Delete(key, nil)
@@ -222,7 +223,6 @@ func (s *Spool) changeAside(id ID, f func(*aside, *pebble.Batch, *tally, int64) 
 	if err != nil {
 		return err
 	}
-	s.aside.set(id, rec)
 	if err := c.wait(); err != nil {
 		return err
 	}
@@ -281,7 +281,7 @@ func (c *change) removeUnread(id ID) error {
 	}
 	c.touched = append(c.touched, id)
 	c.tally.message(-1, 0)
-	c.asideGone = append(c.asideGone, id)
+	c.setAside(id, nil)
 	c.posts.add(Unknown, Tally{Messages: 1})
 	if err := c.batch.Set(appendReclaimKey(nil, id), nil, nil); err != nil {
 		return err

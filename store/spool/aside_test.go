@@ -3,6 +3,7 @@ package spool
 import (
 	"errors"
 	"reflect"
+	"runtime"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -109,4 +110,26 @@ func TestAsideWithoutReading(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+}
+
+// Nobody comes to a message that was set aside before memory says so too: of two calls the
+// later one would lose.
+func TestAsideIsKnownBeforeOthersCome(t *testing.T) {
+	s := opened(t, vfs.NewMem())
+	accept(t, s, ID{1}, content(100, 1))
+	s.aside.mu.Lock()
+	done := make(chan error, 1)
+	go func() { done <- s.SetAside(ID{1}, nil) }()
+	for !anybodyIn("spool.(*asides).set") {
+		runtime.Gosched()
+	}
+	if h := &s.shards[shardOf(ID{1})]; h.TryLock() {
+		h.Unlock()
+		t.Error("another call may change the message now, and tell memory first")
+	}
+	s.aside.mu.Unlock()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	closeSpool(t, s)
 }

@@ -50,8 +50,6 @@ type bodyFiles struct {
 	mu    sync.Mutex
 	spare []spareFile
 	kept  int64 // octets of spare
-	// longer are files that are longer than their body: it was not the first.
-	longer map[uint64]int64
 }
 
 type spareFile struct {
@@ -92,7 +90,7 @@ func (f *bodyFiles) list() (there []uint64, err error) {
 	return there, err
 }
 
-// bodyFile is a file that a body streams into; its length is what it had before.
+// bodyFile is a file that a body streams into.
 type bodyFile struct {
 	vfs.File
 	spareFile
@@ -112,28 +110,25 @@ func (f *bodyFiles) take() (*bodyFile, error) {
 	}
 	var err error
 	if b.File, err = f.fs.OpenReadWrite(f.path(b.number), vfs.WriteCategoryUnspecified); err != nil {
-		return nil, errors.Join(err, f.giveBack(b.spareFile))
+		return nil, errors.Join(err, f.giveBack(b.number, b.fresh))
 	}
 	return b, nil
 }
 
 // named notes that an envelope names a file.
-func (f *bodyFiles) named(b *bodyFile, length int64) {
-	f.octets.Add(length)
-	if b.length > length {
-		f.mu.Lock()
-		f.longer[b.number] = b.length
-		f.mu.Unlock()
-	}
-}
+func (f *bodyFiles) named(length int64) { f.octets.Add(length) }
 
-// giveBack takes a file that no envelope names, and none may name after a crash.
-func (f *bodyFiles) giveBack(file spareFile) error {
-	f.mu.Lock()
-	if had, ok := f.longer[file.number]; ok {
-		file.length = had
-		delete(f.longer, file.number)
+// giveBack takes a file that no envelope names, and none may name after a crash. Its body
+// may be shorter than the file: it was not the first.
+func (f *bodyFiles) giveBack(number uint64, fresh bool) error {
+	info, err := f.fs.Stat(f.path(number))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	} else if err != nil {
+		return err
 	}
+	file := spareFile{number, info.Size(), fresh}
+	f.mu.Lock()
 	if file.length <= spareEach && f.kept+file.length <= spareAll {
 		f.spare = append(f.spare, file)
 		f.kept += file.length
@@ -273,23 +268,27 @@ func (s *Spool) secure(msgs []Incoming) error {
 // drop gives the file of a body back that was not accepted.
 func (b *Body) drop() {
 	s, f := b.spool, b.file
-	_ = s.guarded(func() error {
+	s.leftIf(f.number, s.guarded(func() error {
 		if !b.secured {
 			_ = f.Close()
 		}
-		return s.files.giveBack(spareFile{f.number, max(f.length, b.stored(false).length()), f.fresh})
-	})
+		return s.files.giveBack(f.number, f.fresh)
+	}))
+}
+
+// leftIf tells of a file that could be neither kept nor removed.
+func (s *Spool) leftIf(file uint64, err error) {
+	if err != nil && s.Err() == nil {
+		s.log.Warn("spool_body_left", zap.String("file", s.files.path(file)), zap.Error(err),
+			zap.String("cure", "none is needed: it is removed when the node starts next"))
+	}
 }
 
 // released gives back the files of bodies whose deletion is durable.
 func (s *Spool) released(bodies []stored) {
 	for _, b := range bodies {
 		s.files.octets.Add(-b.length())
-		err := s.guarded(func() error { return s.files.giveBack(spareFile{number: b.file, length: b.length()}) })
-		if err != nil && s.Err() == nil {
-			s.log.Warn("spool_body_left", zap.String("file", s.files.path(b.file)), zap.Error(err),
-				zap.String("cure", "none is needed: it is removed when the node starts next"))
-		}
+		s.leftIf(b.file, s.guarded(func() error { return s.files.giveBack(b.file, false) }))
 	}
 }
 

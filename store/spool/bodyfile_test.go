@@ -99,6 +99,42 @@ func TestFilesAreNotKeptWithoutBound(t *testing.T) {
 	}
 }
 
+// What is kept is bounded by what the files have, over restarts too, and not by what their
+// last bodies had.
+func TestFilesAreKeptByTheirLength(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	s := opened(t, fs)
+	const many = spareAll/(spareEach-chunkSize) + 3
+	for n := range byte(many) {
+		accept(t, s, ID{1 + n}, content(spareEach-chunkSize, uint64(n)))
+	}
+	for n := range byte(many) {
+		remove(t, s, ID{1 + n})
+		accept(t, s, ID{101 + n}, content(chunkSize+1, uint64(n))) // in the file of the long one
+	}
+	closeSpool(t, s)
+	s = opened(t, fs)
+	defer closeSpool(t, s)
+	<-s.counts.done
+	for n := range byte(many) {
+		remove(t, s, ID{101 + n})
+	}
+	var octets int64
+	for _, n := range files(t, s) {
+		info, err := fs.Stat(s.files.path(n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		octets += info.Size()
+	}
+	if octets > spareAll || octets < spareAll/2 {
+		t.Errorf("files of %d octets are kept, at most %d may be", octets, spareAll)
+	}
+	if used := s.files.used(); used != uint64(octets) {
+		t.Errorf("%d octets used by files of %d", used, octets)
+	}
+}
+
 // A slow reader whose message is finished, and whose file has another's content by
 // then, gets nothing of that.
 func TestReaderOfAFileThatIsAnothers(t *testing.T) {

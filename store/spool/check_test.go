@@ -237,7 +237,8 @@ func TestBrokenBlockDoesNotEndTheProcess(t *testing.T) {
 	if err := s.db.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = s.db.Compact(t.Context(), []byte{0}, []byte{0xff}, false) }()
+	db := s.db
+	go func() { _ = db.Compact(t.Context(), []byte{0}, []byte{0xff}, false) }()
 	for s.stalled.Load() == 0 {
 		runtime.Gosched()
 	}

@@ -90,6 +90,8 @@
 // state under the message's lock before they set or delete; Pebble reports a
 // broken rule, and the tests fail on such a report.
 //
+// Tables that are mostly of finished mail are merged away when no mail comes (tidy.go).
+//
 // # Full and failing disks
 //
 // New mail is refused with [ErrFull] while less than Options.MinFree is free: the
@@ -107,6 +109,10 @@
 // open the folder again (failure.go). Close then ends without waiting for Pebble,
 // whose goroutines stay until the process ends. Nothing that was acknowledged is
 // lost by that. Tables that cannot be written are begun anew, some times.
+//
+// A disk that does not answer at all is given up after Options.DiskTimeout, while the
+// spool is opened too, and has failed in the same way (watchdog.go). What waits for it in the
+// kernel stays there until the process ends.
 //
 // An Open that fails leaves goroutines of Pebble behind if it had written a table.
 //

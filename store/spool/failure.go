@@ -99,9 +99,17 @@ func (s *Spool) fail(cause error) error {
 			s.disk.freeze()
 		}
 		close(s.failed)
-		s.log.Error("spool_failed", zap.String("cure", "start the node again when the disk is well"), zap.Error(cause))
+		// The log may be on the same disk, so nobody waits for it.
+		go s.log.Error("spool_failed", zap.String("cure", "start the node again when the disk is well"), zap.Error(cause))
 	})
 	return s.failure()
+}
+
+// giveUp is told that the disk does not answer. Whatever waits for it may go on one
+// day, also an Open: it must change nothing then.
+func (s *Spool) giveUp(cause error) {
+	s.disk.freeze()
+	_ = s.fail(cause)
 }
 
 func (s *Spool) failure() error { return fmt.Errorf("%w: %w", ErrFailed, *s.cause.Load()) }
@@ -118,10 +126,17 @@ func (s *Spool) Err() error {
 	return s.failure()
 }
 
+// readFailure is a read that failed for one who merges nothing. A merging that waited for
+// the same table to be opened ends with it; the next one opens it itself.
+type readFailure struct{ error }
+
+// Unwrap serves errors.Is and errors.As.
+func (e readFailure) Unwrap() error { return e.error }
+
 // unreadable is told of a read that failed, and gives the error to go on with.
 func (s *Spool) unreadable(file string, cause error) error {
 	if !within(merging) {
-		return cause
+		return readFailure{cause}
 	}
 	if within(opening) {
 		// Others wait for this table too, so nobody may stop here. Pebble tells of what
@@ -132,11 +147,14 @@ func (s *Spool) unreadable(file string, cause error) error {
 	return cause
 }
 
-// Functions of Pebble that are on the stack while tables are merged, and while a
-// table is opened for all who want it.
+// Functions of Pebble that are on the stack while tables are merged, while a table
+// is opened for all who want it, while properties of tables are read, and while what is in
+// memory is written in the background.
 const (
-	merging = "pebble/v2.(*DB).compact"
-	opening = "/genericcache."
+	merging    = "pebble/v2.(*DB).compact"
+	opening    = "/genericcache."
+	collecting = "pebble/v2.(*DB).scanReadStateTableStats"
+	flushing   = "pebble/v2.(*DB).flush"
 )
 
 // stall never returns if this goroutine merges tables. The tables that it reads
@@ -147,17 +165,38 @@ func (s *Spool) stall(file string, cause error) {
 	}
 	s.suspect(file)
 	s.stalled.Add(1)
+	s.heldForEver()
 	s.stallOnce.Do(func() { close(s.stalling) })
 	s.log.Error("spool_merging_stalled", zap.String("file", file), zap.Error(cause),
 		zap.String("cure", "start the node again: it heals the table as it starts; look at the disk"))
 	select {}
 }
 
-// heldBack is told that Pebble lets no write through until tables are merged. While
-// a merging stands still that would be for ever.
+// heldBack is told that Pebble lets no write through until tables are merged, or until
+// there is memory again. While a merging stands still the former would be for ever.
 func (s *Spool) heldBack(i pebble.WriteStallBeginInfo) {
+	s.held.Store(true)
 	s.log.Warn("spool_writes_held_back", zap.String("reason", i.Reason))
 	if s.stalled.Load() > 0 && strings.Contains(i.Reason, "L0") {
-		_ = s.fail(errors.New("a table that cannot be read keeps others from being merged, and there are too many of them now"))
+		s.tooMany()
 	}
+}
+
+// heldForEver looks whether writes that are held back now will be for ever: Pebble tells
+// neither that a merging stops later, nor that what holds them back is another reason now. It
+// may be called with Pebble's lock held.
+func (s *Spool) heldForEver() {
+	if s.stalled.Load() == 0 || !s.held.Load() || !s.pins.TryRLock() {
+		return
+	}
+	go func() {
+		defer s.pins.RUnlock()
+		if tables := s.db.Metrics().Levels[0].Sublevels; int(tables) >= s.stopWrites && s.held.Load() {
+			s.tooMany()
+		}
+	}()
+}
+
+func (s *Spool) tooMany() {
+	_ = s.fail(errors.New("a table that cannot be read keeps others from being merged, and there are too many of them now"))
 }

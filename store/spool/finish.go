@@ -32,7 +32,7 @@ func (c *change) finish(id ID, m *message) error {
 		}
 	}
 	if isAside {
-		c.asideGone = append(c.asideGone, id)
+		c.setAside(id, nil)
 		if err := b.Delete(appendAsideKey(buf[:0], id), nil); err != nil {
 			return err
 		}

@@ -167,13 +167,6 @@ func (s *Spool) finishCreate(dir string) error {
 	return s.disk.Remove(s.disk.PathJoin(dir, creatingName))
 }
 
-// slowDisk is when one operation of the disk is worth a line in the log.
-const slowDisk = 5 * time.Second
-
-func (s *Spool) diskSlow(i vfs.DiskSlowInfo) {
-	s.log.Warn("spool_disk_slow", zap.Stringer("operation", i.OpType), zap.String("file", i.Path), zap.Duration("took", i.Duration))
-}
-
 func (s *Spool) openPebble(dir string, o Options, set func(*pebble.Options)) (*pebble.DB, error) {
 	p := s.pebbleOptions(o)
 	set(p)
@@ -193,10 +186,10 @@ func (s *Spool) openPebble(dir string, o Options, set func(*pebble.Options)) (*p
 // memtable is large, and nothing is compressed.
 func (s *Spool) pebbleOptions(o Options) *pebble.Options {
 	if o.MemTable == 0 {
-		o.MemTable = 64 << 20
+		o.MemTable = 16 << 20
 	}
 	p := &pebble.Options{
-		FS:                          s.watched,
+		FS:                          s.disk,
 		Merger:                      ledgerMerger(),
 		Logger:                      logger{s.log, s.fail},
 		FormatMajorVersion:          pebble.FormatTableFormatV6,
@@ -215,6 +208,7 @@ func (s *Spool) pebbleOptions(o Options) *pebble.Options {
 	if o.tune != nil {
 		o.tune(p)
 	}
+	s.stopWrites = p.L0StopWritesThreshold
 	p.ApplyCompressionSettings(func() pebble.DBCompressionSettings { return pebble.DBCompressionNone })
 	return p
 }
@@ -235,9 +229,13 @@ func (s *Spool) events() *pebble.EventListener {
 			if i.Err == nil {
 				s.tableFailures.Store(0)
 			}
+			s.heldForEver()
 		},
 		WriteStallBegin: s.heldBack,
-		WriteStallEnd:   func() { s.log.Info("spool_writes_go_on") },
+		WriteStallEnd: func() {
+			s.held.Store(false)
+			s.log.Info("spool_writes_go_on")
+		},
 		PossibleAPIMisuse: func(i pebble.PossibleAPIMisuseInfo) {
 			s.log.Error("spool_key_deleted_wrongly", zap.String("cure", "please report this"), zap.Stringer("storage", i))
 		},
@@ -245,9 +243,24 @@ func (s *Spool) events() *pebble.EventListener {
 }
 
 func (s *Spool) tableFailed(err error) {
+	if within(collecting) {
+		s.propertiesUnread(err)
+		return
+	}
 	s.log.Error("spool_background_failed", zap.Error(err))
-	if !pebble.IsCorruptionError(err) && s.tableFailures.Add(1) >= maxTableFailures {
+	if _, reading := errors.AsType[readFailure](err); !reading && !pebble.IsCorruptionError(err) && s.tableFailures.Add(1) >= maxTableFailures {
 		s.disk.freeze() // or Pebble would go on trying, as fast as it can
 		_ = s.fail(err)
 	}
+}
+
+// propertiesUnread is told that Pebble could not read what a table says of itself, by
+// which it picks tables to merge. It tries again as soon as this returns. No mail depends on it.
+func (s *Spool) propertiesUnread(err error) {
+	if n := s.unreadProperties.Add(1); n&(n-1) == 0 { // a line each time that it has failed twice as often
+		s.log.Error("spool_properties_unread", zap.Int64("tries", n), zap.Error(err),
+			zap.String("cure", "look at the disk; start the node again: it heals what is corrupt"))
+	}
+	time.Sleep(s.disk.every)
+	s.disk.thaw() // or it would go on trying when the disk was given up
 }

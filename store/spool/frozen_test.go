@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -152,9 +153,7 @@ func TestTableThatDoesNotOpenStopsItsMerging(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := s.WaitCounted(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			settled(t, s)
 			bad.Store(true) // no table was opened yet
 			for n := range byte(2) {
 				accept(t, s, ID{1 + n}, content(50_000, 1))
@@ -186,6 +185,81 @@ func TestTableThatDoesNotOpenStopsItsMerging(t *testing.T) {
 			}
 		}
 	}
+}
+
+// A merging that waited for somebody else to open a table ends when that fails. It is
+// tried again, and does not count as one that cannot write.
+func TestMergingWaitsForATableThatDoesNotOpen(t *testing.T) {
+	if os.Getenv(failedDiskProcess) == "" {
+		inChild(t, 0)
+		return
+	}
+	var bad atomic.Pointer[string] // the table that somebody opened first
+	gate, met := make(chan struct{}), make(chan struct{}, 9)
+	s, err := Open("data", Options{FS: errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind != errorfs.OpOpen || !isTable(op.Path) {
+			return nil
+		}
+		if bad.CompareAndSwap(nil, &op.Path); *bad.Load() == op.Path {
+			met <- struct{}{}
+			<-gate
+			return syscall.EIO
+		}
+		return nil
+	})), tune: func(p *pebble.Options) { p.L0CompactionThreshold, p.DisableTableStats = 64, true }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	settled(t, s)
+	for n := range byte(2) {
+		accept(t, s, ID{1 + n}, content(50_000, 1))
+		if err := s.db.Flush(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	read, merged := make(chan error, 1), make(chan error, 1)
+	go func() { _, _, err := s.db.Get(appendMessageKey(nil, ID{1}, kindEnvelope)); read <- err }()
+	<-met
+	merge := func() { merged <- s.db.Compact(context.Background(), []byte{0}, []byte{0xff}, false) }
+	go merge()
+	for !anybodyIn("[chan receive", merging, opening) {
+		runtime.Gosched()
+	}
+	close(gate)
+	if err := <-read; !errors.Is(err, syscall.EIO) {
+		t.Errorf("read: %v", err)
+	}
+	if err := <-merged; !errors.Is(err, syscall.EIO) {
+		t.Errorf("merged: %v", err)
+	}
+	if n := s.tableFailures.Load(); n != 0 {
+		t.Errorf("%d tables could not be written", n)
+	}
+	go merge()
+	<-s.stalling
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// settled waits for what an Open begins in the background, which reads tables.
+func settled(t *testing.T, s *Spool) {
+	t.Helper()
+	if err := s.WaitCounted(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	waitReclaimed(s)
+}
+
+// anybodyIn says whether the trace of a goroutine has these parts.
+func anybodyIn(parts ...string) bool {
+	b := make([]byte, 1<<20)
+	for stack := range strings.SplitSeq(string(b[:runtime.Stack(b, true)]), "\n\n") {
+		if !slices.ContainsFunc(parts, func(part string) bool { return !strings.Contains(stack, part) }) {
+			return true
+		}
+	}
+	return false
 }
 
 // Writes that Pebble holds back for a merging that never ends fail the spool; for one

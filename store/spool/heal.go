@@ -130,7 +130,8 @@ func (s *Spool) healTables(o Options, h *healing, names []string, all bool) erro
 		slices.Sort(names)
 		names = slices.Compact(names)
 	}
-	if err := s.lostMeta(h); err != nil {
+	meta, err := s.lostMeta(h)
+	if err != nil {
 		return err
 	}
 	err = s.guarded(s.db.Close)
@@ -159,31 +160,64 @@ func (s *Spool) healTables(o Options, h *healing, names []string, all bool) erro
 			return err
 		}
 	}
+	if len(h.Lost) == 0 { // what could not be read before can be now
+		h.Epoch, h.Ledger, h.Control = false, false, false
+	}
 	s.turns = newTurns()
-	s.db, err = s.openStore(s.dir, o)
-	return err
+	if s.db, err = s.openStore(s.dir, o); err != nil {
+		return err
+	}
+	return s.putBackMeta(meta)
 }
 
 // errLeft: a table was left as it was, and the spool may be opened on it.
 var errLeft = errors.New("the table is left as it was")
 
 // lostMeta notes what of the spool itself cannot be read: once the table is mended,
-// older states of it would be found.
-func (s *Spool) lostMeta(h *healing) error {
-	read := func(lost *bool, err error) error {
-		if unread(err) {
-			*lost = true
-			return nil
-		}
-		if errors.Is(err, ErrNotFound) {
-			return nil
-		}
-		return err
+// older states of it would be found. It gives what can be.
+func (s *Spool) lostMeta(h *healing) (map[string][]byte, error) {
+	lost := map[string]*bool{keyEpoch: &h.Epoch, keySince: &h.Ledger, keyControl: &h.Control}
+	for n := range stripes {
+		lost[string(appendLedgerKey(nil, n))] = &h.Ledger
 	}
-	_, epoch := s.get([]byte(keyEpoch))
-	_, since := s.get([]byte(keySince))
-	_, control := s.get([]byte(keyControl))
-	return errors.Join(read(&h.Epoch, epoch), read(&h.Ledger, since), read(&h.Ledger, s.readLedger(s.db, Ledger{})), read(&h.Control, control))
+	meta := map[string][]byte{}
+	for key, lost := range lost {
+		v, err := s.get([]byte(key))
+		switch {
+		case err == nil:
+			meta[key] = v
+		case unread(err):
+			*lost = true
+		case !errors.Is(err, ErrNotFound):
+			return nil, err
+		}
+	}
+	return meta, nil
+}
+
+// putBackMeta writes what could be read before: a table that is lost as a whole may have
+// had it in a part that was whole.
+func (s *Spool) putBackMeta(meta map[string][]byte) error {
+	b := s.db.NewBatch()
+	for key, v := range meta {
+		now, err := s.get([]byte(key))
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			if unread(err) { // in a table that is left as it was
+				continue
+			}
+			return err
+		}
+		if err == nil && bytes.Equal(now, v) {
+			continue
+		}
+		if err := b.Set([]byte(key), v, nil); err != nil {
+			return err
+		}
+	}
+	if b.Empty() {
+		return b.Close()
+	}
+	return s.commitSynced(b)
 }
 
 // healTable reads a table whole and replaces it if that is needed.
@@ -198,7 +232,7 @@ func (s *Spool) healTable(h *healing, name string, t table) (mended bool, err er
 	if err != nil {
 		return false, fmt.Errorf("%w: %w", errLeft, err)
 	}
-	if len(d.lost) == 0 {
+	if len(d.patches) == 0 && !d.whole {
 		return false, nil
 	}
 	var instead []byte
@@ -235,6 +269,27 @@ func (s *Spool) healTable(h *healing, name string, t table) (mended bool, err er
 	return true, s.fault(faultHealReplaced)
 }
 
+// healedForm is how names in the quarantine begin: with the time.
+const healedForm = "20060102T150405Z"
+
+// Healed is when tables of this spool were healed last, in whole seconds, as far as the records
+// in the quarantine tell; zero: never. What was set aside before may be whole. One that a wrong
+// clock put into the future does not count: all that is set aside until then would be before it,
+// at each start.
+func (s *Spool) Healed() (last time.Time) {
+	now := time.Now()
+	names, err := s.disk.List(s.disk.PathJoin(s.dir, quarantineName))
+	if err != nil {
+		return last
+	}
+	for _, n := range names {
+		if at, err := time.Parse(healedForm, n[:min(len(n), len(healedForm))]); err == nil && at.After(last) && !at.After(now) {
+			last = at
+		}
+	}
+	return last
+}
+
 // copyName is the copy that is to replace a table, in the spool's folder.
 const copyName = "healed.tmp"
 
@@ -246,7 +301,7 @@ func (h *healing) note(name string, level int, d *damage, now time.Time) string 
 			return t.Kept // an earlier healing was broken off
 		}
 	}
-	kept := fmt.Sprintf("%s-level%d-%s.sst", now.UTC().Format("20060102T150405Z"), level, name[:len(name)-len(".sst")])
+	kept := fmt.Sprintf("%s-level%d-%s.sst", now.UTC().Format(healedForm), level, name[:len(name)-len(".sst")])
 	blocks := len(d.patches)
 	if d.whole {
 		blocks = 0
@@ -359,8 +414,10 @@ func (s *Spool) healed(h *healing) error {
 	if err := fs.Rename(fs.PathJoin(s.dir, healingName), fs.PathJoin(folder, name)); err != nil {
 		return err
 	}
-	if err := errors.Join(syncFolder(fs, folder), syncFolder(fs, s.dir)); err != nil {
-		return err
+	for _, d := range []string{folder, s.dir} { // in this order: it must not be in neither
+		if err := syncFolder(fs, d); err != nil {
+			return err
+		}
 	}
 	s.log.Error("spool_healed", zap.Int("tables", len(h.Tables)), zap.Int("damaged_messages", len(h.Damaged)), zap.Int("doubtful_messages", len(h.Doubtful)),
 		zap.String("record", fs.PathJoin(folder, name)),

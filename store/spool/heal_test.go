@@ -12,9 +12,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
 
 func healPoints() []string {
@@ -39,6 +41,35 @@ func quarantined(t *testing.T, dir string) (tables, records int) {
 	return tables, records
 }
 
+// A healing that a wrong clock put into the future is none until then: whatever is set aside
+// would be older than it, at each start.
+func TestHealedInTheFutureIsNotHealed(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeSpool(t, s)
+	folder := filepath.Join(dir, quarantineName)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now().Truncate(time.Second).UTC()
+	for _, c := range []struct{ at, want time.Time }{
+		{now.Add(24 * time.Hour), time.Time{}},
+		{now.Add(-time.Hour), now.Add(-time.Hour)},
+		{now.Add(-2 * time.Hour), now.Add(-time.Hour)},
+		{now, now},
+	} {
+		if err := os.WriteFile(filepath.Join(folder, c.at.Format(healedForm)+".json"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if at := s.Healed(); !at.Equal(c.want) {
+			t.Errorf("with a healing at %v: healed at %v, want %v", c.at, at, c.want)
+		}
+	}
+}
+
 // A block of a list and a block of messages are broken. Whoever reads them notes the
 // table; the next start heals it: lists are whole again and made from nothing slow,
 // tables are merged, and messages that lost something are named.
@@ -51,9 +82,16 @@ func TestNextStartHeals(t *testing.T) {
 	if names, err := s.suspected(); err != nil || len(names) != 1 {
 		t.Fatalf("suspected %v, %v", names, err)
 	}
+	if at := s.Healed(); !at.IsZero() {
+		t.Errorf("healed at %v before it was", at)
+	}
 	closeSpool(t, s)
 
+	begin := time.Now().Truncate(time.Second)
 	s = h.open(t)
+	if at := s.Healed(); at.Before(begin) || at.After(time.Now()) {
+		t.Errorf("healed at %v, not since %v", at, begin)
+	}
 	if names, err := s.suspected(); err != nil || len(names) != 0 {
 		t.Errorf("still suspected: %v, %v", names, err)
 	}
@@ -115,38 +153,74 @@ func TestNextStartHeals(t *testing.T) {
 	closeSpool(t, s)
 }
 
+// openHealing opens a spool of small blocks.
+func openHealing(fs vfs.FS, o Options) (*Spool, error) {
+	o.FS, o.MemTable, o.pause, o.Recipients = fs, 2<<20, func() {}, countTags
+	o.tune = func(p *pebble.Options) {
+		p.DisableAutomaticCompactions = true
+		for i := range p.Levels {
+			p.Levels[i].BlockSize = 256
+		}
+	}
+	return Open("data", o)
+}
+
+// makeBroken is a disk with a spool of 40 messages, some of which are in a broken block.
+func makeBroken(t *testing.T) *vfs.MemFS {
+	t.Helper()
+	fs := vfs.NewCrashableMem()
+	s, err := openHealing(fs, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range byte(40) {
+		accept(t, s, ID{n + 1}, []byte("body"))
+		plan(t, s, ID{n + 1}, Entry{"q", int64(n), []byte("tag")})
+	}
+	if err := s.db.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	closeSpool(t, s)
+	spoilFile(t, fs, "data/store", []byte{tagMessage, 20, 0, 0})
+	if err := syncFolder(fs, "data/store"); err != nil {
+		t.Fatal(err)
+	}
+	return fs
+}
+
+// judgeBroken looks at the spool of makeBroken when it was healed, after what happened.
+func judgeBroken(t *testing.T, fs vfs.FS, s *Spool, after string) {
+	t.Helper()
+	left := 0
+	for n := range byte(40) {
+		switch _, err := s.Load(ID{n + 1}); {
+		case err == nil:
+			left++
+		case !errors.Is(err, ErrCorrupt):
+			t.Errorf("%s: message %d: %v", after, n, err)
+		}
+	}
+	if list, err := s.Entries("q", Position{}, 100); err != nil || len(list) != 40 || left < 30 || left == 40 {
+		t.Errorf("%s: %d whole messages, %d entries, %v", after, left, len(list), err)
+	}
+	if a, err := s.Audit(t.Context()); err != nil || !a.Balanced() {
+		t.Errorf("%s: %s, %v", after, a, err)
+	}
+	names, err := fs.List("data/quarantine")
+	if err != nil || len(names) != 2 {
+		t.Errorf("%s: in the quarantine %v, %v", after, names, err)
+	}
+}
+
 // The power fails at each point of a healing, each time that it is passed: the next
 // Open ends what was begun.
 func TestCrashWhileHealing(t *testing.T) {
 	seen := map[string]bool{}
+	broken := makeBroken(t)
 	for at := 0; ; at++ {
-		fs := vfs.NewCrashableMem()
-		open := func(o Options) (*Spool, error) {
-			o.FS, o.MemTable, o.pause, o.Recipients = fs, 2<<20, func() {}, countTags
-			o.tune = func(p *pebble.Options) {
-				p.DisableAutomaticCompactions = true
-				for i := range p.Levels {
-					p.Levels[i].BlockSize = 256
-				}
-			}
-			return Open("data", o)
-		}
-		s, err := open(Options{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for n := range byte(40) {
-			accept(t, s, ID{n + 1}, []byte("body"))
-			plan(t, s, ID{n + 1}, Entry{"q", int64(n), []byte("tag")})
-		}
-		if err := s.db.Flush(); err != nil {
-			t.Fatal(err)
-		}
-		closeSpool(t, s)
-		spoilFile(t, fs, "data/store", []byte{tagMessage, 20, 0, 0})
-
+		fs := broken.CrashClone(vfs.CrashCloneCfg{})
 		passed, failed := 0, errors.New("the power fails")
-		s, err = open(Options{Verify: true, Faults: func(p string) error {
+		s, err := openHealing(fs, Options{Verify: true, Faults: func(p string) error {
 			if passed++; passed-1 == at {
 				seen[p] = true
 				return failed
@@ -164,34 +238,60 @@ func TestCrashWhileHealing(t *testing.T) {
 			t.Fatal(err)
 		}
 		fs = fs.CrashClone(vfs.CrashCloneCfg{})
-		if s, err = open(Options{}); err != nil {
+		if s, err = openHealing(fs, Options{}); err != nil {
 			t.Fatalf("after a crash at point %d: %v", at, err)
 		}
-		left := 0
-		for n := range byte(40) {
-			switch _, err := s.Load(ID{n + 1}); {
-			case err == nil:
-				left++
-			case !errors.Is(err, ErrCorrupt):
-				t.Errorf("after a crash at point %d: message %d: %v", at, n, err)
-			}
-		}
-		if list, err := s.Entries("q", Position{}, 100); err != nil || len(list) != 40 || left < 30 || left == 40 {
-			t.Errorf("after a crash at point %d: %d whole messages, %d entries, %v", at, left, len(list), err)
-		}
-		if a, err := s.Audit(t.Context()); err != nil || !a.Balanced() {
-			t.Errorf("after a crash at point %d: %s, %v", at, a, err)
-		}
-		names, err := fs.List("data/quarantine")
-		if err != nil || len(names) != 2 {
-			t.Errorf("after a crash at point %d: in the quarantine %v, %v", at, names, err)
-		}
+		judgeBroken(t, fs, s, fmt.Sprint("after a crash at point ", at))
 		closeSpool(t, s)
 	}
 	for _, p := range healPoints() {
 		if !seen[p] {
 			t.Errorf("%s is not passed", p)
 		}
+	}
+}
+
+// A disk fails at each operation of a healing, once or for good, or has no room for a
+// while: it heals all the same, or the next start does.
+func TestHealingOnBadDisks(t *testing.T) {
+	stride := int64(stride)
+	from, err := strconv.ParseInt(os.Getenv(failedDiskProcess), 10, 64)
+	if err != nil {
+		t.Parallel()
+		for from = 0; inChild(t, from); from += batch * stride {
+		}
+		return
+	}
+	broken, hits := makeBroken(t), 0
+	for at := from; at < from+batch*stride; at += stride {
+		for _, c := range []struct {
+			times    int64
+			fault    error
+			concerns func(errorfs.Op) bool
+		}{{1, syscall.EIO, anyOperation}, {1 << 40, syscall.EIO, anyOperation}, {3, syscall.ENOSPC, needsRoom}} {
+			disk, f := broken.CrashClone(vfs.CrashCloneCfg{}), newFaulty(at, c.times, c.fault, c.concerns)
+			after := fmt.Sprintf("operation %d fails %d times with %v", at, c.times, c.fault)
+			s, err := openHealing(errorfs.Wrap(disk, f), Options{Verify: true, again: time.Millisecond})
+			if err != nil && (f.hit.Load() == nil || c.fault == syscall.ENOSPC) {
+				t.Errorf("%s: %v", after, err)
+			}
+			if err == nil {
+				_ = s.Close() // which does not wait for room
+			}
+			if f.hit.Load() == nil {
+				continue
+			}
+			hits++
+			healthy := disk.CrashClone(vfs.CrashCloneCfg{})
+			if s, err = openHealing(healthy, Options{Verify: true}); err != nil {
+				t.Fatalf("%s, next start: %v", after, err)
+			}
+			judgeBroken(t, healthy, s, after)
+			closeSpool(t, s)
+		}
+	}
+	if hits == 0 {
+		t.Logf("%s%d", lastOperation, from)
 	}
 }
 

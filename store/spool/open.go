@@ -35,13 +35,16 @@ type Options struct {
 	// accepted (ErrFull) until a quarter more is free. Default 128 MiB.
 	MinFree uint64
 	// MemTable is how much is kept in memory before tables are written, in
-	// octets (default 64 MiB, at least 2 MiB; up to four exist at once). Mail that
+	// octets (default 16 MiB, at least 2 MiB; up to four exist at once). Mail that
 	// is delivered while it is still there is never written to a table.
 	MemTable uint64
 	// Recipients counts those that a message has yet: of its plan (nil: it is only
 	// submitted, count its envelope's) and the tags of its entries. nil: the ledger
 	// counts recipients and nobody compares them.
 	Recipients func(envelope, plan []byte, tags [][]byte) (int, error)
+	// DiskTimeout is how long one operation of the disk may last, in steps of a second:
+	// then the disk is taken for dead, and the spool has failed (ErrFailed). Default 5 minutes.
+	DiskTimeout time.Duration
 	// ReadOnly opens an existing spool to look at it: nothing in its store is
 	// changed, orphans stay, and every call that writes returns ErrInvalid.
 	ReadOnly bool
@@ -49,9 +52,10 @@ type Options struct {
 	// something cannot be read; else that is done with those that a read has met.
 	Verify bool
 
-	// What tests change: how soon a full disk is tried again, the store, and the
-	// formats there are.
+	// What tests change: how soon a full disk is tried again, the watchdog's clock, the
+	// store, and the formats there are.
 	again      time.Duration
+	ticks      <-chan time.Time
 	pause      func() // between two reads of a block that fails
 	tune       func(*pebble.Options)
 	migrations []migration
@@ -64,11 +68,9 @@ type Spool struct {
 	faults func(string) error
 	lock   io.Closer
 	disk   *patient
+	dog    *watchdog
 	space  *space
 	turns  *turns
-	// watched is disk, reporting slowness; unwatch ends that.
-	watched vfs.FS
-	unwatch io.Closer
 
 	epoch   uint32 // see bodyID
 	bodies  atomic.Uint64
@@ -94,12 +96,18 @@ type Spool struct {
 	cause    atomic.Pointer[error]
 	// tableFailures counts tables in a row that could not be written.
 	tableFailures atomic.Int32
+	// unreadProperties counts how often properties of tables could not be read.
+	unreadProperties atomic.Int64
 	// stalled counts mergings of tables that met something unreadable; stalling is
 	// closed at the first.
 	stalled   atomic.Int32
 	stallOnce sync.Once
 	stalling  chan struct{}
-	closed    atomic.Bool
+	// held: Pebble lets no write through now, as it does when there are stopWrites tables on
+	// top of each other that are not merged.
+	held       atomic.Bool
+	stopWrites int
+	closed     atomic.Bool
 
 	// pins is read-locked by what uses the store in the background (pin.go).
 	pins      sync.RWMutex
@@ -110,6 +118,7 @@ type Spool struct {
 	pause     func()
 	measuring atomic.Bool
 	reclaims  reclaims
+	tidiness  tidiness
 }
 
 // Open opens or creates the spool in the folder dir, repairs what a crash left
@@ -143,19 +152,35 @@ func Open(dir string, o Options) (*Spool, error) {
 	if o.migrations != nil {
 		s.migrations, s.migrateBatch = o.migrations, 1
 	}
+	s.dog = newWatchdog(o.DiskTimeout, s.giveUp, s.log)
+	fs = &watched{fs, s.dog}
 	s.disk = newPatient(fs, o.again, s.log)
 	s.disk.unreadable = s.unreadable
 	s.disk.opener = func(err error) { _ = s.fail(err) }
-	s.watched, s.unwatch = vfs.WithDiskHealthChecks(s.disk, slowDisk, nil, s.diskSlow)
-	s.files = &bodyFiles{fs: s.watched, longer: map[uint64]int64{}}
+	s.files = &bodyFiles{fs: s.disk}
 	if o.Free == nil {
 		o.Free = func() (uint64, error) {
 			u, err := fs.GetDiskUsage(dir)
 			return u.AvailBytes, err
 		}
 	}
-	if err := s.open(dir, o); err != nil {
-		return nil, fmt.Errorf("spool %s: %w", dir, errors.Join(err, s.unwatch.Close()))
+	if o.ticks == nil {
+		s.dog.start()
+	} else {
+		go s.dog.run(o.ticks)
+	}
+	opened := make(chan error, 1)
+	go func() { opened <- s.open(dir, o) }()
+	var err error
+	select {
+	case err = <-opened:
+	case <-s.dog.given: // what waits is left behind, on a disk that froze
+		<-s.failed
+		err = s.failure()
+	}
+	if err != nil {
+		s.dog.stop()
+		return nil, fmt.Errorf("spool %s: %w", dir, err)
 	}
 	return s, nil
 }
@@ -223,6 +248,7 @@ func (s *Spool) open(dir string, o Options) (err error) {
 		return err
 	}
 	s.turns.begin()
+	s.tidiness.begin()
 	s.space = newSpace(o.Free, o, s.log)
 	snap, release, _ := s.snapshot()
 	go s.countInBackground(snap, release, maps.Clone(s.aside.of), there)
@@ -350,55 +376,5 @@ func (s *Spool) countInBackground(snap *pebble.Snapshot, release func(), aside m
 		s.counts.complete.Store(true)
 		s.log.Info("spool_counted", zap.Int64("messages", s.counts.messages.Load()),
 			zap.Int64("entries", s.counts.entries.Load()), zap.Duration("took", time.Since(start)))
-	}
-}
-
-// Close syncs and closes. The caller has ended its calls; one that waits for
-// room on a full disk is failed.
-func (s *Spool) Close() error {
-	if s.closed.Swap(true) {
-		return ErrClosed
-	}
-	if s.disk.waiting.Load() > 0 {
-		_ = s.fail(ErrFull)
-	}
-	close(s.disk.stop)
-	err := s.unpinned()
-	if err == nil {
-		err = s.guarded(func() error { <-s.counts.done; return nil })
-	}
-	select {
-	case <-s.failed:
-		return s.failure() // Pebble would wait for what never ends
-	default:
-	}
-	if err != nil {
-		return err
-	}
-	if s.stalled.Load() > 0 {
-		return s.leave()
-	}
-	err = s.closeStore()
-	return errors.Join(err, s.unwatch.Close(), s.lock.Close())
-}
-
-// leave closes without Pebble, which would wait for a merging that stands still.
-func (s *Spool) leave() error {
-	err := s.guarded(func() error { return s.db.LogData(nil, pebble.Sync) })
-	s.disk.freeze()
-	return errors.Join(err, s.lock.Close())
-}
-
-// closeStore closes Pebble, or leaves it behind if a merging stands still now: it
-// would wait for that. What is not synced then may be lost without harm.
-func (s *Spool) closeStore() error {
-	done := make(chan error, 1)
-	go func() { done <- s.guarded(s.db.Close) }()
-	select {
-	case err := <-done:
-		return err
-	case <-s.stalling:
-		s.disk.freeze()
-		return nil
 	}
 }

@@ -33,9 +33,9 @@ type patient struct {
 	tables  tables
 
 	// fatal is told why the disk freezes; it closes frozen. nil while the store is
-	// being opened: that may simply fail. But once that has written a table, jobs in the
-	// background use what it would put away: then it becomes opener's, and everything
-	// that is no table is vital.
+	// being opened: that may simply fail. But once that has written a table, or a job in the
+	// background has met an error, jobs use what it would put away: then it becomes opener's, and
+	// everything that is no table is vital.
 	fatal  atomic.Pointer[func(error)]
 	opener func(error)
 	midway atomic.Bool
@@ -107,6 +107,9 @@ func (p *patient) vital(name string) bool {
 // verdict passes an error on, or freezes.
 func (p *patient) verdict(name string, err error) error {
 	p.thaw()
+	if err != nil && p.fatal.Load() == nil && within(flushing) && p.fatal.CompareAndSwap(nil, &p.opener) {
+		p.midway.Store(true) // as with a table, though this one had nothing to write
+	}
 	fatal := p.fatal.Load()
 	if err == nil || fatal == nil || !p.vital(name) {
 		return err

@@ -46,10 +46,12 @@ func (s *Spool) used() uint64 {
 	}
 	done := make(chan struct{})
 	go func() {
-		defer close(done)
 		defer s.pins.RUnlock()
-		s.usage.Store(s.db.Metrics().DiskSpaceUsage() + s.files.used())
+		m := s.db.Metrics()
+		s.usage.Store(m.DiskSpaceUsage() + s.files.used())
 		s.measuring.Store(false)
+		close(done)
+		s.tidy(int64(m.Total().TablesSize))
 	}()
 	limit := time.NewTimer(usageWait)
 	defer limit.Stop()

@@ -102,6 +102,44 @@ func examine(f vfs.File, known bounds, pause func()) (*damage, error) {
 var errTable = errors.New("a part that the whole table needs")
 
 func (x *surgeon) examine() error {
+	err := x.open()
+	if err != nil && pebble.IsCorruptionError(err) {
+		p, e := x.properties()
+		switch {
+		case errors.Is(e, errTable), errors.Is(e, ErrCorrupt):
+			return errors.Join(e, err)
+		case e != nil: // of the disk
+			return e
+		case p == nil:
+			return err
+		}
+		x.d.cause, x.d.patches = fmt.Errorf("its properties: %w", err), append(x.d.patches, *p)
+		x.f = mended{x.f, *p}
+		err = x.open()
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = x.r.Close() }()
+	format, err := x.r.TableFormat()
+	if err != nil {
+		return err
+	}
+	if !format.BlockColumnar() {
+		return fmt.Errorf("it has the format %s, of a release long gone", format)
+	}
+	x.sum = x.r.BlockReader().ChecksumType()
+	_, _, index, err := x.footer(format)
+	if err != nil {
+		return err
+	}
+	if err := x.index(index, x.r.Attributes.Has(sstable.AttributeTwoLevelIndex), x.known.largest.UserKey); err != nil {
+		return err
+	}
+	return x.rest()
+}
+
+func (x *surgeon) open() error {
 	readable, err := sstable.NewSimpleReadable(unclosed{x.f})
 	if err != nil {
 		return err
@@ -113,23 +151,7 @@ func (x *surgeon) examine() error {
 	if err != nil {
 		return errors.Join(err, readable.Close())
 	}
-	defer func() { _ = x.r.Close() }()
-	format, err := x.r.TableFormat()
-	if err != nil {
-		return err
-	}
-	if !format.BlockColumnar() {
-		return fmt.Errorf("it has the format %s, of a release long gone", format)
-	}
-	x.sum = x.r.BlockReader().ChecksumType()
-	index, err := x.indexHandle(format)
-	if err != nil {
-		return err
-	}
-	if err := x.index(index, x.r.Attributes.Has(sstable.AttributeTwoLevelIndex), x.known.largest.UserKey); err != nil {
-		return err
-	}
-	return x.rest()
+	return nil
 }
 
 // rest reads what is neither index nor data: deletions of ranges, and what is said of
@@ -137,7 +159,7 @@ func (x *surgeon) examine() error {
 func (x *surgeon) rest() error {
 	l, err := x.r.Layout()
 	if err != nil {
-		if len(x.d.patches) > 0 {
+		if len(x.d.lost) > 0 {
 			return nil // of a part of the index that is replaced
 		}
 		return err
@@ -153,20 +175,23 @@ func (x *surgeon) rest() error {
 	return nil
 }
 
-// indexHandle finds the index, by the table's end: one octet, then where the
-// metaindex is and where the index is (Pebble, sstable/table.go).
-func (x *surgeon) indexHandle(format sstable.TableFormat) (block.Handle, error) {
-	b := make([]byte, format.FooterSize())
-	if _, err := x.f.ReadAt(b, x.size-int64(len(b))); err != nil {
-		return block.Handle{}, err
+// footer finds the metaindex and the index by the table's end: one octet, then where they
+// are (Pebble, sstable/table.go).
+func (x *surgeon) footer(format sstable.TableFormat) (end []byte, meta, index block.Handle, err error) {
+	end = make([]byte, format.FooterSize())
+	if _, err = x.f.ReadAt(end, x.size-int64(len(end))); err != nil {
+		return end, meta, index, err
 	}
-	_, n := block.DecodeHandle(b[1:])
-	h, m := block.DecodeHandle(b[1+n:])
-	if n == 0 || m == 0 {
-		return h, fmt.Errorf("%w: its end", errTable)
+	var n, m int
+	meta, n = block.DecodeHandle(end[1:])
+	if index, m = block.DecodeHandle(end[1+n:]); n == 0 || m == 0 {
+		err = errEnd
 	}
-	return h, nil
+	return end, meta, index, err
 }
+
+// errEnd: the end of a table cannot be read as such.
+var errEnd = fmt.Errorf("%w: its end", errTable)
 
 // index visits the blocks that an index block names, whose keys are all up to high.
 func (x *surgeon) index(h block.Handle, top bool, high []byte) error {

@@ -152,8 +152,8 @@ type change struct {
 	skipped []Incoming // of settlements that came too late
 	tally   tally
 	posts   postings
-	// asideGone are messages that were set aside, and go.
-	asideGone []ID
+	// aside are the records of messages that are set aside; nil: they are not any more.
+	aside map[ID]*aside
 	// files are those of bodies that go; they may be written again after the sync.
 	files   []stored
 	reclaim bool // there may be a body of nobody now
@@ -163,6 +163,13 @@ type change struct {
 
 func (s *Spool) newChange(size int) *change {
 	return &change{spool: s, batch: s.db.NewBatchWithSize(size + 256)}
+}
+
+func (c *change) setAside(id ID, rec *aside) {
+	if c.aside == nil {
+		c.aside = make(map[ID]*aside)
+	}
+	c.aside[id] = rec
 }
 
 // run builds the batch and applies it under the locks.
@@ -190,8 +197,8 @@ func (c *change) run(build func() error) error {
 		}
 		return err
 	}
-	for _, id := range c.asideGone {
-		s.aside.set(id, nil)
+	for id, rec := range c.aside {
+		s.aside.set(id, rec)
 	}
 	s.counts.add(&c.tally)
 	s.book.add(c.posts)

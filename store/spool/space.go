@@ -46,12 +46,26 @@ func newSpace(free func() (uint64, error), o Options, log *zap.Logger) *space {
 }
 
 // refresh measures if the last measurement is old. Others do not wait for the
-// one that measures.
+// one that measures, and that one not for a disk that does not answer.
 func (sp *space) refresh() {
 	if now := time.Since(sp.start); time.Duration(now-time.Duration(sp.last.Load())) < sp.every || !sp.mu.TryLock() {
 		return
 	}
-	defer sp.mu.Unlock()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer sp.mu.Unlock()
+		sp.measure()
+	}()
+	limit := time.NewTimer(usageWait)
+	defer limit.Stop()
+	select {
+	case <-done:
+	case <-limit.C:
+	}
+}
+
+func (sp *space) measure() {
 	free, err := sp.free()
 	switch {
 	case errors.Is(err, vfs.ErrUnsupported):
@@ -129,5 +143,6 @@ func (s *Spool) Stats() Stats {
 		Counted:  s.counts.complete.Load(),
 		DiskFree: s.Free(),
 		DiskUsed: s.used(),
+		DiskWait: s.dog.waited(),
 	}
 }

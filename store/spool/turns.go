@@ -53,6 +53,7 @@ func (t *turns) TrySchedule() (bool, pebble.CompactionGrantHandle) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if !t.free() {
+		t.again = true // the place may be only that of an ask under way, which Pebble said no to before
 		return false, nil
 	}
 	t.running++

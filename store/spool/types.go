@@ -1,6 +1,9 @@
 package spool
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // ID names a message. The caller gives it and never gives it twice; IDs that
 // sort by time keep the spool's writes in order.
@@ -94,6 +97,9 @@ type Stats struct {
 	Counted  bool
 	DiskFree uint64 // octets; as last measured
 	DiskUsed uint64 // octets of the spool's files
+	// DiskWait is how long the oldest operation of the disk under way has lasted, in
+	// whole seconds.
+	DiskWait time.Duration
 }
 
 var (
@@ -106,7 +112,7 @@ var (
 	ErrCorrupt = errors.New("spool: corrupt")
 	// ErrUnreadable: the disk failed to read it; that may pass.
 	ErrUnreadable = errors.New("spool: cannot be read")
-	// ErrFailed: the disk failed a write for another reason than space. Nothing
+	// ErrFailed: the disk failed a write for another reason than space, or does not answer. Nothing
 	// can be written until the process opens the spool again; see Failed.
 	ErrFailed = errors.New("spool: storage failed")
 	// ErrInvalid: the caller broke a rule of this package; the text says which.

@@ -3,6 +3,7 @@ package spool
 import (
 	"bytes"
 	"errors"
+	"slices"
 )
 
 // How a reconciler judges one message. A key is sure if no lost block can have held a
@@ -211,8 +212,9 @@ func (r *reconciler) stage(id ID, m *traces) error {
 			r.damaged[id] = struct{}{} // whoever reads it finds that it has none
 		}
 		return errors.Join(r.dropIfLost(m.submitted, submitted), r.keepAside(id, m))
-	case m.plan:
-		// In no list, and nobody knows who has it already: an administrator decides.
+	case m.plan, slices.ContainsFunc(m.outcomes, func(t uint32) bool { return !r.in(appendOutcomeKey(nil, id, t)) }):
+		// It was planned, as only then there are outcomes. In no list, and nobody knows who
+		// has it already: an administrator decides.
 		r.damaged[id] = struct{}{}
 		rec := &aside{submitted: true}
 		if m.aside != nil {
@@ -231,7 +233,7 @@ func (r *reconciler) stage(id ID, m *traces) error {
 		r.doubtful[id] = struct{}{}
 	}
 	for _, t := range m.outcomes {
-		if err := r.dropIfLost(true, appendOutcomeKey(nil, id, t)); err != nil {
+		if err := r.batch.Delete(appendOutcomeKey(nil, id, t), nil); err != nil {
 			return err
 		}
 	}
