@@ -184,7 +184,7 @@ func (a *Agent) Serve(ctx context.Context, hop mail.Hop, feed mail.Feed) error {
 // it in peace while transactions are on their way, they go over another one; each
 // connection takes at least one message, so this comes to an end.
 func (a *Agent) serveDialog(ctx context.Context, hop mail.Hop, feed mail.Feed) error {
-	var carry []*mail.Transaction
+	var carry []*delivery
 	for {
 		p, err := a.open(ctx, hop, zap.InfoLevel)
 		if err == nil {
@@ -219,20 +219,19 @@ func (a *Agent) ServeConn(ctx context.Context, conn net.Conn, hop mail.Hop, feed
 	return err
 }
 
-// giveBack reports transactions for which no connection was found.
-func (a *Agent) giveBack(feed mail.Feed, list []*mail.Transaction, err error) {
+// giveBack reports deliveries for which, or for the rest of which, no connection was found.
+func (a *Agent) giveBack(feed mail.Feed, list []*delivery, err error) {
 	o := mail.Defer(mail.StatusNoAnswer, err.Error())
 	var c *ConnectError
 	if errors.As(err, &c) {
 		o = c.Outcome
 	}
-	o.At = a.opts.Clock()
-	for _, t := range list {
-		outcomes := make([]mail.Outcome, len(t.Targets))
-		for i := range outcomes {
-			outcomes[i] = o
+	now := a.opts.Clock()
+	for _, d := range list {
+		for i := range d.t.Targets {
+			d.decide(i, o, "", now)
 		}
-		feed.Done(t, outcomes)
+		feed.Done(d.t, d.outcomes)
 	}
 }
 

@@ -117,6 +117,8 @@ func TestPlan(t *testing.T) {
 		"UTF-8 sender":           {none, mail.Envelope{UTF8: true, From: address("ä@a.example")}, ascii, "u@x.example", "failed 5.6.7"},
 		"UTF-8 recipient":        {none, mail.Envelope{UTF8: true}, ascii, "ü@x.example", "failed 5.6.7"},
 		"international domain":   {none, mail.Envelope{UTF8: true, From: address("a@bücher.example")}, ascii, "u@x.example", "MAIL FROM:<a@xn--bcher-kva.example>"},
+		"addresses, undeclared":  {full, mail.Envelope{From: address("a@a.example")}, ascii, "ü@x.example", "MAIL FROM:<a@a.example> SIZE=17 SMTPUTF8"},
+		"domains, undeclared":    {full, mail.Envelope{From: address("a@bücher.example")}, ascii, "u@x.example", "MAIL FROM:<a@xn--bcher-kva.example> SIZE=17"},
 		"too large":              {full, mail.Envelope{}, strings.Repeat("x", 1001), "u@x.example", "failed 5.3.4"},
 		"line end in the sender": {none, mail.Envelope{From: mail.Address{Local: "a>\r\nRSET", Domain: "x"}}, ascii, "u@x.example", "failed 5.1.7"},
 	} {

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/postroad/postroad/node/mail"
@@ -80,7 +81,7 @@ var stores = map[string]struct {
 }{
 	"maildir": {
 		func(string) mail.Hop { return local() },
-		[]string{"sync folder box/u@x.example", "sync folder box", "sync box/u@x.example/tmp/*",
+		[]string{"sync folder ..", "sync folder .", "sync folder box", "sync folder box/u@x.example", "sync box/u@x.example/tmp/*",
 			"rename box/u@x.example/tmp/* box/u@x.example/new/*", "sync folder box/u@x.example/new"},
 		func(t *testing.T, root string) []string { return files(t, filepath.Join(root, "box/u@x.example/new")) },
 	},
@@ -88,7 +89,7 @@ var stores = map[string]struct {
 		func(root string) mail.Hop {
 			return mail.Hop{Kind: mail.HopDrop, ConnectorName: "fax", Options: mail.HopOptions{Directory: filepath.Join(root, "drop")}}
 		},
-		[]string{"sync folder .", "sync drop/*.eml.tmp", "rename drop/*.eml.tmp drop/*.eml", "sync folder drop",
+		[]string{"sync folder ..", "sync folder .", "sync drop/*.eml.tmp", "rename drop/*.eml.tmp drop/*.eml", "sync folder drop",
 			"sync drop/*.json.tmp", "rename drop/*.json.tmp drop/*.json", "sync folder drop"},
 		func(t *testing.T, root string) []string {
 			return slices.DeleteFunc(files(t, filepath.Join(root, "drop")), func(n string) bool { return !strings.HasSuffix(n, ".json") })
@@ -145,6 +146,49 @@ func TestStepsToTheDisk(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// aboveMount is a disk on which a folder's names cannot be made durable: that of another
+// file system.
+type aboveMount struct {
+	realDisk
+	folder string
+	err    error
+}
+
+func (d aboveMount) SyncFolder(path string) error {
+	if path == d.folder {
+		return &os.PathError{Op: "sync", Path: path, Err: d.err}
+	}
+	return d.realDisk.SyncFolder(path)
+}
+
+// A mount point was made by nobody who delivers mail: what is above may be of a file system that
+// syncs no folders, is read-only, or is closed to this process. A name that this process
+// made has to be durable, whatever the disk says.
+func TestFolderBelowAMountPoint(t *testing.T) {
+	for _, c := range []struct {
+		err    error
+		spared bool
+	}{
+		{syscall.EINVAL, true}, {syscall.ENOTSUP, true}, {syscall.EROFS, true}, {syscall.EACCES, true}, {syscall.EIO, false}, {syscall.ENOSPC, false},
+	} {
+		root := t.TempDir()
+		mount := filepath.Join(root, "mount")
+		if err := os.Mkdir(mount, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		above := aboveMount{folder: root, err: c.err}
+		if err := makeFolder(above, mount); (err == nil) != c.spared {
+			t.Errorf("the mount point, %v above: %v", c.err, err)
+		}
+		if err := makeFolder(above, filepath.Join(mount, "box", "u")); (err == nil) != c.spared {
+			t.Errorf("below the mount point, %v above: %v", c.err, err)
+		}
+		if err := makeFolder(aboveMount{folder: mount, err: c.err}, filepath.Join(mount, "new")); err == nil {
+			t.Errorf("a folder was made, and %v is no error", c.err)
+		}
 	}
 }
 

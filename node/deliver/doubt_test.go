@@ -1,7 +1,9 @@
 package deliver
 
 import (
+	"bufio"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 
@@ -57,6 +59,42 @@ func TestLostAfterTheDot(t *testing.T) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// A host that says 354 and goes away gets no content: what it would make of that nobody
+// would tell, and the message would go over another connection, too.
+func TestGoingAwayAfterThe354(t *testing.T) {
+	for _, keywords := range [][]string{nil, {"PIPELINING"}} {
+		connections, taken := 0, 0
+		d := &pipeDialer{tcp: true}
+		d.server = func(_ int, conn net.Conn) {
+			connections++
+			s := &raw{conn, bufio.NewReader(conn)}
+			s.greet(append([]string{"fake.example"}, keywords...)...)
+			for {
+				line, err := s.r.ReadString('\n')
+				switch {
+				case err != nil, line == "QUIT\r\n":
+					return
+				case line == ".\r\n":
+					taken++
+					s.say("250 2.0.0 taken\r\n")
+				case line == "DATA\r\n" && taken == 1:
+					s.say("354 go on\r\n421 4.3.2 going down\r\n")
+				case line == "DATA\r\n":
+					s.say("354 go on\r\n")
+				case strings.HasPrefix(line, "MAIL"), strings.HasPrefix(line, "RCPT"), line == "RSET\r\n":
+					s.say("250 ok\r\n")
+				}
+			}
+		}
+		feed := newFeed(t, message(body, "one@x.example"), message(body, "two@x.example"))
+		e := connectError(t, serveBy(t, d, smartHost(), feed))
+		feed.expect(map[string]string{"one@x.example": "delivered 2.0.0", "two@x.example": "deferred 4.3.2"})
+		if !e.Temporary || taken != 1 || connections != 1 {
+			t.Errorf("%q: %v; %d connections took %d messages", keywords, e, connections, taken)
 		}
 	}
 }

@@ -62,8 +62,12 @@ func (a *Agent) drop(dir string, t *mail.Transaction) error {
 	if dir == "" {
 		return fmt.Errorf("the connector names no drop directory")
 	}
-	if err := a.makeDrop(dir); err != nil {
-		return err
+	_, known := a.boxes.known.Load(dir)
+	if _, err := os.Stat(dir); err != nil || !known {
+		if err := makeFolder(a.disk, dir); err != nil {
+			return err
+		}
+		a.boxes.known.Store(dir, struct{}{})
 	}
 	name := dropName(t)
 	env, err := json.MarshalIndent(describe(t, name+".eml"), "", "  ")
@@ -81,18 +85,6 @@ func (a *Agent) drop(dir string, t *mail.Transaction) error {
 		return err
 	}
 	return a.disk.SyncFolder(dir)
-}
-
-// makeDrop makes the directory where it is missing, so that its name survives a crash
-// like what is in it.
-func (a *Agent) makeDrop(dir string) error {
-	if _, err := os.Stat(dir); err == nil {
-		return nil
-	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return err
-	}
-	return a.disk.SyncFolder(filepath.Dir(dir))
 }
 
 // dropName is the same for a repeated delivery and differs for other recipients

@@ -21,7 +21,7 @@ type extensions struct {
 	auth    []string
 
 	// RFC 9422 section 4; 0: not declared.
-	rcptMax, mailMax int
+	rcptMax, mailMax, domainMax int
 }
 
 // parseExtensions reads the lines after the first (RFC 5321 section 4.1.1.1).
@@ -102,6 +102,8 @@ func (e *extensions) limits(params []string) {
 			e.rcptMax = n
 		case "MAILMAX":
 			e.mailMax = n
+		case "RCPTDOMAINMAX":
+			e.domainMax = n
 		}
 	}
 }

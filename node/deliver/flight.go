@@ -1,7 +1,6 @@
 package deliver
 
 import (
-	"slices"
 	"time"
 
 	"github.com/postroad/postroad/node/mail"
@@ -14,13 +13,9 @@ type delivery struct {
 	outcomes []mail.Outcome
 	decided  []bool
 	flights  int // not yet complete; guarded by session.mu
-	// carried: not reported, but sent again over another connection.
+	// carried: not reported, since what is not decided goes over another connection.
 	carried bool
 }
-
-// begun says whether some recipient has a verdict of the peer. Recipients that
-// could not be sent at all have none of the peer's, but count too.
-func (d *delivery) begun() bool { return slices.Contains(d.decided, true) }
 
 func newDelivery(t *mail.Transaction) *delivery {
 	return &delivery{t: t, outcomes: make([]mail.Outcome, len(t.Targets)), decided: make([]bool, len(t.Targets))}

@@ -141,10 +141,13 @@ func (a *Agent) fileName(env *mail.Envelope) string {
 	return strconv.FormatInt(at.Unix(), 10) + "." + id.String() + "." + host
 }
 
-// make creates a maildir, and syncs the folders that hold the new names.
+// make creates a maildir, and syncs all folders that hold new names.
 func (m *mailboxes) make(on disk, folder string) error {
 	if _, ok := m.known.Load(folder); ok {
 		return nil
+	}
+	if err := makeFolder(on, folder); err != nil {
+		return err
 	}
 	for _, sub := range []string{"tmp", "new", "cur"} {
 		if err := os.MkdirAll(filepath.Join(folder, sub), 0o700); err != nil {
@@ -152,9 +155,6 @@ func (m *mailboxes) make(on disk, folder string) error {
 		}
 	}
 	if err := on.SyncFolder(folder); err != nil {
-		return err
-	}
-	if err := on.SyncFolder(filepath.Dir(folder)); err != nil {
 		return err
 	}
 	m.known.Store(folder, struct{}{})

@@ -67,6 +67,32 @@ func TestNastyHosts(t *testing.T) {
 	pipelined := []string{"nasty.example", "PIPELINING"}
 	chunked := []string{"nasty.example", "PIPELINING", "CHUNKING"}
 	for name, c := range map[string]row{
+		"answers RCPT twice, and refuses": {func(s *raw) {
+			s.greet(append(chunked, "ENHANCEDSTATUSCODES")...)
+			s.until("end\r\n")
+			s.say("250 2.1.0 ok\r\n250 2.1.5 ok\r\n250 2.1.5 ok\r\n554 5.7.1 no\r\n")
+			s.until("QUIT")
+		}, 1, "deferred 4.5.0"},
+		"answers RCPT twice, and refuses late": {func(s *raw) {
+			s.greet(append(chunked, "ENHANCEDSTATUSCODES")...)
+			s.until("end\r\n")
+			s.say("250 2.1.0 ok\r\n250 2.1.5 ok\r\n250 2.1.5 ok\r\n")
+			s.until("QUIT")
+			s.say("554 5.7.1 no\r\n221 2.0.0 bye\r\n")
+		}, 1, "deferred 4.5.0"},
+		"answers RCPT twice, and goes away": {func(s *raw) {
+			s.greet(append(chunked, "ENHANCEDSTATUSCODES")...)
+			s.until("end\r\n")
+			s.say("250 2.1.0 ok\r\n250 2.1.5 ok\r\n250 2.1.5 ok\r\n")
+			s.until("QUIT")
+		}, 1, "deferred 4.4.2"},
+		"takes mail with a status of addresses": {func(s *raw) {
+			s.greet(append(chunked, "ENHANCEDSTATUSCODES")...)
+			s.until("end\r\n")
+			s.say("250 2.1.0 ok\r\n250 2.1.5 ok\r\n250 2.1.5 taken\r\n")
+			s.until("QUIT")
+			s.say("221 2.0.0 bye\r\n")
+		}, 1, "delivered 2.1.5"},
 		"octet by octet": {func(s *raw) {
 			s.drip("220 nasty.example\r\n")
 			s.until("EHLO")

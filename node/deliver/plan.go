@@ -3,6 +3,7 @@ package deliver
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/postroad/postroad/node/mail"
@@ -13,7 +14,7 @@ import (
 type plan struct {
 	body mail.BodyType
 	utf8 bool // send SMTPUTF8
-	// ascii: domains go as A-labels, since the peer takes no UTF-8.
+	// ascii: domains go as A-labels, as it has to be without SMTPUTF8.
 	ascii bool
 	// from is the reverse path to give.
 	from mail.Address
@@ -60,7 +61,8 @@ var (
 // content is looked at only where that decides.
 func makePlan(t *mail.Transaction, p *peer, now time.Time) (plan, error) {
 	env, ext := t.Envelope, &p.ext
-	pl := plan{body: env.Body, utf8: env.UTF8 && ext.utf8, ascii: !ext.utf8, content: t.Content, from: env.From}
+	pl := plan{body: env.Body, utf8: ext.utf8 && (env.UTF8 || wide(t)), content: t.Content, from: env.From}
+	pl.ascii = !pl.utf8
 	if !wellFormed(env.From) {
 		return pl.refuse(mail.StatusBadSender, "the sender's address has a control character"), nil
 	}
@@ -95,6 +97,12 @@ func makePlan(t *mail.Transaction, p *peer, now time.Time) (plan, error) {
 		return pl.refuse(statusTooBig, fmt.Sprintf("the message has %d octets, and the next host takes %d at most", pl.content.Size(), ext.maxSize)), nil
 	}
 	return pl, nil
+}
+
+// wide says whether some address cannot be written without SMTPUTF8. Its sender need not have
+// asked for that: forwarding leads to addresses that he has never seen.
+func wide(t *mail.Transaction) bool {
+	return !sendable(t.Envelope.From, true) || slices.ContainsFunc(t.Targets, func(to mail.Target) bool { return !sendable(to.Address, true) })
 }
 
 // secrecy keeps a message of REQUIRETLS from hosts that were not chosen for it

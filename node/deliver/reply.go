@@ -96,6 +96,22 @@ func (rr *replyReader) read() (*reply, error) {
 	}
 }
 
+// waiting says that the next reply has been received as a whole, so that read asks the
+// peer for nothing.
+func (rr *replyReader) waiting() bool {
+	b, _ := rr.br.Peek(rr.br.Buffered())
+	for {
+		line, rest, whole := bytes.Cut(b, []byte("\n"))
+		if !whole {
+			return false
+		}
+		if len(line) < 4 || line[3] != '-' {
+			return true
+		}
+		b = rest
+	}
+}
+
 func (rr *replyReader) line() ([]byte, error) {
 	line, err := rr.br.ReadSlice('\n')
 	switch {

@@ -27,39 +27,53 @@ type session struct {
 	scratch  []byte
 	steps    []expectation
 	taken    int
-	first    []*mail.Transaction // to be sent before the feed is asked
-	mustRset bool                // a transaction may be open at the peer
+	mails    int         // MAIL commands
+	first    []*delivery // to be sent before the feed is asked
+	mustRset bool        // a transaction may be open at the peer
 
 	midReply bool // the reader's own: it has begun to read a reply
 
 	mu       sync.Mutex
-	changed  sync.Cond           // the reader made room or brought a reply that the writer waits for
-	waiting  func() bool         // what the writer waits for; nil: it does not
-	pending  []expectation       // replies to come, oldest first
-	flights  []*flight           // entered and not answered, oldest first
-	octets   int64               // size of the flights
-	finished int                 // deliveries that ended with an answer to each recipient
-	failed   *mail.Outcome       // why the session is over
-	closing  bool                // QUIT was sent, or the peer said 421 with nothing in flight
-	ours     bool                // the failure is this node's own, not the peer's
-	ails     bool                // the peer has put off mail for a reason of its own
-	hurry    bool                // writing is over; what was received already is still read
-	gone     bool                // the reader has ended in peace; nothing more will be answered
-	carry    []*mail.Transaction // taken and not begun
-	deadline time.Time           // as set on the connection
-	ready    []*delivery         // complete, to be reported outside mu
+	changed  sync.Cond     // the reader made room or brought a reply that the writer waits for
+	waiting  func() bool   // what the writer waits for; nil: it does not
+	pending  []expectation // replies to come, oldest first
+	flights  []*flight     // entered and not answered, oldest first
+	octets   int64         // size of the flights
+	doubted  []doubt       // answered, if the answers were to them; see takeQuit
+	finished int           // deliveries that ended with an answer to each recipient
+	failed   *mail.Outcome // why the session is over
+	closing  bool          // QUIT was sent, or the peer said 421 with nothing in flight
+	ours     bool          // the failure is this node's own, not the peer's
+	ails     bool          // the peer has put off mail for a reason of its own
+	hurry    bool          // writing is over; what was received already is still read
+	gone     bool          // the reader has ended in peace; nothing more will be answered
+	carry    []*delivery   // taken, and not begun or not ended
+	deadline time.Time     // as set on the connection
+	ready    []*delivery   // complete, to be reported outside mu
 }
+
+// doubt is a flight with the answer that seems to be its own.
+type doubt struct {
+	f *flight
+	o mail.Outcome
+}
+
+// unclear is said of a message before the reason why its doubt stays.
+const unclear = "the host may have taken the message, its answer was one to RCPT: "
 
 // errClosed is why a session without a failure takes nothing more.
 var errClosed = errors.New("the host has closed the idle connection")
 
 // converse runs the feed over an open dialog, and ends it. first was taken from
-// the feed before. What it returns was taken and not begun, because the peer
-// had left in peace before it came to it; it wants another connection.
-func (a *Agent) converse(ctx context.Context, p *peer, feed mail.Feed, first []*mail.Transaction) ([]*mail.Transaction, error) {
+// the feed before. What it returns was taken, and the peer had left in peace, or takes no more
+// over this connection, before it came to it or to all of it; it wants another connection.
+func (a *Agent) converse(ctx context.Context, p *peer, feed mail.Feed, first []*delivery) ([]*delivery, error) {
 	s := &session{agent: a, peer: p, feed: feed, first: first, lmtp: p.hop.Kind == mail.HopLMTP}
 	s.changed.L = &s.mu
 	_ = p.wire.SetDeadline(time.Time{})
+	if a.shaky.puzzling(p.at.address, a.opts.Clock()) {
+		p.ext.pipelining = false
+	}
 	p.wire.beforeRead, p.wire.afterWrite = s.awaitReply, s.arm
 	told := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -113,26 +127,43 @@ func (s *session) result() error {
 }
 
 // fail ends the session: everything in flight and undecided gets the outcome.
-// Only the first failure counts.
 func (s *session) fail(o mail.Outcome) {
 	s.mu.Lock()
+	first := s.end(o)
+	s.mu.Unlock()
+	if first {
+		_ = s.peer.wire.Close()
+		s.report()
+	}
+}
+
+// end is the part of fail under mu; the caller closes the wire and reports. Only the first
+// failure counts.
+func (s *session) end(o mail.Outcome) (first bool) {
 	if s.failed != nil {
-		s.mu.Unlock()
-		return
+		return false
 	}
 	s.failed = &o
 	if o.Status == outOfStep && o.Reply == nil && len(s.flights) > 0 {
 		s.disbelieve(s.flights[0])
 	}
+	if len(s.doubted) > 0 {
+		s.agent.shaky.puzzled(s.peer.at.address, s.agent.opts.Clock())
+	}
+	for _, d := range s.doubted {
+		s.disbelieve(d.f)
+		told := o
+		told.Text = unclear + o.Text
+		s.settle(d.f, told)
+		s.answer(d.f)
+	}
 	for _, f := range s.flights {
 		s.settle(f, o)
 		s.answer(f)
 	}
-	s.flights, s.pending, s.octets = nil, nil, 0
+	s.flights, s.pending, s.octets, s.doubted = nil, nil, 0, nil
 	s.changed.Broadcast()
-	s.mu.Unlock()
-	_ = s.peer.wire.Close()
-	s.report()
+	return true
 }
 
 // settle decides all of a flight's recipients that are not decided. mu is held.
@@ -160,7 +191,7 @@ func (s *session) part(f *flight) {
 		return
 	}
 	if f.d.carried {
-		s.carry = append(s.carry, f.d.t)
+		s.carry = append(s.carry, f.d)
 		return
 	}
 	s.ready = append(s.ready, f.d)
@@ -179,13 +210,17 @@ func (s *session) report() {
 
 // land takes an answered flight, always the oldest, out of the window. mu is held.
 func (s *session) land(f *flight) {
+	s.pass(f)
+	s.answer(f)
+	s.finished++
+}
+
+func (s *session) pass(f *flight) {
 	if len(s.flights) > 0 && s.flights[0] == f {
 		s.flights[0] = nil
 		s.flights = s.flights[1:]
 		s.octets -= f.size
 	}
-	s.answer(f)
-	s.finished++
 }
 
 // wake tells the writer when what it waits for has come. mu is held.
@@ -197,13 +232,9 @@ func (s *session) wake() {
 
 // retire ends the session in peace: the peer takes no more, and has not looked
 // at what is still in flight, which goes over another connection. mu is held.
-func (s *session) retire(o mail.Outcome) {
+func (s *session) retire() {
 	for _, f := range s.flights {
-		if f.d.flights == 1 && !f.d.begun() {
-			f.d.carried = true
-		} else {
-			s.settle(f, o)
-		}
+		f.d.carried = true
 		s.answer(f)
 	}
 	s.flights, s.pending, s.octets = nil, nil, 0
@@ -226,7 +257,14 @@ func (s *session) await(ok func() bool) bool {
 func (s *session) healthy() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.failed == nil && !s.closing
+	return s.failed == nil && !s.closing && len(s.doubted) == 0
+}
+
+// expects says whether answers are to come.
+func (s *session) expects() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.flights) > 0
 }
 
 // awaitReply arms once for each reply: a peer that says it octet by octet has no more
@@ -255,6 +293,9 @@ func (s *session) arm() {
 		return
 	}
 	limit := s.peer.limits.of(s.pending[0].step)
+	if len(s.doubted) > 0 {
+		limit = max(limit, s.peer.limits.Mail) // mail depends on the answer to QUIT
+	}
 	at := time.Now().Add(limit)
 	if off := at.Sub(s.deadline); s.deadline.IsZero() || off > limit/8 || off < -limit/8 {
 		s.deadline = at

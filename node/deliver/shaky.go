@@ -14,6 +14,10 @@ const (
 	// the next attempt meets another host.
 	troubledFor = time.Hour
 	shakyMax    = 1024 // hosts remembered
+
+	// puzzlingFor is long against the waits of the queues: each time it is over, one window of
+	// messages may be sent twice.
+	puzzlingFor = 24 * time.Hour
 )
 
 // shakyHosts remembers hosts that failed lately, so that the next connection of a hop
@@ -26,8 +30,9 @@ const (
 // one, and has to (RFC 5321 section 5.1: each address is tried, and tried again). It is
 // bad for this next hop alone.
 type shakyHosts struct {
-	mu    sync.Mutex
-	until map[shakyHost]time.Time
+	mu     sync.Mutex
+	until  map[shakyHost]time.Time
+	puzzle map[string]time.Time // addresses, until when
 }
 
 type shakyHost struct {
@@ -35,7 +40,33 @@ type shakyHost struct {
 	address string
 }
 
-func newShakyHosts() *shakyHosts { return &shakyHosts{until: map[shakyHost]time.Time{}} }
+func newShakyHosts() *shakyHosts {
+	return &shakyHosts{until: map[shakyHost]time.Time{}, puzzle: map[string]time.Time{}}
+}
+
+// puzzled: the host left a doubt behind (see takeQuit). Mail that it may have taken has to be
+// sent again, as the mail of a host that did not take it would be lost. To do so in the same way
+// would leave the same doubt, at each retry until the message is returned, though it arrived
+// each time. So for a while this host gets one command at a time, where an answer is to what
+// was asked: whoever gives that status in earnest gets a message twice, not more often.
+func (s *shakyHosts) puzzled(address string, now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.puzzle) >= shakyMax {
+		clear(s.puzzle)
+	}
+	s.puzzle[address] = now.Add(puzzlingFor)
+}
+
+func (s *shakyHosts) puzzling(address string, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	until, known := s.puzzle[address]
+	if known && !until.After(now) {
+		delete(s.puzzle, address)
+	}
+	return until.After(now)
+}
 
 // failed: the address did not answer.
 func (s *shakyHosts) failed(address string, now time.Time) {

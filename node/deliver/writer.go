@@ -18,26 +18,30 @@ func (s *session) write() {
 		if !s.room() {
 			break
 		}
-		t := s.next()
-		if t == nil {
-			if !s.flush() || !s.feed.Wait(s.peer.limits.Idle) {
+		d := s.next()
+		if d == nil {
+			if !s.flush() || !s.rest() {
 				break
 			}
 			continue
 		}
 		s.taken++
-		s.submit(t)
+		s.submit(d)
 	}
 	s.leave()
 }
 
-func (s *session) next() *mail.Transaction {
+func (s *session) next() *delivery {
 	if len(s.first) == 0 {
-		return s.feed.Next()
+		if t := s.feed.Next(); t != nil {
+			return newDelivery(t)
+		}
+		return nil
 	}
-	t := s.first[0]
+	d := s.first[0]
 	s.first = s.first[1:]
-	return t
+	d.carried = false
+	return d
 }
 
 func (s *session) spent() bool {
@@ -45,13 +49,16 @@ func (s *session) spent() bool {
 	if s.peer.hop.Kind == mail.HopNode {
 		outside = 0
 	}
-	for _, limit := range [...]int{s.agent.opts.MaxTransactions, outside, s.peer.ext.mailMax} {
+	for _, limit := range [...]int{s.agent.opts.MaxTransactions, outside} {
 		if limit > 0 && s.taken >= limit {
 			return true
 		}
 	}
-	return false
+	return s.exhausted()
 }
+
+// exhausted says whether the peer declared that it takes no more MAIL (RFC 9422 section 4.1).
+func (s *session) exhausted() bool { return s.peer.ext.mailMax > 0 && s.mails >= s.peer.ext.mailMax }
 
 // room waits until the window takes another transaction. A full window is
 // waited for until half of it is free, so that writes stay large.
@@ -80,30 +87,35 @@ func (s *session) leave() {
 	}
 }
 
-// submit sends one delivery, in as many flights as its recipients need.
-func (s *session) submit(t *mail.Transaction) {
-	d := newDelivery(t)
+// submit sends one delivery, in as many flights as its recipients need, or as this
+// connection still takes: the rest goes over another one.
+func (s *session) submit(d *delivery) {
 	groups := s.prepare(d)
 	if len(groups) == 0 {
-		s.feed.Done(t, d.outcomes)
+		s.feed.Done(d.t, d.outcomes)
 		return
 	}
 	d.flights = len(groups)
 	for i, g := range groups {
 		f := &flight{d: d, targets: g, size: d.plan.content.Size(), parts: 2}
-		if err := s.fly(f); err != nil {
-			if i == 0 {
-				s.mu.Lock()
-				s.carry = append(s.carry, t)
-				s.mu.Unlock()
-				return
-			}
-			s.ground(f, mail.Defer(mail.StatusDropped, err.Error()))
+		if s.exhausted() || s.fly(f) != nil {
+			s.carryRest(d, len(groups)-i)
+			return
 		}
 		s.mu.Lock()
 		s.part(f) // released: the content is not read any more
 		s.mu.Unlock()
 		s.report()
+	}
+}
+
+// carryRest leaves the last flights of a delivery to another connection.
+func (s *session) carryRest(d *delivery, flights int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d.carried = true
+	if d.flights -= flights; d.flights == 0 {
+		s.carry = append(s.carry, d)
 	}
 }
 
@@ -121,6 +133,9 @@ func (s *session) prepare(d *delivery) [][]int {
 	}
 	send := make([]int, 0, len(d.t.Targets))
 	for i := range d.t.Targets {
+		if d.decided[i] {
+			continue
+		}
 		o := d.plan.nobody
 		if o == nil {
 			o = d.plan.check(s.wireAddress(&d.t.Targets[i]))
@@ -138,10 +153,35 @@ func (s *session) prepare(d *delivery) [][]int {
 	if n := s.peer.ext.rcptMax; n > 0 {
 		limit = n
 	}
-	if len(send) <= limit {
+	var groups [][]int
+	for _, part := range s.byDomains(d.t, send) {
+		groups = slices.AppendSeq(groups, slices.Chunk(part, limit))
+	}
+	return groups
+}
+
+// byDomains splits targets so that no part has more domains than the peer declared that it
+// takes at a time (RFC 9422 section 4.3); the targets of a domain stay together.
+func (s *session) byDomains(t *mail.Transaction, send []int) [][]int {
+	most := s.peer.ext.domainMax
+	if most == 0 {
 		return [][]int{send}
 	}
-	return slices.Collect(slices.Chunk(send, limit))
+	var parts [][]int
+	number := map[string]int{}
+	for _, i := range send {
+		domain := mail.DomainKey(s.wireAddress(&t.Targets[i]).Domain)
+		n, known := number[domain]
+		if !known {
+			n = len(number)
+			number[domain] = n
+		}
+		if n/most == len(parts) {
+			parts = append(parts, nil)
+		}
+		parts[n/most] = append(parts[n/most], i)
+	}
+	return parts
 }
 
 func unreadable(err error) mail.Outcome {
@@ -196,6 +236,7 @@ func (s *session) enter(f *flight) (failed *mail.Outcome, err error) {
 	}
 	s.flights = append(s.flights, f)
 	s.octets += f.size
+	s.mails++
 	return nil, nil
 }
 

@@ -29,6 +29,9 @@ type exchange struct {
 // has one. The error is an [*Error].
 func (r *Resolver) MX(ctx context.Context, domain string) ([]mail.Host, error) {
 	if ip, ok := literal(domain); ok {
+		if r.isOwn([]netip.Addr{ip}) {
+			return nil, loops(domain)
+		}
 		return []mail.Host{{Name: domain, Addrs: r.sorted(nil, []netip.Addr{ip})}}, nil
 	}
 	name := mail.DomainKey(domain)

@@ -154,7 +154,7 @@ func TestSelfByAddress(t *testing.T) {
 	r := z.resolver(t, func(o *Options) {
 		o.IsSelf = func(a netip.Addr) bool { return a == netip.MustParseAddr("192.0.2.7") }
 	})
-	for _, domain := range []string{"x.example", "y.example"} {
+	for _, domain := range []string{"x.example", "y.example", "[192.0.2.7]", "[IPv6:::ffff:192.0.2.7]", "192.0.2.7"} {
 		if _, err := r.MX(t.Context(), domain); err == nil || class(t, err) != "permanent 5.3.5" {
 			t.Errorf("%s: %v", domain, err)
 		}

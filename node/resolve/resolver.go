@@ -207,5 +207,5 @@ func literal(s string) (netip.Addr, bool) {
 		}
 	}
 	ip, err := netip.ParseAddr(s)
-	return ip, err == nil
+	return ip.Unmap(), err == nil
 }
