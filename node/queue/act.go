@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -23,8 +24,8 @@ type Selection struct {
 	ByRule bool
 }
 
-// Tally is what an action touched, or would touch. A message counts once for each
-// queue that it is in.
+// Tally is what an action touched, or would touch. A message counts once, in however
+// many queues it is.
 type Tally struct {
 	Messages   int
 	Recipients int
@@ -32,6 +33,8 @@ type Tally struct {
 	// Later are those that are in flight: the attempt is finished first. The order is
 	// kept over a restart.
 	Later int
+	// Untold are those whose senders were due a report, and get none.
+	Untold int
 	// Refused are those that stay as they are, by the reason.
 	Refused map[string]int
 	// Unknown are those that are not here.
@@ -88,6 +91,9 @@ var always = []string{IDPreSubmission, IDReports, IDDirectory, IDRouting, IDUnre
 // but for those that are in flight. With an error, what the tally says was done.
 func (r *Runner) Act(ctx context.Context, sel Selection, o Order, dry bool) (Tally, error) {
 	a := &action{r: r, ctx: ctx, sel: sel, order: o, dry: dry, slots: make(chan struct{}, outstanding)}
+	if err := r.restore(); err != nil {
+		return Tally{}, err
+	}
 	a.order.Note.At = r.now()
 	err := a.prepare()
 	switch {
@@ -108,7 +114,9 @@ func (r *Runner) Act(ctx context.Context, sel Selection, o Order, dry bool) (Tal
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.tally, err
+	tally := a.tally
+	tally.Refused = maps.Clone(tally.Refused) // what is in flight may be refused yet
+	return tally, err
 }
 
 // action is an Act under way.
@@ -132,11 +140,12 @@ type action struct {
 	news  chan struct{} // one of later ended; nil until somebody waits
 
 	pending map[*pending]struct{} // those of later
+	counted map[mail.ID]bool      // of those that are in several queues
 }
 
 // prepare finishes with what was ordered before, and looks at what is not routed yet.
 func (a *action) prepare() error {
-	a.pending, a.aside = map[*pending]struct{}{}, map[mail.ID]bool{}
+	a.pending, a.aside, a.counted = map[*pending]struct{}{}, map[mail.ID]bool{}, map[mail.ID]bool{}
 	if a.dry {
 		// Nothing to be finished with.
 	} else if err := a.r.forget(); err != nil {

@@ -1,7 +1,9 @@
 package queue
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/postroad/postroad/node/mail"
@@ -20,8 +22,11 @@ func (a *action) orderFor(name string) *Order {
 	if match != nil {
 		o.Match = func(it Item) bool {
 			it.Queue = info
-			if it.LastErr == "" {
-				it.LastErr = info.LastError
+			it.Due = info.ready(Ref{Due: it.Due, Attempts: it.Attempts, Failed: it.failed}, a.r.now())
+			it.LastErr = cmp.Or(it.LastErr, info.LastError)
+			it.Errors = slices.Clone(it.Errors)
+			for i, text := range it.Errors {
+				it.Errors[i] = cmp.Or(text, info.LastError)
 			}
 			return match(it)
 		}
@@ -65,7 +70,7 @@ func (a *action) entry(name string, e spool.QueueEntry) error {
 		return nil
 	}
 	if a.dry {
-		a.tally.count(id, len(targets), octets)
+		a.count(ref, len(targets), octets)
 		return nil
 	}
 	return a.give(name, ref, targets, o)
@@ -100,10 +105,10 @@ func (a *action) look(key Key, info Info, o *Order, ref Ref) (mine []int, octets
 	if err != nil {
 		return nil, 0, err
 	}
-	it := a.r.item(key, mail.Hop{Name: info.NextHop, ConnectorName: info.Connector}, m, ref, st)
-	it.Recipients = shown(m, targets)
-	for _, i := range targets {
-		it.Target = m.targets[i]
+	it := a.r.item(key, mail.Hop{Name: info.NextHop, ConnectorName: info.Connector}, m, ref)
+	it.Recipients, it.Errors = shown(m, targets), lastErrors(st.Outcomes, targets)
+	for n, i := range targets {
+		it.Target, it.LastErr = m.targets[i], it.Errors[n]
 		if o.Match == nil || o.Match(it) {
 			mine = append(mine, i)
 		}
@@ -130,7 +135,10 @@ func (a *action) give(name string, ref Ref, targets []int, o *Order) error {
 		case res.Err != nil:
 			a.tally.refuse(res.Err)
 		case !res.Void:
-			a.tally.count(ref.ID, res.Recipients, res.Octets)
+			a.count(ref, res.Recipients, res.Octets)
+			if res.Untold {
+				a.tally.Untold++
+			}
 		}
 		if later { // once, though it may have parted and come back twice
 			later = false
@@ -164,13 +172,47 @@ func (a *action) give(name string, ref Ref, targets []int, o *Order) error {
 	return nil
 }
 
-// item describes an entry for those who choose; Target is left to the caller.
-func (r *Runner) item(key Key, hop mail.Hop, m *message, ref Ref, st spool.Stored) Item {
-	it := Item{Key: key, Hop: hop, Envelope: m.env, Created: ref.Created, Attempts: ref.Attempts, Due: ref.Due, Exempt: ref.Exempt}
-	for _, rec := range st.Outcomes {
-		if last, err := codec.DecodeAttempt(rec.Payload); err == nil && last.Text != "" {
-			it.LastErr = last.Text
+// item is what is known of an entry and of none of its targets.
+func (r *Runner) item(key Key, hop mail.Hop, m *message, ref Ref) Item {
+	return Item{Key: key, Hop: hop, Envelope: m.env, Created: ref.Created, Attempts: ref.Attempts, Due: ref.Due, Exempt: ref.Exempt, failed: ref.Failed}
+}
+
+// lastErrors are the last errors of these targets; "" of those that have none.
+func lastErrors(records []spool.OutcomeRecord, targets []int) []string {
+	list := make([]string, len(targets))
+	if len(records) == 0 {
+		return list
+	}
+	place := make(map[int]int, len(targets))
+	for n, target := range targets {
+		place[target] = n
+	}
+	for _, rec := range records {
+		n, mine := place[int(rec.Target)]
+		if !mine {
+			continue
+		}
+		if last, err := codec.DecodeAttempt(rec.Payload); err == nil {
+			list[n] = last.Text
 		}
 	}
-	return it
+	return list
+}
+
+// count counts a message once, in however many queues it is met. The caller holds mu, or
+// is alone.
+func (a *action) count(ref Ref, recipients int, octets int64) {
+	if ref.Multi {
+		if a.counted[ref.ID] {
+			a.tally.Recipients += recipients
+			return
+		}
+		a.counted[ref.ID] = true
+	}
+	a.tally.count(ref.ID, recipients, octets)
+}
+
+// untold says whether the sender was due a report and gets none.
+func untold(env *mail.Envelope, targets []mail.Target, reports []spool.Incoming) bool {
+	return !env.Null() && len(reports) == 0 && slices.ContainsFunc(targets, func(t mail.Target) bool { return t.Notify.WantsFailure() })
 }

@@ -27,6 +27,8 @@ type Store interface {
 	Aside() []spool.ID
 	AsideNote(id spool.ID) ([]byte, error)
 	SetAsideNote(id spool.ID, note []byte) error
+	// Healed is when what could not be read was mended last, in whole seconds; zero: never.
+	Healed() time.Time
 	Entries(queue string, after spool.Position, limit int) ([]spool.QueueEntry, error)
 	Weigh(queue string) spool.Weight
 	Walk(from spool.ID, f func(id spool.ID, st *spool.Stored) (more bool, err error)) error
@@ -155,6 +157,8 @@ type Config struct {
 	// Own are the terms of virtual servers that have theirs, in place of Clock and Limits;
 	// see [Senders].
 	Own map[mail.GUID]Terms
+	// Connections to other hosts in all; see [Senders].
+	Connections int
 	// Workers categorize; 0: one for each processor.
 	Workers int
 	// DirectoryRetry is the first wait after a failed directory lookup; it doubles
@@ -169,7 +173,7 @@ type Config struct {
 }
 
 func (c *Config) senders() Senders {
-	return Senders{Default: Terms{Clock: c.Clock, Limits: c.Limits}, Own: c.Own}
+	return Senders{Default: Terms{Clock: c.Clock, Limits: c.Limits}, Own: c.Own, Connections: c.Connections}
 }
 
 // Limits bound what the scheduler opens and remembers. Zero fields: the defaults

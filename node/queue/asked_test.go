@@ -165,3 +165,41 @@ func TestTriggerThatStarves(t *testing.T) {
 		t.Errorf("taken %+v", taken)
 	}
 }
+
+// That mail is there and stopped is another answer than that there is none.
+func TestStoppedMailIsAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ofX := forDomain("x")
+		stop := NoteOf("ada", "", time.Now())
+		for name, c := range map[string]func(g *rig, queue string) error{
+			"queue":    func(g *rig, queue string) error { _, err := g.FreezeQueues([]string{queue}, stop); return err },
+			"outbound": func(g *rig, _ string) error { return g.SetOutbound(&stop) },
+			"like": func(g *rig, _ string) error {
+				_, err := g.FreezeLike(Likeness{Destination: "SMTP:x"}, stop)
+				return err
+			},
+		} {
+			g := newRig()
+			g.router.set("SMTP:x", pulled)
+			g.start(noNotice, func(c *Config) { c.Limits.Window = 8 })
+			if g.Withheld(ofX) {
+				t.Errorf("%s: stopped, and nothing was sent", name)
+			}
+			for i := range 20 {
+				g.send(i+1, fmt.Sprintf("b%02d@x", i))
+			}
+			synctest.Wait()
+			if g.Withheld(ofX) {
+				t.Errorf("%s: stopped before anybody did that", name)
+			}
+			_, queue := g.idOf(t, "x")
+			if err := c(g, queue); err != nil {
+				t.Fatal(err)
+			}
+			if queues, n := g.Trigger(ofX); queues != 0 || n != 0 || g.Offers(ofX) || !g.Withheld(ofX) {
+				t.Errorf("%s: %d queues with %d messages, offered %v, stopped %v", name, queues, n, g.Offers(ofX), g.Withheld(ofX))
+			}
+			g.stop()
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"slices"
 	"time"
 
 	"github.com/postroad/postroad/node/mail"
@@ -105,15 +106,24 @@ func (c Clock) retries(rush int64) retries {
 }
 
 // ready is when a message may be given out (Unix ms). What is on disk is the interval that
-// counted when it was deferred; the one that counts now holds.
-func (t retries) ready(r Ref) int64 {
+// counted when it was deferred; the one that counts now holds. What did not happen yet by
+// the clock, as that was put back, counts as happening now.
+func (t retries) ready(r Ref, now int64) int64 {
 	switch {
 	case r.Failed == 0 || r.Attempts == 0:
-		return r.Due
+		return min(r.Due, now+t.longest(r.Attempts))
 	case r.Failed < t.rush:
 		return r.Failed
 	}
-	return r.Failed + t.intervals[min(r.Attempts, len(t.intervals))-1].Milliseconds()
+	return min(r.Failed, now) + t.intervals[min(r.Attempts, len(t.intervals))-1].Milliseconds()
+}
+
+// longest is the longest wait of a message (ms); none before the first attempt.
+func (t retries) longest(attempts int) int64 {
+	if attempts == 0 {
+		return 0
+	}
+	return slices.Max(t.intervals[:]).Milliseconds()
 }
 
 // linkWait is the wait after the nth failed connection of a link in a row, and
@@ -145,8 +155,4 @@ func (c Clock) deadline(created int64, notified bool) int64 {
 // noticeDue says whether a message is old enough for the delay notice.
 func (c Clock) noticeDue(created, now int64) bool {
 	return c.DelayNotice > 0 && now >= created+c.DelayNotice.Milliseconds()
-}
-
-func (c Clock) expired(created, now int64) bool {
-	return now >= created+c.Expiration.Milliseconds()
 }

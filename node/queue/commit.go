@@ -49,10 +49,10 @@ func (r *Runner) submit(batch []*settled) {
 // commitLoop commits whatever came in during the last commit. While one waits
 // for its sync the connections fill the next.
 func (r *Runner) commitLoop(ctx context.Context) {
-	for {
+	for ends := false; !ends; {
 		select {
 		case <-ctx.Done():
-			return
+			ends = true // after what came in before
 		case <-r.commit:
 		}
 		for batch := r.nextBatch(); len(batch) > 0; batch = r.nextBatch() {
@@ -126,6 +126,9 @@ func (r *Runner) lost(s *settled, err error) {
 		r.do(func(now int64) { r.sched.Abandon(s.to, s.ref.ID, now) })
 	}
 	r.setAside([]Taken{{s.commit.Queue, s.ref}}, nil, err)
+	if s.done != nil { // who gave an order waits for it
+		s.done(err)
+	}
 }
 
 // refused puts off an entry whose outcome the spool calls invalid.

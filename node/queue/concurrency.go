@@ -41,13 +41,19 @@ func (c *concurrency) failed() {
 	}
 }
 
-// surplus says whether a connection is one more than its link may have now; then
-// it gets nothing more and is to close.
-func (s *Scheduler) surplus(c *conn) bool {
+// surplus says whether a connection is one more than its link may have now, or has to
+// make room for another link; then it gets nothing more and is to close.
+func (s *Scheduler) surplus(c *conn, now int64) bool {
 	l := c.link
-	if !c.leaving && !c.handed && l.verdict == nil && len(l.conns)-l.leaving > min(l.concurrency.window, s.perLink(l)) {
-		c.leaving = true
-		l.leaving++
+	switch {
+	case c.leaving || s.yields(c, false, now):
+	case !c.handed && l.verdict == nil && len(l.conns)-l.leaving > min(l.concurrency.window, s.perLink(l)):
+		c.leave()
 	}
 	return c.leaving
+}
+
+func (c *conn) leave() {
+	c.leaving = true
+	c.link.leaving++
 }

@@ -56,6 +56,11 @@
 // forgotten then. A queue that the map moves to a link ends that link's wait:
 // link state knows something newer than the last failure.
 //
+// # Connections
+//
+// Those to other hosts are bounded for the node, for each virtual server and for each
+// domain. Links that find no room stand in line, and all have their turn; see bound.go.
+//
 // # Watchdog
 //
 // What stands still although nothing says what it waits for is found and freed:

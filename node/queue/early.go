@@ -106,7 +106,7 @@ func (r *Runner) routed(id mail.ID) {
 // FreezeStages stops queues before routing, by their IDs, until ThawStages, over
 // restarts too: what comes in stays. It returns how many were not frozen before.
 func (r *Runner) FreezeStages(ids []string, note Note) (int, error) {
-	r.ctlMu.Lock()
+	r.lockOrders()
 	defer r.ctlMu.Unlock()
 	next, changed := r.ctl, 0
 	next.Stages, changed = frozenToo(r.ctl.Stages, ids, note)
@@ -125,7 +125,7 @@ func (r *Runner) FreezeStages(ids []string, note Note) (int, error) {
 
 // ThawStages lets queues before routing go and returns how many were frozen.
 func (r *Runner) ThawStages(ids []string) (int, error) {
-	r.ctlMu.Lock()
+	r.lockOrders()
 	defer r.ctlMu.Unlock()
 	next, changed := r.ctl, 0
 	if next.Stages, changed = frozenNoMore(r.ctl.Stages, ids); changed == 0 {

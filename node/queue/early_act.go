@@ -134,7 +134,9 @@ func (a *action) meansEarly(id mail.ID, putOff map[mail.ID]bool) (m unroutedMess
 	}
 	for _, rcpt := range m.env.Recipients {
 		it.Recipients = append(it.Recipients, rcpt.Address.String())
+		it.Errors = append(it.Errors, it.Queue.LastError)
 	}
+	it.LastErr = it.Queue.LastError
 	n := 0
 	for _, rcpt := range m.env.Recipients {
 		it.Target = mail.Target{Address: rcpt.Address}
@@ -235,21 +237,30 @@ func (a *action) deleteEarly(m unroutedMessage) error {
 		a.r.unclaim(m, false)
 		return a.ctx.Err()
 	}
-	a.r.wg.Go(func() {
+	end := func() {
 		defer func() { <-a.slots }()
-		gone, err := a.r.endEarly(m, &a.order)
+		gone, silent, err := a.r.endEarly(m, &a.order)
 		a.r.unclaim(m, gone)
+		if silent {
+			a.mu.Lock()
+			a.tally.Untold++
+			a.mu.Unlock()
+		}
 		switch {
 		case err != nil:
 			a.refuse(err)
 		case gone:
 			a.countEarly(m)
 		}
-	})
+	}
+	if !a.r.background(end) {
+		end()
+	}
 	return nil
 }
 
-func (r *Runner) endEarly(m unroutedMessage, o *Order) (gone bool, err error) {
+// endEarly ends a message; silent says that its sender was due a report and gets none.
+func (r *Runner) endEarly(m unroutedMessage, o *Order) (gone, silent bool, err error) {
 	line := spool.Deleted
 	e := eventOf(m.env, mail.EventFail, "ADMIN", r.c.Now())
 	e.Status, e.Detail = o.Status.String(), "deleted before it was routed"
@@ -258,7 +269,6 @@ func (r *Runner) endEarly(m unroutedMessage, o *Order) (gone bool, err error) {
 	for i, rcpt := range m.env.Recipients {
 		targets[i] = mail.Target{Address: rcpt.Address, Original: rcpt.Original, Recipient: i, Notify: rcpt.Notify}
 		outcomes[i] = mail.Fail(o.Status, deletedText(o))
-		outcomes[i].At = r.c.Now()
 		e.Recipients = append(e.Recipients, rcpt.Address.String())
 	}
 	var reports []spool.Incoming
@@ -266,22 +276,22 @@ func (r *Runner) endEarly(m unroutedMessage, o *Order) (gone bool, err error) {
 		line = spool.Returned
 		content := &content{store: r.c.Store, id: spool.ID(m.id), size: m.env.Size}
 		if reports, err = r.write(ReportFailure, m.env, targets, outcomes, content); err != nil {
-			return false, fmt.Errorf("the report to the sender cannot be written: %w", err)
+			return false, false, fmt.Errorf("the report to the sender cannot be written: %w", err)
 		}
 	} else {
 		e.Detail += ", no report"
 	}
 	switch err = r.c.Store.End(spool.ID(m.id), line, nil, reports...); {
 	case errors.Is(err, spool.ErrNotFound):
-		return true, nil
+		return true, false, nil
 	case err != nil:
-		return false, err
+		return false, false, err
 	}
 	e.Detail = o.words(e.Detail)
 	r.c.Events(e)
 	r.routed(m.id)
 	r.accepted(reports, m.id)
-	return true, nil
+	return true, o.Report && untold(m.env, targets, reports), nil
 }
 
 // markEarly freezes, thaws or redirects messages that were claimed; all of them are on disk

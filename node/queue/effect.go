@@ -54,8 +54,10 @@ type Effect struct {
 	Fill  uint64 // see Stale
 	Ref   Ref
 	Order *Order
-	// Frozen: the entry's queue was stopped by an administrator.
-	Frozen bool
+	// Trouble is what kept an overdue entry, Begun since when that ages, and End when it is
+	// given up (Unix ms).
+	Trouble    trouble
+	Begun, End int64
 
 	Connector mail.GUID
 	OK        bool

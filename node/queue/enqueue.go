@@ -29,7 +29,7 @@ func (r *Runner) worker(ctx context.Context) {
 		r.inMu.Lock()
 		it, ok, wait := r.intake.next(r.now())
 		spilled := !ok && r.intake.wantsSpool()
-		more := ok && r.intake.head < len(r.intake.ready)
+		more := ok && r.intake.more(r.now())
 		r.inMu.Unlock()
 		if more {
 			signal(r.work) // another worker may help
@@ -48,8 +48,9 @@ func (r *Runner) worker(ctx context.Context) {
 		d := time.Hour
 		if wait != 0 {
 			d = time.Duration(wait-r.now()) * time.Millisecond
-		} else if spilled {
-			d = time.Second
+		}
+		if spilled {
+			d = min(d, time.Second)
 		}
 		timer.Reset(d)
 		select {
@@ -121,7 +122,7 @@ func (r *Runner) process(it item) {
 		return
 	}
 	if err != nil {
-		if !r.clock(mail.Hop{}).Of(it.env.Priority, false).expired(r.begins(it.env), r.now()) {
+		if end, now := r.ends(r.begins(it.env), r.clock(mail.Hop{}).Of(it.env.Priority, false)); now < end {
 			r.putOff(it, err)
 			return
 		}
@@ -144,9 +145,11 @@ func (r *Runner) unplanned(it item, err error) {
 	if damaged(err) {
 		r.asideMu.Lock()
 		e := r.quarantine(it.id, it.env, err)
+		if e == nil {
+			r.processed(it.id) // or a release finds it in hand, and nobody tries it again
+		}
 		r.asideMu.Unlock()
 		if e == nil {
-			r.processed(it.id)
 			return
 		}
 	}
@@ -168,7 +171,7 @@ func (r *Runner) unresolved(env *mail.Envelope, err error) Plan {
 	if s := (interface{ Status() mail.Status })(nil); errors.As(err, &s) {
 		status = s.Status()
 	}
-	o := expired(r.clock(mail.Hop{}).Of(env.Priority, false), mail.Defer(status, err.Error()), r.c.Now())
+	o := expired(r.clock(mail.Hop{}).Of(env.Priority, false), mail.Defer(status, err.Error()))
 	for i, rcpt := range env.Recipients {
 		t := mail.Target{Address: rcpt.Address, Original: rcpt.Original, Recipient: i, Notify: rcpt.Notify}
 		p.Failed = append(p.Failed, Failure{t, o})

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/postroad/postroad/node/mail"
 	"github.com/postroad/postroad/node/mail/codec"
@@ -242,6 +243,8 @@ func (s *fakeStore) SetAsideNote(id spool.ID, note []byte) error {
 	s.notes[id] = note
 	return nil
 }
+
+func (s *fakeStore) Healed() time.Time { return time.Time{} }
 
 func (s *fakeStore) AsideNote(id spool.ID) ([]byte, error) {
 	s.mu.Lock()

@@ -97,6 +97,12 @@ type fakeAgent struct {
 
 var delivered = mail.Outcome{Result: mail.Delivered, Status: mail.StatusOK, Reply: &mail.Reply{Code: 250}}
 
+func (a *fakeAgent) dialledAt(t time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.ContainsFunc(a.at, func(at time.Time) bool { return at.Truncate(time.Millisecond).Equal(t) })
+}
+
 func (a *fakeAgent) Serve(ctx context.Context, hop mail.Hop, feed mail.Feed) error {
 	a.mu.Lock()
 	a.dials = append(a.dials, hop.Name)
@@ -201,9 +207,12 @@ type fakeReporter struct {
 	list []string // "kind sender status..."
 	told []Aside
 	err  error
+	full bool // its bound is reached: it makes none
 	n    byte
 	// until is the end that delay reports named, by recipient.
 	until map[string]time.Time
+	// said are the last outcomes that reports gave, by kind and recipient.
+	said map[string]mail.Outcome
 }
 
 func (r *fakeReporter) Report(kind ReportKind, env *mail.Envelope, targets []mail.Target, outcomes []mail.Outcome, _ mail.Content) ([]spool.Incoming, error) {
@@ -217,6 +226,12 @@ func (r *fakeReporter) Report(kind ReportKind, env *mail.Envelope, targets []mai
 		text += fmt.Sprintf(" %s %s", t.Address, outcomes[i].Status)
 	}
 	r.list = append(r.list, text)
+	if r.said == nil {
+		r.said = map[string]mail.Outcome{}
+	}
+	for i, t := range targets {
+		r.said[fmt.Sprintf("%s %s", [...]string{"", "failure", "delay", "success", "expanded"}[kind], t.Address)] = outcomes[i]
+	}
 	if kind == ReportDelay {
 		if r.until == nil {
 			r.until = map[string]time.Time{}
@@ -225,7 +240,7 @@ func (r *fakeReporter) Report(kind ReportKind, env *mail.Envelope, targets []mai
 			r.until[t.Address.String()] = outcomes[i].Until
 		}
 	}
-	if env.Null() {
+	if env.Null() || r.full {
 		return nil, nil
 	}
 	r.n++
@@ -250,6 +265,13 @@ func (r *fakeReporter) notices() []Aside {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Clone(r.told)
+}
+
+func (r *fakeReporter) outcome(report string) (o mail.Outcome, ok bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o, ok = r.said[report]
+	return o, ok
 }
 
 func (r *fakeReporter) got() []string {

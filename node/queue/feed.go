@@ -25,8 +25,8 @@ type feed struct {
 	ctx    context.Context
 	abort  context.CancelCauseFunc // breaks the connection
 
-	dialled bool         // counted in Runner.wg
-	beat    atomic.Int64 // when content was read last, Unix ms
+	counted bool        // counted in Runner.wg
+	beat    atomic.Bool // content was read since the watchdog looked: no time, which a jump would falsify
 
 	mu   sync.Mutex
 	open map[*mail.Transaction]*delivery
@@ -85,7 +85,7 @@ func (f *feed) conclude(end Ending) {
 		r.sched.Closed(f.id, end, now)
 		r.quiet.Broadcast()
 	})
-	if f.dialled {
+	if f.counted {
 		r.wg.Done()
 	}
 }
@@ -196,7 +196,7 @@ func (f *feed) Next() *mail.Transaction {
 // put together, nobody gets it.
 func (f *feed) begin(d *delivery) bool {
 	if c, ok := d.Content.(*content); ok {
-		c.beat = func() { f.beat.Store(f.runner.now()) }
+		c.beat = func() { f.beat.Store(true) }
 	}
 	f.mu.Lock()
 	dead := f.dead

@@ -62,3 +62,61 @@ func TestFillFindsWhatAnOrderChanged(t *testing.T) {
 		})
 	}
 }
+
+// A message that was planned is worked on twice, as it was listed from the spool too: the
+// second reservation is given up, and what a fill found of it meanwhile is served.
+func TestFillFindsWhatIsReservedAgain(t *testing.T) {
+	ref := Ref{ID: mail.ID{7}, Due: 5, Created: 1}
+	for _, ordered := range []bool{false, true} {
+		s := NewScheduler(alone(Limits{}, testClock))
+		k := keyFor(1)
+		s.AddQueue(k, mail.Hop{Kind: mail.HopMX, Domain: "x"}, true, 1)
+		if !s.Reserve(k.Name(), ref.ID) {
+			t.Fatal("it cannot be reserved")
+		}
+		if ordered {
+			if got := s.Order(k.Name(), Ref{ID: ref.ID}, &Order{Verb: VerbDelete}, 1); got != OrderLater {
+				t.Fatalf("receipt %d", got)
+			}
+		}
+		s.Filled(k.Name(), []Ref{ref, {ID: mail.ID{8}, Due: 20, Created: 1}}, true, 1)
+		s.Effects()
+		s.Abandon(k.Name(), ref.ID, 1)
+		e := s.queues[k.Name()].refs[ref.ID]
+		if e == nil {
+			t.Fatal("it is on disk, behind what was read, and nobody will look for it there")
+		}
+		want, orders := waiting, 0
+		if ordered {
+			want, orders = inFlight, 1
+		}
+		got := 0
+		for _, f := range s.Effects() {
+			if f.Kind == EffectOrder && f.Ref.ID == ref.ID && f.Ref.Due == ref.Due {
+				got++
+			}
+		}
+		if e.state != want || e.Due != ref.Due || got != orders {
+			t.Errorf("ordered %v: %d orders are carried out, it is %+v", ordered, got, e)
+		}
+	}
+}
+
+// An order on what is reserved a second time reaches what is on disk.
+func TestOrderOnWhatIsReservedAgain(t *testing.T) {
+	s := NewScheduler(alone(Limits{}, testClock))
+	k := keyFor(1)
+	s.AddQueue(k, mail.Hop{Kind: mail.HopMX, Domain: "x"}, true, 1)
+	s.Effects()
+	s.Reserve(k.Name(), mail.ID{7})
+	if got := s.Order(k.Name(), Ref{ID: mail.ID{7}}, &Order{Verb: VerbDelete}, 1); got != OrderLater {
+		t.Fatalf("receipt %d", got)
+	}
+	s.Abandon(k.Name(), mail.ID{7}, 1)
+	for _, f := range s.Effects() {
+		if f.Kind == EffectOrder && f.Ref.ID == (mail.ID{7}) {
+			return
+		}
+	}
+	t.Error("the order is void")
+}

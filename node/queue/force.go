@@ -20,12 +20,11 @@ func (r *Runner) Retry(ids []string, dry bool) (f Forced) {
 			names = []string{}
 		}
 	}
-	var waited []string
-	r.do(func(now int64) { f.Links, waited = r.sched.Retry(names, dry, now) })
-	f.Queues = len(waited)
-	for _, name := range waited {
-		f.Messages += r.c.Store.Weigh(name).Entries
-	}
+	r.do(func(now int64) {
+		var waited []string
+		f.Links, waited = r.sched.Retry(names, dry, now)
+		f.Queues, f.Messages = len(waited), r.weigh(waited)
+	})
 	if slices.Contains(ids, IDPoison) {
 		f.add(r.retryCrashed(dry))
 	}
@@ -33,6 +32,15 @@ func (r *Runner) Retry(ids []string, dry bool) (f Forced) {
 		f.add(r.retryLookups(dry))
 	}
 	return f
+}
+
+// weigh says how many messages are in these queues, also beyond their windows. Who opens queues
+// weighs them in the same step: their mail may be gone a moment later.
+func (r *Runner) weigh(queues []string) (messages int64) {
+	for _, name := range queues {
+		messages += r.c.Store.Weigh(name).Entries
+	}
+	return messages
 }
 
 func (f *Forced) add(messages int) {

@@ -55,6 +55,23 @@ func (s *Scheduler) Offers(match func(Key, mail.Hop) bool) bool {
 	return false
 }
 
+// Withheld says whether an administrator stopped queues with mail that match.
+func (s *Scheduler) Withheld(match func(Key, mail.Hop) bool) bool {
+	for _, q := range s.queues {
+		if (len(q.refs) > 0 || q.more || q.filling) && s.stoppedWhole(q) && match(q.key, q.hop) {
+			return true
+		}
+	}
+	return false
+}
+
+// Withheld says whether mail waits in queues that match and that an administrator
+// stopped, so that it is not given out though it is asked for.
+func (r *Runner) Withheld(match func(Key, mail.Hop) bool) (is bool) {
+	r.do(func(int64) { is = r.sched.Withheld(match) })
+	return is
+}
+
 // Offers says whether mail waits in the queues that match.
 func (r *Runner) Offers(match func(Key, mail.Hop) bool) (ok bool) {
 	r.do(func(int64) { ok = r.sched.Offers(match) })
@@ -72,6 +89,8 @@ func (r *Runner) Hand(ctx context.Context, match func(Key, mail.Hop) bool, serve
 		for _, e := range r.sched.Adopt(match, now) {
 			f := newFeed(r, e)
 			r.feeds[e.Conn] = f
+			f.counted = true
+			r.wg.Add(1) // none is adopted once the scheduler is closed, and so none after Wait
 			h.feeds = append(h.feeds, f)
 		}
 	})

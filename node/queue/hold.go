@@ -78,14 +78,15 @@ func (r *Runner) unhold(e Effect) {
 func (r *Runner) move(from string, ref Ref, key Key, t tag, due int64) *settled {
 	s := &settled{ref: ref, commit: spool.Settlement{ID: spool.ID(ref.ID), Queue: from, Due: ref.Due}}
 	next := refOf(ref.ID, due, t, t.encode())
-	hop := r.hop(key)
 	for ok := true; ok && s.to == ""; key.Part++ {
 		name := key.Name()
 		if len(name) > maxName || name == from || key.Part == math.MaxUint8 {
 			break
 		}
 		r.do(func(now int64) {
-			r.sched.AddQueue(key, hop, false, now)
+			if !r.sched.Has(name) { // asked here: no change of the table comes between
+				r.sched.AddQueue(key, r.hop(key), false, now)
+			}
 			if r.sched.Reserve(name, ref.ID) {
 				s.to = name
 			}

@@ -104,6 +104,15 @@ func (i Info) Word() string {
 	return i.State.String()
 }
 
+// ready is when an entry of the queue may be given out, as far as it itself is concerned
+// (Unix ms).
+func (i Info) ready(r Ref, now int64) int64 {
+	if i.Kind == KindDeferred {
+		return r.Due
+	}
+	return i.retries.ready(r, now)
+}
+
 // moves says whether the queue's messages leave when they are due and their link is open.
 func (i Info) moves() bool {
 	return i.State != Frozen && i.State != Remote && i.Kind != KindUnreachable && i.Kind != KindReroute

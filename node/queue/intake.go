@@ -16,6 +16,7 @@ type item struct {
 	id      mail.ID
 	env     *mail.Envelope
 	at      int64 // Unix ms; for items put off
+	wait    int64 // for so long, ms
 	attempt int
 	poison  bool   // the message itself is at fault, not the directory
 	crashed bool   // it crashed what processed it
@@ -41,7 +42,7 @@ type intake struct {
 	// spilled: the spool holds submitted messages that are not known here.
 	spilled bool
 	working map[mail.ID]struct{}
-	ended   chan struct{} // closed when one of working ended; nil: nobody waits
+	ended   chan struct{} // closed when one of working, or a claim, ended; nil: nobody waits
 	held    waitingRoom
 	reason  string // why the directory could not tell, last time
 	failing int    // failed lookups in a row
@@ -124,6 +125,11 @@ func (in *intake) next(now int64) (it item, ok bool, wait int64) {
 	return item{}, false, wait
 }
 
+// more says whether next would give another item.
+func (in *intake) more(now int64) bool {
+	return in.head < len(in.ready) || len(in.later) > 0 && in.later[0].at <= now
+}
+
 // wantsSpool says whether to read the spool for what was left to it: there is
 // room for a good number, and not before, so that it is seldom read.
 func (in *intake) wantsSpool() bool { return in.spilled && len(in.known) <= in.limit/2 }
@@ -154,6 +160,16 @@ func (in *intake) resolved(now int64) {
 		if !in.later[i].poison {
 			in.later[i].at = now
 		}
+	}
+	heap.Init(&in.later)
+}
+
+// jump has what waits go on waiting for as long, as the clock was put forward by so much.
+// What was put off since, before the jump was seen, waits for its time and not for both.
+func (in *intake) jump(by, now int64) {
+	for i := range in.later {
+		it := &in.later[i]
+		it.at = min(it.at+by, now+it.wait)
 	}
 	heap.Init(&in.later)
 }
@@ -194,7 +210,8 @@ func (in *intake) putOff(it item, reason string, first time.Duration, now int64)
 		}
 		wait = min(wait, time.Minute)
 	}
-	it.at = now + wait.Milliseconds()
+	it.wait = wait.Milliseconds()
+	it.at = now + it.wait
 	heap.Push(&in.later, it)
 }
 

@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,6 +10,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/store/spool"
 )
 
 // Every message that was added is worked on until it is done, one at a time,
@@ -148,6 +151,115 @@ func TestAnnouncedTwice(t *testing.T) {
 		if err != nil || len(list) != 1 {
 			t.Errorf("%d messages, %v", len(list), err)
 		}
+		g.stop()
+	})
+}
+
+// Whenever a jump is seen: nothing waits longer than it would have, and what comes first does
+// so still.
+func TestIntakeWaitsNoLongerForAJump(t *testing.T) {
+	const day = int64(24 * time.Hour / time.Millisecond)
+	in, now := newIntake(10), epoch
+	var work []item
+	for n := range byte(4) {
+		in.add(mail.ID{n + 1}, nil)
+		it, _, _ := in.next(now)
+		work = append(work, it)
+	}
+	work[0].poison, work[0].crashed = true, true
+	work[1].poison = true
+	work[3].poison, work[3].crashed = true, true
+	in.putOff(work[0], "crashed", time.Second, now)
+	in.putOff(work[1], "unreadable", time.Second, now)
+	now += day // put forward, and not seen yet
+	in.putOff(work[2], "away", time.Second, now)
+	in.putOff(work[3], "crashed", time.Second, now)
+	in.jump(day, now)
+	waits := map[mail.ID]int64{}
+	for _, it := range in.later {
+		waits[it.id] = it.at - now
+	}
+	for n, want := range map[byte]time.Duration{1: crashWait, 2: time.Hour, 3: time.Second, 4: crashWait} {
+		if got := waits[mail.ID{n}]; got != want.Milliseconds() {
+			t.Errorf("%d waits %d ms, want %v", n, got, want)
+		}
+	}
+	if it, ok, _ := in.next(now + 1000); !ok || it.id != (mail.ID{3}) {
+		t.Errorf("first comes %v, %v", it.id, ok)
+	}
+}
+
+// slowCategorizer has no answer for the first that it is asked about, once it has any,
+// before its gate is open; but at once for c.
+type slowCategorizer struct {
+	*fakeCategorizer
+	asked atomic.Bool
+	gate  chan struct{}
+}
+
+func (c *slowCategorizer) Resolve(env *mail.Envelope) (Plan, error) {
+	p, err := c.fakeCategorizer.Resolve(env)
+	if err == nil && env.Recipients[0].Address.Local != "c" && !c.asked.Swap(true) {
+		<-c.gate
+	}
+	return p, err
+}
+
+// When the directory answers again, all workers look after what waited for it.
+func TestDirectoryIsBackForAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig()
+		slow := &slowCategorizer{fakeCategorizer: g.dir, gate: make(chan struct{})}
+		g.dir.set(errors.New("no catalog yet"))
+		g.start(func(c *Config) { c.Categorizer = slow })
+		g.send(1, "b@x")
+		g.send(2, "b@x")
+		pass(10*time.Minute + 10*time.Second) // they are asked about each minute now
+		g.dir.set(nil)
+		g.send(3, "c@x")
+		pass(time.Second)
+		equal(t, "delivered", g.agent.got(), []string{"x b@x", "x c@x"})
+		close(slow.gate)
+		g.stop()
+	})
+}
+
+// muteSpool does not say at times what has no plan.
+type muteSpool struct {
+	*fakeStore
+	mute atomic.Bool
+}
+
+func (s *muteSpool) Submitted(after spool.ID, limit int) ([]spool.ID, error) {
+	if s.mute.Load() {
+		return nil, spool.ErrUnreadable
+	}
+	return s.fakeStore.Submitted(after, limit)
+}
+
+// What was left to the spool is read again a second after that failed, though a message
+// that cannot be dealt with waits for an hour.
+func TestSpoolIsReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig()
+		store := &muteSpool{fakeStore: g.store}
+		g.start(func(c *Config) { c.Store = store })
+		synctest.Wait()
+		store.mute.Store(true)
+		left := envelope(1, "b@x")
+		g.store.accept(left)
+		g.inMu.Lock()
+		g.intake.stand(item{id: mail.ID{9}})
+		it, _, _ := g.intake.next(g.now())
+		it.poison = true
+		g.intake.putOff(it, "cannot be read", time.Second, g.now())
+		g.intake.spilled = true
+		g.inMu.Unlock()
+		g.send(2, "c@x")
+		pass(5 * time.Second)
+		store.mute.Store(false)
+		pass(5 * time.Second)
+		equal(t, "delivered", g.agent.got(), []string{"x b@x", "x c@x"})
 		g.stop()
 	})
 }

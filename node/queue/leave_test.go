@@ -276,3 +276,33 @@ func TestDeliverByOverBefore(t *testing.T) {
 		g.stop()
 	})
 }
+
+// A link that waits for its opening and for its retry has the retry left when the schedule
+// is taken away, and nobody has to find that it stands still.
+func TestScheduleEndsInRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig()
+		g.agent.dial = func(mail.Hop) error { return errAway }
+		hop := scheduled(func(q int) bool { return q == 0 || q == 20 }) // 00:00 to 00:15, 05:00 to 05:15
+		hop.Options.Glitch = -1
+		g.router.set("SMTP:x", hop)
+		g.start(noNotice, func(c *Config) { c.Clock.First, c.Clock.Expiration = 10*time.Minute, 48*time.Hour })
+		pass(14 * time.Minute)
+		g.send(1, "b@x") // its next try is at 00:24
+		pass(2 * time.Minute)
+		g.send(2, "c@x")
+		pass(time.Minute)
+		g.agent.mu.Lock()
+		g.agent.dial = nil
+		g.agent.mu.Unlock()
+		hop.Options.Timetable = nil
+		g.router.set("SMTP:x", hop)
+		pass(8 * time.Minute)
+		equal(t, "delivered at 00:25", g.agent.got(), []string{"relay b@x", "relay c@x"})
+		pass(time.Hour)
+		if n := g.Stalls(StallLink); n != 0 {
+			t.Errorf("the watchdog freed it %d times", n)
+		}
+		g.stop()
+	})
+}

@@ -167,7 +167,7 @@ func (r *Runner) FreezeLike(l Likeness, note Note) (changed bool, err error) {
 	if l == (Likeness{}) {
 		return false, errNoLikeness
 	}
-	r.ctlMu.Lock()
+	r.lockOrders()
 	defer r.ctlMu.Unlock()
 	next := r.ctl
 	next.Standing = slices.Clone(r.ctl.Standing)
@@ -184,7 +184,7 @@ func (r *Runner) FreezeLike(l Likeness, note Note) (changed bool, err error) {
 
 // ThawLike ends a standing freeze; found is false if there was none like that.
 func (r *Runner) ThawLike(l Likeness) (found bool, err error) {
-	r.ctlMu.Lock()
+	r.lockOrders()
 	defer r.ctlMu.Unlock()
 	next := r.ctl
 	next.Standing = slices.DeleteFunc(slices.Clone(r.ctl.Standing), func(s Standing) bool { return s.Like == l })

@@ -2,12 +2,14 @@ package queue
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/store/spool"
 )
 
 // RFC 4865: held to the second, over a restart, whatever else is retried; the time
@@ -184,6 +186,43 @@ func TestSchedule(t *testing.T) {
 		if got := g.agent.got(); len(got) != 4 {
 			t.Errorf("delivered %q", got)
 		}
+		g.stop()
+	})
+}
+
+// slowScale lets others go first.
+type slowScale struct{ Store }
+
+func (s slowScale) Weigh(queue string) spool.Weight {
+	for range 10_000 {
+		runtime.Gosched()
+	}
+	return s.Store.Weigh(queue)
+}
+
+// What an administrator forces, and what the other side asks for, is counted before it goes.
+func TestOpenedQueuesAreCountedBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shut := scheduled(func(int) bool { return false })
+		remote := shut
+		remote.Options = mail.HopOptions{Remote: true}
+		g := newRig()
+		g.router.set("SMTP:x", shut)
+		g.router.set("SMTP:y", remote)
+		g.start(noNotice, func(c *Config) { c.Store = slowScale{c.Store} })
+		g.send(1, "b@x")
+		synctest.Wait()
+		if f := g.Retry([]string{g.queue(t, KindRemote).ID}, false); f != (Forced{1, 1, 1}) {
+			t.Errorf("forced %+v", f)
+		}
+		synctest.Wait()
+		g.send(2, "b@y")
+		synctest.Wait()
+		if queues, n := g.Trigger(forDomain("y")); queues != 1 || n != 1 {
+			t.Errorf("asked for %d messages of %d queues", n, queues)
+		}
+		synctest.Wait()
+		equal(t, "gone", g.agent.got(), []string{"relay b@x", "relay b@y"})
 		g.stop()
 	})
 }

@@ -19,12 +19,15 @@ type Item struct {
 	Target   mail.Target
 	// Recipients are all those of the message in the queue, as they are shown.
 	Recipients []string
-	Due        int64 // Unix ms
+	Due        int64 // when it may be given out, as far as it itself is concerned, Unix ms
 	Created    int64 // Unix ms; its age counts from here
 	Attempts   int
-	Queue      Info // of a message that is on its way into its queue, without counts
-	LastErr    string
-	Exempt     bool // no rule may hold it
+	Queue      Info     // of a message that is on its way into its queue, without counts
+	LastErr    string   // of Target; that of its queue where there is none
+	Errors     []string // the same of all Recipients
+	Exempt     bool     // no rule may hold it
+
+	failed int64 // when it was deferred last, Unix ms
 }
 
 // Recipient is the address of Target, as it is shown.
@@ -72,6 +75,7 @@ type Result struct {
 	Err        error // it stays as it was
 	Recipients int
 	Octets     int64
+	Untold     bool // a report was due, and a bound of reports was reached
 }
 
 func (o *Order) settled(res Result) {
@@ -171,7 +175,7 @@ func (r *Runner) perform(e Effect) {
 		return
 	}
 	s.done = func(err error) {
-		o.settled(Result{Err: err, Recipients: len(w.mine), Octets: w.msg.env.Size})
+		o.settled(Result{Err: err, Recipients: len(w.mine), Octets: w.msg.env.Size, Untold: o.Verb == VerbDelete && o.Report && untold(w.msg.env, w.targets, s.commit.Reports)})
 	}
 	r.submit([]*settled{s})
 }
@@ -216,10 +220,10 @@ func (r *Runner) open(e Effect, o *Order) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	it := r.item(w.key, e.Hop, w.msg, w.ref, w.stored)
-	it.Recipients = shown(w.msg, all)
-	for _, i := range all {
-		it.Target = w.msg.targets[i]
+	it := r.item(w.key, e.Hop, w.msg, w.ref)
+	it.Recipients, it.Errors = shown(w.msg, all), lastErrors(w.stored.Outcomes, all)
+	for n, i := range all {
+		it.Target, it.LastErr = w.msg.targets[i], it.Errors[n]
 		if (o.only == nil || o.only(i)) && (o.Match == nil || o.Match(it)) {
 			w.mine = append(w.mine, i)
 			w.targets = append(w.targets, it.Target)
@@ -314,7 +318,6 @@ func (r *Runner) deleted(queue string, w *opened, o *Order) (*settled, error) {
 		outcomes := make([]mail.Outcome, len(w.mine))
 		for i := range outcomes {
 			outcomes[i] = mail.Fail(o.Status, text)
-			outcomes[i].At = r.c.Now()
 		}
 		var err error
 		content := &content{store: r.c.Store, id: spool.ID(w.ref.ID), size: w.msg.env.Size}
@@ -334,7 +337,7 @@ func (r *Runner) ordered(w *opened, o *Order, kind mail.EventKind, detail string
 	for _, t := range w.targets {
 		e.Recipients = append(e.Recipients, addressOf(t))
 	}
-	if rule := RuleOf(o.Hold); rule != "" && o.Verb == VerbFreeze {
+	if rule := RuleOf(o.Hold); rule != "" && o.Verb == VerbFreeze && o.Note.By == "" {
 		detail = "rule " + rule
 	}
 	e.Detail = o.words(detail)

@@ -62,7 +62,9 @@ func (r *Runner) finish(d *delivery, outcomes []mail.Outcome, f *feed) {
 	} else if r.giveBack(d, outcomes) {
 		return
 	}
-	d.giveUp(outcomes, r.clock(f.hop).Of(d.Envelope.Priority, local(f.hop)), now)
+	if slices.ContainsFunc(outcomes, func(o mail.Outcome) bool { return o.Result == mail.Deferred }) {
+		r.giveUp(d, outcomes, r.clock(f.hop).Of(d.Envelope.Priority, local(f.hop)))
+	}
 	reports, err := r.report(d, outcomes, f.hop)
 	if err != nil && r.spoiled(d, outcomes) {
 		return
@@ -109,26 +111,26 @@ func (r *Runner) giveBack(d *delivery, outcomes []mail.Outcome) bool {
 }
 
 // giveUp turns deferrals of a message that is too old into failures.
-func (d *delivery) giveUp(outcomes []mail.Outcome, c Clock, now time.Time) {
-	old := c.expired(d.Envelope.Begins().UnixMilli(), now.UnixMilli())
-	by := d.Envelope.DeliverBy
-	late := by.Return && !by.IsZero() && !now.Before(by.Deadline)
+func (r *Runner) giveUp(d *delivery, outcomes []mail.Outcome, c Clock) {
+	begins, by := d.Envelope.Begins().UnixMilli(), d.Envelope.DeliverBy
+	end, now := r.ends(begins, c)
+	late := by.Return && !by.IsZero() && !when(r.aged(begins)).Before(by.Deadline)
 	for i, o := range outcomes {
 		switch {
 		case o.Result != mail.Deferred:
 		case late:
-			outcomes[i] = missed(o, now)
-		case old:
-			outcomes[i] = expired(c, o, now)
+			outcomes[i] = missed(o)
+		case now >= end:
+			outcomes[i] = expired(c, o)
 		}
 	}
 }
 
 // missed is the outcome of a message that was to be delivered by a time or not at
 // all (RFC 2852 section 4.1.4).
-func missed(last mail.Outcome, now time.Time) mail.Outcome {
+func missed(last mail.Outcome) mail.Outcome {
 	o := mail.Fail(mail.StatusDeliverBy, late(last.Text))
-	o.Reply, o.Remote, o.Connector, o.At = last.Reply, last.Remote, last.Connector, now
+	o.Reply, o.Remote, o.Connector, o.At = last.Reply, last.Remote, last.Connector, last.At
 	return o
 }
 
@@ -142,7 +144,7 @@ func late(last string) string {
 }
 
 // expired is the outcome of a message that was deferred until its time was over.
-func expired(c Clock, last mail.Outcome, now time.Time) mail.Outcome {
+func expired(c Clock, last mail.Outcome) mail.Outcome {
 	o := mail.Fail(mail.StatusExpired, "not delivered within "+span(c.Expiration))
 	if telling(last.Status) {
 		o.Status = last.Status
@@ -150,7 +152,7 @@ func expired(c Clock, last mail.Outcome, now time.Time) mail.Outcome {
 	if last.Text != "" {
 		o.Text += "; last: " + last.Text
 	}
-	o.Reply, o.Remote, o.Connector, o.At = last.Reply, last.Remote, last.Connector, now
+	o.Reply, o.Remote, o.Connector, o.At = last.Reply, last.Remote, last.Connector, last.At
 	return o
 }
 

@@ -24,7 +24,8 @@ type Outlook struct {
 	Connections int
 	Class       string
 	// Expires and Notice are when it is given up, and when its sender is told of the
-	// delay: of a message whose time stands still, if it were let go now. Zero: never.
+	// delay: of a message whose time stands still, if it were let go now. Zero: never;
+	// Notified: that was done.
 	Expires, Notice time.Time
 	Notified        bool
 	DeliverBy       time.Time
@@ -105,11 +106,15 @@ func (r *Runner) outlook(rec *record, queue string, o *Outlook) error {
 			return err
 		}
 	}
-	created := ref.Created
-	if note := rec.tag.note; note != nil {
-		created += max(rec.now.UnixMilli()-note.At, 0)
+	o.Expires, o.Notice, o.Notified = when(p.end), when(p.notice), ref.Notified
+	o.DeliverBy, o.RetryAfter = when(ref.By), p.clock.interval(ref.Attempts+1)
+	if !rec.wantsDelay() {
+		o.Notice, o.Notified = time.Time{}, false // it is noted without being sent
 	}
-	r.clocks(o, p.clock, created, ref)
+	if rec.tag.note == nil && !o.InFlight && o.Leaves.After(o.Expires) {
+		o.Blocks = append(o.Blocks, Block{Kind: BlockExpiration, Text: "it is given up before " + clockTime(p.leaves) + ", when it could leave"})
+		o.Leaves, o.NextAttempt = time.Time{}, time.Time{}
+	}
 	for i, t := range rec.targets {
 		for _, last := range rec.st.Outcomes {
 			if int(last.Target) != i || rec.tag.targets != nil && !slices.Contains(rec.tag.targets, i) {
@@ -123,20 +128,17 @@ func (r *Runner) outlook(rec *record, queue string, o *Outlook) error {
 	return nil
 }
 
-// clocks are the times of a message that was created then, Unix ms.
-func (r *Runner) clocks(o *Outlook, c Clock, created int64, ref Ref) {
-	o.Expires = when(created + c.Expiration.Milliseconds())
-	o.Notified = ref.Notified
-	if c.DelayNotice > 0 && !ref.Notified {
-		o.Notice = when(created + c.DelayNotice.Milliseconds())
+// wantsDelay says whether anybody is told that the entry is late (RFC 3461 section 4.1).
+func (r *record) wantsDelay() bool {
+	if r.env.Null() {
+		return false
 	}
-	if ref.By != 0 {
-		o.DeliverBy = when(ref.By)
-		if ref.Return && o.DeliverBy.Before(o.Expires) {
-			o.Expires = o.DeliverBy
+	for i, t := range r.targets {
+		if t.Notify.WantsDelay() && (r.tag.targets == nil || slices.Contains(r.tag.targets, i)) {
+			return true
 		}
 	}
-	o.RetryAfter = c.interval(ref.Attempts + 1)
+	return false
 }
 
 // countAhead counts what stands before an entry on disk.
@@ -178,8 +180,8 @@ func (r *Runner) outlookEarly(rec *record) Outlook {
 	if rec.frozen.At != 0 {
 		begins += max(rec.now.UnixMilli()-rec.frozen.At, 0)
 	}
-	c := r.clock(mail.Hop{}).Of(rec.env.Priority, false)
-	o.Expires = when(begins + c.Expiration.Milliseconds())
+	end, _ := r.ends(begins, r.clock(mail.Hop{}).Of(rec.env.Priority, false))
+	o.Expires = when(end)
 	o.NextAttempt = time.Time{}
 	r.inMu.Lock()
 	defer r.inMu.Unlock()

@@ -226,3 +226,171 @@ func TestOutlookBeyondWindow(t *testing.T) {
 		g.stop()
 	})
 }
+
+// A notice is foretold to, and was sent to, who wants to hear of a delay; and mail without a
+// way wants no next hop that other mail wants.
+func TestOutlookOfNotices(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig()
+		for _, d := range []string{"x", "y", "z"} {
+			g.router.set("SMTP:"+d, mail.Hop{Kind: mail.HopUnreachable, Name: "currently unreachable", Reason: d + " is down"})
+		}
+		g.start()
+		wants := g.send(1, "b@x")
+		var silent [2]*mail.Envelope
+		for i := range silent {
+			silent[i] = envelope(i+2, []string{"b@y", "b@z"}[i])
+		}
+		silent[0].Recipients[0].Notify = mail.NotifyFailure
+		silent[1].From = mail.Address{}
+		for _, env := range silent {
+			g.store.accept(env)
+			g.Enqueue(env.ID, env)
+		}
+		synctest.Wait()
+		for range 2 {
+			if o := g.outlook(t, wants.ID); o.Notice.IsZero() != o.Notified || o.Beside != 0 {
+				t.Errorf("who wants it: %v, notified %v, %d beside", o.Notice, o.Notified, o.Beside)
+			}
+			for i, env := range silent {
+				if o := g.outlook(t, env.ID); !o.Notice.IsZero() || o.Notified {
+					t.Errorf("silent %d: %v, notified %v", i, o.Notice, o.Notified)
+				}
+			}
+			pass(testClock.DelayNotice + time.Minute)
+		}
+		if o := g.outlook(t, wants.ID); !o.Notified || !o.Notice.IsZero() {
+			t.Errorf("afterwards: %v, notified %v", o.Notice, o.Notified)
+		}
+		g.stop()
+	})
+}
+
+// What is given up before it could leave does not leave: nobody is told to wait for that.
+func TestOutlookBeyondTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig()
+		g.router.set("SMTP:x", scheduled(func(q int) bool { return q == 8 })) // 02:00
+		g.start(func(c *Config) { c.Clock.Expiration = time.Hour })
+		env := g.send(1, "b@x")
+		synctest.Wait()
+		o := g.outlook(t, env.ID)
+		if blocksOf(o) != "schedule, expiration" || !o.Leaves.IsZero() || !o.NextAttempt.IsZero() || !strings.Contains(o.Blocks[1].Text, "2000-01-01 02:00:00Z") {
+			t.Errorf("%+v", o)
+		}
+		g.act(t, Selection{IDs: []mail.ID{env.ID}}, byHand) // its time stands still
+		if o := g.outlook(t, env.ID); blocksOf(o) != "frozen message, schedule" {
+			t.Errorf("frozen: %+v", o.Blocks)
+		}
+		g.stop()
+	})
+}
+
+// The end that is foretold is that by the clock of this moment, also when that was set: what
+// senders and administrators read comes true.
+func TestForetoldEndsFollowTheClock(t *testing.T) {
+	for name, by := range jumpsOf {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				g, w := newRig(), &wall{}
+				g.agent.dial = func(h mail.Hop) error {
+					if h.Name == "x" {
+						return errAway
+					}
+					return nil
+				}
+				begin := time.Now()
+				g.start(w.config)
+				waits, frozen := w.send(g, 1, "b@x"), w.send(g, 2, "c@x")
+				pass(time.Minute)
+				g.act(t, Selection{IDs: []mail.ID{frozen.ID}}, byHand)
+				stood := time.Now()
+				g.dir.set(errAway)
+				early := w.send(g, 3, "d@x")
+				pass(2 * time.Minute)
+				for _, d := range by {
+					w.jump(d)
+					pass(3 * time.Minute)
+				}
+				left := func(env *mail.Envelope) time.Duration { return g.outlook(t, env.ID).Expires.Sub(w.now()) }
+				check := func(what string, got, want time.Duration) {
+					if back := by[0] < 0; got < want || got > want && !back {
+						t.Errorf("%s has %v left, want %v", what, got, want)
+					}
+				}
+				aged := time.Since(begin)
+				check("what waits", left(waits), testClock.Expiration-aged)
+				check("what is frozen", left(frozen), testClock.Expiration-stood.Sub(begin))
+				check("what is not routed", left(early), testClock.Expiration-(aged-time.Minute))
+				g.dir.set(nil)
+				pass(testClock.DelayNotice + time.Minute)
+				end := g.reporter.until["b@x"]
+				if o := g.outlook(t, waits.ID); !o.Expires.Equal(end) {
+					t.Errorf("the sender reads %v, the administrator %v", end, o.Expires)
+				}
+				pass(end.Sub(w.now()) - time.Second)
+				if _, gone := g.reporter.outcome("failure b@x"); gone {
+					t.Error("given up before the time that was told")
+				}
+				pass(2 * time.Second)
+				if _, gone := g.reporter.outcome("failure b@x"); !gone {
+					t.Error("not given up at the time that was told")
+				}
+				g.stop()
+			})
+		})
+	}
+}
+
+// So it is after a start, when nothing is given up for its age yet.
+func TestForetoldEndsAfterTheStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, w := newRig(), &wall{}
+		g.agent.dial = func(mail.Hop) error { return errAway }
+		g.start(w.config, noNotice)
+		env := w.send(g, 1, "b@x")
+		pass(time.Minute)
+		g.dir.set(errAway)
+		early := w.send(g, 2, "c@x")
+		g.stop()
+		w.jump(72 * time.Hour)
+		next := newRig()
+		next.store, next.agent.dial = g.store, g.agent.dial
+		next.dir.set(errAway)
+		next.start(w.config)
+		begin := w.now()
+		pass(time.Minute)
+		for _, id := range []mail.ID{env.ID, early.ID} {
+			if o := next.outlook(t, id); o.Expires.Sub(begin) != 15*time.Minute || !o.Notice.IsZero() {
+				t.Errorf("expires %v after the start, notice %v", o.Expires.Sub(begin), o.Notice)
+			}
+		}
+		next.stop()
+	})
+}
+
+// No clock tells when a connection ends that others have: nothing says when what waits for
+// one leaves.
+func TestOutlookOfTheLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g, free := newRig(), make(chan struct{})
+		g.agent.answer = func(h mail.Hop, _ *mail.Transaction, _ mail.Target) mail.Outcome {
+			if h.Domain == "busy" {
+				<-free
+			}
+			return delivered
+		}
+		g.start(func(c *Config) { c.Limits.Connections = 1 })
+		g.send(1, "z@busy")
+		synctest.Wait()
+		env := g.send(2, "b@x")
+		synctest.Wait()
+		if o := g.outlook(t, env.ID); blocksOf(o) != BlockConnection || !o.Leaves.IsZero() || !o.NextAttempt.IsZero() {
+			t.Errorf("leaves %v, next attempt %v: %+v", o.Leaves, o.NextAttempt, o.Blocks)
+		}
+		close(free)
+		pass(time.Minute)
+		equal(t, "delivered", g.agent.got(), []string{"busy z@busy", "x b@x"})
+		g.stop()
+	})
+}

@@ -3,6 +3,8 @@ package queue
 import (
 	"cmp"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -37,40 +39,39 @@ func (r *Runner) overdue(e Effect) {
 	now := r.c.Now()
 	d := &delivery{parts: []part{{queue: e.Queue, ref: e.Ref, to: len(plan), plan: plan}}}
 	d.Envelope, d.Content = aged(m.env, e.Ref), &content{store: r.c.Store, id: spool.ID(e.Ref.ID), size: m.env.Size}
+	aged := r.aged(e.Ref.Created)
 	outcomes := make([]mail.Outcome, 0, len(plan))
 	for _, i := range plan {
 		d.Targets = append(d.Targets, m.targets[i])
-		outcomes = append(outcomes, lastOutcome(st.Outcomes, i, e, now))
+		outcomes = append(outcomes, lastOutcome(st.Outcomes, i, e))
 	}
 	s := &settled{ref: e.Ref, commit: spool.Settlement{ID: spool.ID(e.Ref.ID), Queue: e.Queue, Due: e.Ref.Due}}
 	kind := ReportDelay
 	if e.Kind == EffectExpire {
 		kind = ReportFailure
 		for i, o := range outcomes {
-			if e.Ref.Return && e.Ref.late(now.UnixMilli()) {
-				outcomes[i] = missed(o, now)
+			if e.Ref.Return && e.Ref.late(aged) {
+				outcomes[i] = missed(o)
 			} else {
-				outcomes[i] = expired(r.clock(e.Hop).Of(m.env.Priority, local(e.Hop)), o, now)
-				if e.Frozen {
-					outcomes[i].Status = mail.StatusNotAccepting // the book, table 2
-				}
+				outcomes[i] = expired(r.clock(e.Hop).Of(m.env.Priority, local(e.Hop)), o)
 			}
 		}
 		s.commit.Ends = ends(outcomes, e.Hop)
-		s.events = events(d, d.parts[0], outcomes, e.Hop)
+		s.events = events(d, d.parts[0], e.tracked(outcomes, now), e.Hop)
 	} else {
 		// The entry keeps its place and its count; only the notice is noted.
 		t := e.Ref.again(e.Ref.Attempts, plan)
-		if e.Ref.late(now.UnixMilli()) {
+		if e.Ref.late(aged) {
 			t.by = 0 // RFC 2852 section 4.1.4: one notice, and delivery goes on
 			for i, o := range outcomes {
 				outcomes[i].Status, outcomes[i].Text = mail.StatusExpired, late(o.Text)
 			}
 		}
 		clock := r.clock(e.Hop).Of(m.env.Priority, local(e.Hop))
-		t.notified = t.notified || clock.noticeDue(e.Ref.Created, now.UnixMilli())
+		// If neither is, the clock was put back just now.
+		t.notified = t.notified || t.by == e.Ref.By || clock.noticeDue(e.Begun, now.UnixMilli())
 		for i := range outcomes {
-			outcomes[i].Until = until(m.env, clock)
+			outcomes[i].Until = when(e.End)
 		}
 		s.requeue(t, e.Ref.Due)
 	}
@@ -93,29 +94,21 @@ func (r *Runner) overdue(e Effect) {
 	r.submit([]*settled{s})
 }
 
-// until is when a message that is late will be given up.
-func until(env *mail.Envelope, c Clock) time.Time {
-	end := env.Begins().Add(c.Expiration)
-	if by := env.DeliverBy; by.Return && !by.IsZero() && by.Deadline.Before(end) {
-		return by.Deadline
-	}
-	return end
-}
-
 // lastOutcome is what the spool remembers of a target, or else why the queue
 // does not move.
-func lastOutcome(records []spool.OutcomeRecord, target int, e Effect, now time.Time) mail.Outcome {
-	o, why := mail.Defer(mail.StatusNoAnswer, e.Reason), e.Reason
-	if e.Hop.Kind == mail.HopUnreachable && !e.Hop.Status.IsZero() {
-		o.Status = e.Hop.Status // no path, or a loop
-	}
-	o.At, o.Connector = now, e.Hop.ConnectorName
+func lastOutcome(records []spool.OutcomeRecord, target int, e Effect) mail.Outcome {
+	why := e.Trouble.text
+	o := mail.Defer(e.Trouble.status, why)
+	o.At, o.Connector = when(e.Trouble.tried), e.Hop.ConnectorName
 	for _, rec := range records {
 		if rec.Target != uint32(target) {
 			continue
 		}
 		if a, err := codec.DecodeAttempt(rec.Payload); err == nil {
-			o.Status, o.Text, o.Remote, o.At = a.Status, cmp.Or(a.Text, why), a.Remote, a.Last
+			o.Remote, o.At = a.Remote, a.Last
+			if e.Trouble.note == nil {
+				o.Status, o.Text = a.Status, cmp.Or(a.Text, why)
+			}
 			// RFC 3461 section 6.3 (i): what the host said is its word, not ours.
 			if r, ok := mail.ParseReply(a.Text); ok && a.Remote != "" {
 				o.Reply = &r
@@ -123,4 +116,17 @@ func lastOutcome(records []spool.OutcomeRecord, target int, e Effect, now time.T
 		}
 	}
 	return o
+}
+
+// tracked are outcomes as the tracking log has them: given now, and with the note of the
+// administrator, which is not for senders.
+func (e Effect) tracked(outcomes []mail.Outcome, now time.Time) []mail.Outcome {
+	out := slices.Clone(outcomes)
+	for i := range out {
+		out[i].At = now
+		if note := e.Trouble.note; note != nil {
+			out[i].Text = strings.Replace(out[i].Text, stoppedText, note.text(), 1)
+		}
+	}
+	return out
 }

@@ -12,10 +12,16 @@ import (
 
 // do gives the scheduler an input and performs the effects.
 func (r *Runner) do(input func(now int64)) {
-	now := r.now()
 	r.mu.Lock()
+	now, by := r.observe()
 	input(now)
 	r.release()
+	if by != 0 {
+		r.inMu.Lock()
+		r.intake.jump(by, now)
+		r.inMu.Unlock()
+		signal(r.work)
+	}
 }
 
 // release unlocks and performs the effects. Link reports are told by one
@@ -30,7 +36,7 @@ func (r *Runner) release() {
 			signal(r.told)
 		case EffectDial:
 			f := newFeed(r, e)
-			f.dialled = true
+			f.counted = true
 			r.feeds[e.Conn] = f
 			r.wg.Add(1)
 			go f.serve(e.Verdict) // counted until it is concluded: it may never return
@@ -57,10 +63,22 @@ func (r *Runner) release() {
 		r.armed = next
 		signal(r.ring)
 	}
-	r.mu.Unlock()
 	for _, e := range kept {
-		r.wg.Go(func() { r.fetch(e) })
+		r.wg.Go(func() { r.fetch(e) }) // before the lock is given up: see background
 	}
+	r.mu.Unlock()
+}
+
+// background runs f, unless the scheduler is closed: who stops may be done waiting for
+// what is under way.
+func (r *Runner) background(f func()) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sched.closed {
+		return false
+	}
+	r.wg.Go(f)
+	return true
 }
 
 // fetch performs the effects that read the spool.

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -195,10 +196,9 @@ func (r *Runner) putBack(id mail.ID) (submitted bool, err error) {
 		if t, err := decodeTag(e.Tag, false); err == nil {
 			ref = refOf(id, e.Due, t, e.Tag)
 		}
-		hop := r.hop(key)
 		r.do(func(now int64) {
 			if !r.sched.Has(e.Queue) {
-				r.sched.AddQueue(key, hop, false, now)
+				r.sched.AddQueue(key, r.hop(key), false, now) // asked here: no change of the table comes between
 			}
 			if r.sched.Reserve(e.Queue, id) { // else it was read from the spool already
 				r.sched.Commit(e.Queue, ref, now)
@@ -206,6 +206,35 @@ func (r *Runner) putBack(id mail.ID) (submitted bool, err error) {
 		})
 	}
 	return submitted, nil
+}
+
+// retryHealed has the messages tried again that were set aside before the spool was healed: a
+// block that could not be read kept all that it could have held from being read, not only what
+// it held. What still cannot be read is set aside once more, and nobody hears of it twice.
+func (r *Runner) retryHealed(ctx context.Context) {
+	healed := r.c.Store.Healed()
+	if healed.IsZero() {
+		return
+	}
+	n := 0
+	for _, id := range r.c.Store.Aside() {
+		note, err := r.c.Store.AsideNote(id)
+		if ctx.Err() != nil {
+			return
+		}
+		d, bad := codec.DecodeDamage(note)
+		if err != nil || bad != nil || d.Crashed || !d.At.Before(healed.Add(time.Second)) {
+			continue
+		}
+		if err := r.Release(mail.ID(id)); err != nil {
+			r.log.Error("message_not_released", zap.Stringer("id", mail.ID(id)), zap.Error(err))
+			continue
+		}
+		n++
+	}
+	if n > 0 {
+		r.log.Info("healed_messages_retried", zap.Int("messages", n), zap.Time("healed", healed))
+	}
 }
 
 // Discard deletes a message that was set aside. Nobody is told. Errors: those of

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/postroad/postroad/node/mail"
+	"github.com/postroad/postroad/node/mail/codec"
 	"github.com/postroad/postroad/store/spool"
 )
 
@@ -20,7 +21,11 @@ type spoiledSpool struct {
 	mu  sync.Mutex
 	bad map[spool.ID]string // what of it
 	err error
+
+	healed time.Time
 }
+
+func (s *spoiledSpool) Healed() time.Time { return s.healed }
 
 func (s *spoiledSpool) fault(id spool.ID, part string) error {
 	s.mu.Lock()
@@ -166,5 +171,60 @@ func TestUnreadableMessagesAreSetAside(t *testing.T) {
 	a, err := sp.Audit(t.Context())
 	if err != nil || !a.Balanced() {
 		t.Errorf("%s, %v", a, err)
+	}
+}
+
+// After a healing what was set aside before is tried again, once: a block that cannot be read
+// keeps more from being read than it holds. What crashed the node waits for an administrator.
+func TestHealedMessagesAreTriedAgain(t *testing.T) {
+	dir := t.TempDir()
+	g := newRig()
+	g.agent.answer = reading
+	bad := map[spool.ID]string{}
+	start := func(healed time.Time) (*spoiledSpool, *running) {
+		sp := &spoiledSpool{Spool: openSpool(t, dir), bad: bad, err: spool.ErrCorrupt, healed: healed}
+		return sp, runOn(nil, g, func(c *Config) { c.Store = sp })
+	}
+	end := func(sp *spoiledSpool, r *running) {
+		r.end(t)
+		if err := sp.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sp := openSpool(t, dir)
+	var lost, poison spool.ID
+	for i, part := range []string{"records", "body", "settling", "body"} {
+		env := envelope(i, fmt.Sprintf("b%d@x", i))
+		acceptInto(t, sp, env)
+		lost = spool.ID(env.ID)
+		bad[lost] = part
+	}
+	env := envelope(9, "b9@x")
+	acceptInto(t, sp, env)
+	poison = spool.ID(env.ID)
+	if err := errors.Join(sp.SetAside(poison, codec.EncodeDamage(codec.Damage{At: time.Now(), Crashed: true})), sp.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	one, r := start(time.Time{})
+	waitFor(t, "five are set aside", func() bool { return len(one.Aside()) == 5 })
+	end(one, r)
+	for id := range bad { // all but one were only behind the same block
+		if id != lost {
+			delete(bad, id)
+		}
+	}
+	two, r := start(time.Now())
+	defer end(two, r)
+	waitFor(t, "three are delivered, one is set aside again", func() bool {
+		note, err := two.AsideNote(lost)
+		if err != nil {
+			return false
+		}
+		d, err := codec.DecodeDamage(note)
+		return err == nil && d.At.After(two.healed.Truncate(time.Microsecond)) && two.Stats().Messages == 2
+	})
+	if _, err := two.AsideNote(poison); err != nil {
+		t.Errorf("what crashed the node was tried again: %v", err)
 	}
 }

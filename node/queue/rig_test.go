@@ -41,8 +41,9 @@ func newRig() *rig {
 	return &rig{store: newFakeStore(), router: &fakeRouter{}, agent: &fakeAgent{}, dir: &fakeCategorizer{}, reporter: &fakeReporter{}}
 }
 
-func (g *rig) start(change ...func(*Config)) *rig {
-	c := Config{
+// config is a runner's, with what the rig has.
+func (g *rig) config() Config {
+	return Config{
 		Store: g.store, Router: g.router, Agent: g.agent, Categorizer: g.dir, Reporter: g.reporter,
 		Clock: testClock, Workers: 2,
 		Events: func(e mail.Event) {
@@ -56,6 +57,10 @@ func (g *rig) start(change ...func(*Config)) *rig {
 			g.links = append(g.links, fmt.Sprint(ok, " ", reason))
 		},
 	}
+}
+
+func (g *rig) start(change ...func(*Config)) *rig {
+	c := g.config()
 	for _, f := range change {
 		f(&c)
 	}

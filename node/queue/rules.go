@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,9 +56,16 @@ func (r *Runner) Rules() []Rule {
 // what waits is held against the new ones in the background.
 func (r *Runner) SetRules(list []Rule) {
 	r.rules.mu.Lock()
+	defer r.rules.mu.Unlock()
 	r.rules.list = list
-	r.rules.mu.Unlock()
-	r.do(func(now int64) { r.sched.SetRules(holdsOf(list), now) })
+	r.applyRules()
+}
+
+// applyRules has the scheduler know those in use, and what waits held against them. The
+// rulebook must be locked, so that it is the last word that counts.
+func (r *Runner) applyRules() {
+	holds := holdsOf(r.rules.list)
+	r.do(func(now int64) { r.sched.SetRules(holds, now) })
 	signal(r.rules.change)
 }
 
@@ -85,7 +93,7 @@ func (r *Runner) ruled(key Key, env *mail.Envelope, t mail.Target) (Key, *Rule) 
 		return key, nil // a report about what a rule returned must not meet the rule again
 	}
 	hop := r.hop(key)
-	rule := r.ruleFor(Item{Key: key, Hop: hop, Envelope: env, Target: t, Recipients: []string{addressOf(t)}, Created: env.Begins().UnixMilli(),
+	rule := r.ruleFor(Item{Key: key, Hop: hop, Envelope: env, Target: t, Recipients: []string{addressOf(t)}, Errors: []string{""}, Created: env.Begins().UnixMilli(),
 		Queue: Info{NextHop: hop.Name, Connector: hop.ConnectorName, Kind: kindOf(key.Destination, hop), State: Ready, Destination: key.Destination}})
 	if rule == nil {
 		return key, nil
@@ -124,7 +132,7 @@ func (r *Runner) announceRules(env *mail.Envelope, targets []mail.Target, groups
 // ruleEnded lets a message go whose rule has ended, or is there no more. Another
 // rule may want it then.
 func (r *Runner) ruleEnded(e Effect, key Key, t tag) {
-	now := r.now()
+	now, ended := r.now(), RuleOf(key.Hold)
 	key.Hold = ""
 	s := r.move(e.Queue, e.Ref, key, thawed(t, now), e.Ref.Due)
 	if s == nil {
@@ -133,7 +141,10 @@ func (r *Runner) ruleEnded(e Effect, key Key, t tag) {
 	r.judge(s)
 	if m, err := r.load(e.Ref.ID); err == nil {
 		ev := eventOf(m.env, mail.EventThaw, "ADMIN", r.c.Now())
-		ev.Detail = "the rule that held it has ended"
+		ev.Detail = "rule " + ended + ", which held it, has ended"
+		if targets, err := targetsOf(e.Ref, len(m.targets)); err == nil {
+			ev.Recipients = shown(m, targets)
+		}
 		s.events = []mail.Event{ev}
 	}
 	r.submit([]*settled{s})
@@ -154,6 +165,12 @@ func (r *Runner) rulesLoop(ctx context.Context) {
 			r.sweepRule(ctx, &list[i])
 		}
 	}
+}
+
+// inForce says whether a rule has not been taken away: that is when many wait, and each is
+// looked at, and when what is in flight comes back.
+func (r *Runner) inForce(name string) bool {
+	return slices.ContainsFunc(r.Rules(), func(rule Rule) bool { return rule.Name == name })
 }
 
 // waiting says whether the rule is for a recipient that waits.
@@ -201,7 +218,7 @@ func (r *Runner) sweepRule(ctx context.Context, rule *Rule) {
 		return
 	}
 	o := rule.Order
-	tally, err := r.Act(ctx, Selection{ByRule: true, Match: rule.waiting}, o, false)
+	tally, err := r.Act(ctx, Selection{ByRule: true, Match: func(it Item) bool { return rule.waiting(it) && r.inForce(rule.Name) }}, o, false)
 	if err != nil && ctx.Err() == nil {
 		r.log.Error("rule_not_applied", zap.String("rule", rule.Name), zap.Error(err))
 	}

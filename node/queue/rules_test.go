@@ -78,3 +78,30 @@ func TestRulesMeetWhatIsLetGo(t *testing.T) {
 		})
 	}
 }
+
+// A rule that is taken away while what waits is held against it does nothing more.
+func TestRuleTakenAwayMeanwhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig()
+		away(g)
+		g.start(noNotice)
+		for n := range 5 {
+			g.send(n+1, "b@x")
+		}
+		synctest.Wait()
+		slow := rule("bounce", withReport, "b")
+		means := slow.Order.Match
+		slow.Order.Match = func(it Item) bool {
+			<-time.After(time.Second)
+			return means(it)
+		}
+		g.SetRules([]Rule{slow})
+		pass(1500 * time.Millisecond)
+		g.SetRules(nil)
+		pass(time.Minute)
+		if got := g.reporter.got(); len(got) > 1 {
+			t.Errorf("%d of 5 messages were returned", len(got))
+		}
+		g.stop()
+	})
+}

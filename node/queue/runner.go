@@ -25,14 +25,18 @@ type Runner struct {
 	links []Effect   // EffectLink, to be told in order
 	quiet *sync.Cond // broadcast when something in flight ended
 	armed int64      // when the clock will ring; 0: not
+	seen  observed
 
 	inMu   sync.Mutex
 	intake *intake
 
 	ctlMu sync.Mutex // guards ctl and its way to disk
 	ctl   stopOrders
-	early atomic.Int32 // how many ctl.Early has
-	kept  given        // the orders of ctl.Given
+	// restored: ctl was read from the disk, or cannot be (ctlErr).
+	restored bool
+	ctlErr   error
+	early    atomic.Int32 // how many ctl.Early has
+	kept     given        // the orders of ctl.Given
 
 	rules rulebook
 	ages  ages
@@ -99,6 +103,7 @@ func New(c Config) *Runner {
 		disk: make(chan struct{}, diskReaders),
 	}
 	r.quiet = sync.NewCond(&r.mu)
+	r.seen.began, r.seen.said = time.Now(), r.now()
 	r.kept.news = make(chan struct{}, 1)
 	r.rules.list, r.rules.change = c.Rules, make(chan struct{}, 1)
 	r.serving, r.abort = context.WithCancel(context.Background())
@@ -137,6 +142,7 @@ func (r *Runner) Run(ctx context.Context) error {
 	supply.Go(func() { r.sizesLoop(ctx) })
 	supply.Go(func() { r.agesLoop(ctx) })
 	supply.Go(func() { r.noticeLoop(ctx) })
+	supply.Go(func() { r.retryHealed(ctx) })
 	for range r.c.Workers {
 		supply.Go(func() { r.worker(ctx) })
 	}
@@ -158,10 +164,13 @@ func (r *Runner) Run(ctx context.Context) error {
 // recover makes the queues of the spool known, and the messages that have no
 // plan. It reads no message.
 func (r *Runner) recover() error {
+	r.do(func(now int64) { r.sched.began = now })
 	if err := r.restore(); err != nil {
 		return err
 	}
-	r.SetRules(r.rules.list) // before the first queue: what they hold must not be taken for free
+	r.rules.mu.Lock()
+	r.applyRules() // before the first queue: what they hold must not be taken for free
+	r.rules.mu.Unlock()
 	heads, err := r.c.Store.Queues()
 	if err != nil {
 		return err
@@ -284,10 +293,9 @@ func (r *Runner) wakeDrain() {
 // that or for their schedule; it returns how many queues there are, and how many
 // messages in them.
 func (r *Runner) Trigger(match func(Key, mail.Hop) bool) (queues int, messages int64) {
-	var names []string
-	r.do(func(now int64) { names = r.sched.Trigger(match, now) })
-	for _, name := range names {
-		messages += r.c.Store.Weigh(name).Entries // those beyond the window too
-	}
-	return len(names), messages
+	r.do(func(now int64) {
+		names := r.sched.Trigger(match, now)
+		queues, messages = len(names), r.weigh(names)
+	})
+	return queues, messages
 }

@@ -17,12 +17,14 @@ type conn struct {
 	doubt  string // why the map takes the peer for gone; "": it does not
 	broken bool   // EffectBreak is out
 	timer  timer
-	domain string // counted in link.by.domains
-	life   int64  // the last sign of life of any kind (Unix ms)
+	life   int64 // the last sign of life of any kind (Unix ms)
 	sight  sight
 	handed bool // the other side opened it
-	// leaving: it is above what the link may have now, and gets nothing more.
-	leaving bool
+	// leaving: it is above what the link may have now, and gets nothing more; giving:
+	// so that others have the place.
+	leaving, giving bool
+	in              []*bound // that it counts in, the narrowest first
+	since           int64    // it asked for its first message then (Unix ms)
 }
 
 func (l *link) popIdle() *conn {
@@ -34,6 +36,9 @@ func (l *link) popIdle() *conn {
 func (l *link) removeIdle(c *conn) {
 	c.idle = false
 	l.idle = slices.DeleteFunc(l.idle, func(o *conn) bool { return o == c })
+	for _, b := range c.in {
+		b.idle--
+	}
 }
 
 // Rest is what a connection without work should do.
@@ -49,19 +54,22 @@ const (
 // Idle says that a connection has nothing to do and would stay open.
 func (s *Scheduler) Idle(id ConnID, now int64) Rest {
 	c := s.conns[id]
-	if c == nil || s.closed || s.surplus(c) || c.doubt != "" || c.broken || c.link.verdict != nil || c.link.shut(now) {
+	if c == nil || s.closed || s.surplus(c, now) || c.doubt != "" || c.broken || c.link.verdict != nil || c.link.shut(now) {
 		return RestClose
 	}
 	if c.link.backlog > 0 && c.link.serving(now) {
 		return RestAgain
 	}
-	if c.link.spent(now) {
+	if c.link.spent(now) || s.yields(c, true, now) {
 		return RestClose
 	}
 	c.life = now
 	if !c.idle {
 		c.idle = true
 		c.link.idle = append(c.link.idle, c)
+		for _, b := range c.in {
+			b.idle++
+		}
 	}
 	return RestSleep
 }
@@ -113,7 +121,7 @@ func (s *Scheduler) opened(c *conn, now int64) {
 	if c.asked {
 		return
 	}
-	c.asked, c.heard = true, now
+	c.asked, c.heard, c.since = true, now, now
 	l := c.link
 	if l.verdict == nil && l.hop.Kind != mail.HopFail {
 		l.up = true
@@ -145,9 +153,6 @@ func (s *Scheduler) Closed(id ConnID, end Ending, now int64) {
 	if len(l.conns) == 0 {
 		l.forced = 0
 	}
-	if c.leaving {
-		l.leaving--
-	}
 	if c.handed {
 		l.handed-- // how it ended says nothing of a connection the other way
 		if end.Err != "" {
@@ -156,12 +161,12 @@ func (s *Scheduler) Closed(id ConnID, end Ending, now int64) {
 	} else {
 		s.conclude(c, end, now)
 	}
+	s.letIn(c.in, now) // before its own link: those in line were there first
 	s.kick(l, now)
 	if len(l.conns) == 0 {
 		s.unask(l, now)
 	}
 	s.forget(l, now)
-	s.feedStarved(l.by, now)
 }
 
 func (s *Scheduler) conclude(c *conn, end Ending, now int64) {

@@ -283,7 +283,7 @@ func (s *Scheduler) Moved(from, to string, next Ref, rest *Ref, now int64) {
 			s.drop(e)
 		} else {
 			e.Ref = *rest
-			s.admit(e)
+			s.admit(e, now)
 		}
 		s.poke(e.queue, now)
 	}

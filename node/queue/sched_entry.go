@@ -24,23 +24,34 @@ func (s *Scheduler) Commit(name string, ref Ref, now int64) {
 		return
 	}
 	e := q.refs[ref.ID]
-	e.Ref = ref
-	s.admit(e)
+	e.Ref, e.read = ref, nil
+	s.admit(e, now)
 	s.poke(q, now)
 }
 
 // Abandon says that a reserved entry was not written. One that was committed
-// meanwhile stays.
+// meanwhile stays; so does one that a fill has found on disk, as no other will look there: it
+// was reserved a second time.
 func (s *Scheduler) Abandon(name string, id mail.ID, now int64) {
-	if q := s.queues[name]; q != nil && q.refs[id] != nil && q.refs[id].state == reserved {
-		s.drop(q.refs[id])
-		s.poke(q, now)
+	q := s.queues[name]
+	if q == nil || q.refs[id] == nil || q.refs[id].state != reserved {
+		return
 	}
+	e := q.refs[id]
+	switch {
+	case e.read != nil:
+		if e.Ref, e.read = *e.read, nil; !s.ordered(e) {
+			s.place(e, s.ready(q, e.Ref, now), now)
+		}
+	case !q.more || !s.ordered(e): // an order is for what may be on disk, see Order
+		s.drop(e)
+	}
+	s.poke(q, now)
 }
 
 // admit puts an entry that is on disk under e.Ref.Due into the window, or leaves
 // it to the disk if it lies beyond the cursor.
-func (s *Scheduler) admit(e *entry) {
+func (s *Scheduler) admit(e *entry, now int64) {
 	q := e.queue
 	if s.ordered(e) {
 		return
@@ -59,18 +70,22 @@ func (s *Scheduler) admit(e *entry) {
 		s.drop(e)
 		return
 	}
-	s.place(e, s.ready(q, e.Ref))
+	s.place(e, s.ready(q, e.Ref, now), now)
 }
 
 // ready is when an entry may be given out, Unix ms.
-func (s *Scheduler) ready(q *queue, r Ref) int64 {
-	return s.sender(q.hop).Clock.retries(q.rush).ready(r)
+func (s *Scheduler) ready(q *queue, r Ref, now int64) int64 {
+	if q.key.Held {
+		return r.Due // a time of day, whatever was done to the clock
+	}
+	return s.sender(q.hop).Clock.retries(q.rush).ready(r, now)
 }
 
 // place puts an entry into the window, to be served at that time.
-func (s *Scheduler) place(e *entry, at int64) {
+func (s *Scheduler) place(e *entry, at, now int64) {
 	q := e.queue
 	e.state, e.at = waiting, at
+	e.begin(now)
 	s.keep(e)
 	q.win.push(e)
 	if q.ringed {

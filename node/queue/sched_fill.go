@@ -46,12 +46,14 @@ func (s *Scheduler) Filled(name string, refs []Ref, end bool, now int64) {
 		if due, gone := left[r.ID]; gone && due == r.Due {
 			continue
 		}
-		if q.refs[r.ID] == nil {
+		if e := q.refs[r.ID]; e != nil && e.state == reserved {
+			e.read = &r // see Abandon
+		} else if e == nil {
 			// Filling may pass the window's bound by one fill; admit must not
 			// move the cursor for that.
-			at := s.ready(q, r)
+			at := s.ready(q, r, now)
 			q.early = q.early || q.more && at < r.Due
-			s.place(&entry{Ref: r, queue: q}, at)
+			s.place(&entry{Ref: r, queue: q}, at, now)
 		}
 	}
 	s.poke(q, now)

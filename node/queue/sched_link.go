@@ -2,7 +2,6 @@ package queue
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/postroad/postroad/node/mail"
 )
@@ -38,7 +37,10 @@ type link struct {
 	timer    timer
 
 	verdict *mail.Outcome // what becomes of everything on the link, at present
-	starved bool          // stands in by.starved
+	open    int           // of conns, those that the bounds count; see bound.go
+	waits   *bound        // stands in line there
+	place   int           // in that line
+	ticket  uint64        // the lower, the longer it waits; 0: it does not
 	// forced: not shut until then (Unix ms), or while a connection is open.
 	forced int64
 	// stalled: the watchdog has seen it stand still since then; 0: it moves.
@@ -78,9 +80,7 @@ func (s *Scheduler) forget(l *link, now int64) {
 	}
 	delete(s.links, l.key)
 	s.timers.set(&l.timer, 0)
-	if l.starved {
-		l.by.starved = slices.DeleteFunc(l.by.starved, func(o *link) bool { return o == l })
-	}
+	s.leaveLine(l)
 }
 
 // serving says whether the link can be expected to take mail now.
@@ -114,22 +114,28 @@ func (s *Scheduler) leaveRing(q *queue) {
 	q.ringed = false
 	q.link.rings[rank(q.key.Class.Priority)].remove(q)
 	q.link.backlog -= q.win.len()
+	if q.link.backlog == 0 {
+		s.leaveLine(q.link)
+	}
 }
 
 // kick finds a connection for a link that has mail to give out: an idle one,
 // or one more if the backlog is worth it.
 func (s *Scheduler) kick(l *link, now int64) {
 	if s.closed || l.backlog == 0 {
+		s.leaveLine(l)
 		return
 	}
 	if l.shut(now) {
+		s.leaveLine(l)
 		s.awaitOpening(l, now)
 		return
 	}
-	if !l.serving(now) {
-		return
-	}
-	if l.handed > 0 {
+	if !l.serving(now) || l.handed > 0 {
+		s.leaveLine(l)
+		if l.next > now {
+			s.timers.set(&l.timer, l.next) // it may be that of a schedule which holds no more
+		}
 		return
 	}
 	if len(l.idle) > 0 {
@@ -146,52 +152,20 @@ func (s *Scheduler) kick(l *link, now int64) {
 		want = min(l.concurrency.window, s.perLink(l), (l.backlog+s.limits.PerConnection-1)/s.limits.PerConnection)
 	}
 	if len(l.conns) >= max(want, 1) {
+		s.leaveLine(l)
 		return
 	}
-	domain := ""
-	if l.hop.Kind == mail.HopMX {
-		domain = l.hop.Domain
-	}
-	crowded := l.domainFull()
-	if crowded || l.by.full() {
-		s.starve(l, crowded)
+	if b := s.obstacle(l); b != nil {
+		s.lineUp(l, b)
 		return
 	}
+	s.leaveLine(l)
 	s.nextID++
-	c := &conn{id: s.nextID, link: l, heard: now, life: now, domain: domain}
+	c := &conn{id: s.nextID, link: l, heard: now, life: now}
 	c.timer = timer{index: -1, conn: c}
 	s.open(c)
 	l.lastTry = now
 	s.effect(Effect{Kind: EffectDial, Conn: c.id, Hop: l.hop, Verdict: verdict})
-}
-
-// domainFull says whether the hosts of the link's domain have all connections that
-// they may have.
-func (l *link) domainFull() bool {
-	return l.hop.Kind == mail.HopMX && l.hop.Domain != "" && l.by.domains[l.hop.Domain] >= l.by.Limits.PerDomain
-}
-
-// starve notes that a link wants a connection when all of its virtual server are taken.
-// A link without any may have the place of an idle connection of another; of one to its
-// own domain if that is crowded.
-func (s *Scheduler) starve(l *link, crowded bool) {
-	if !l.starved {
-		l.starved = true
-		l.by.starved = append(l.by.starved, l)
-	}
-	if len(l.conns) > 0 {
-		return
-	}
-	var oldest *conn
-	for _, c := range s.conns {
-		if c.idle && c.link.by == l.by && (!crowded || c.domain == l.hop.Domain) && (oldest == nil || c.id < oldest.id) {
-			oldest = c
-		}
-	}
-	if oldest != nil {
-		oldest.link.removeIdle(oldest)
-		s.effect(Effect{Kind: EffectHangUp, Conn: oldest.id})
-	}
 }
 
 // report tells link state, of hops that stand for a connector as a whole. (The
@@ -217,18 +191,6 @@ func (s *Scheduler) await(l *link, now int64) {
 	wait, _ := l.by.Clock.linkWait(l.hop.Options, l.failures)
 	l.next = l.failed + max(wait.Milliseconds(), 1)
 	s.timers.set(&l.timer, max(l.next, now)) // a time that is over rings at once
-}
-
-// feedStarved gives a virtual server's connections that became free to those that wait
-// longest.
-func (s *Scheduler) feedStarved(b *sender, now int64) {
-	// Whom its domain's limit keeps waiting stands at the end of the line again.
-	for n := len(b.starved); n > 0 && len(b.starved) > 0 && !b.full(); n-- {
-		l := b.starved[0]
-		b.starved = b.starved[1:]
-		l.starved = false
-		s.kick(l, now)
-	}
 }
 
 // phase is where a failing link stands: "glitch retry 2 of 3", "retry 5".

@@ -74,10 +74,8 @@ func (s *Scheduler) explain(q *queue, i *Info, now int64) {
 		i.retry(head)
 	case len(l.conns) > 0:
 		i.State = Active
-	case l.starved && l.domainFull():
-		i.WaitingFor = fmt.Sprintf("a free connection: all %d to %s%s are in use", l.by.Limits.PerDomain, l.hop.Domain, l.ofSender())
-	case l.starved:
-		i.WaitingFor = fmt.Sprintf("a free connection: all %d%s are in use", l.by.Limits.Connections, l.ofSender())
+	case l.waits != nil:
+		i.WaitingFor = "a free connection: " + s.taken(l)
 	}
 }
 

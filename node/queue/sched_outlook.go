@@ -27,6 +27,8 @@ const (
 	BlockRemote      = "remote"
 	BlockLink        = "link"
 	BlockRetry       = "retry"
+	BlockExpiration  = "expiration"
+	BlockConnection  = "connection"
 )
 
 // prospect is what the scheduler knows of when an entry will leave.
@@ -40,6 +42,9 @@ type prospect struct {
 	connections int
 	clock       Clock // for its hop
 	drops       int
+	// end is when it is given up, and notice when its sender is told that it is late; if its
+	// time stands still, those as if it were let go now (Unix ms; 0: never).
+	end, notice int64
 }
 
 // prospect tells of an entry; ref is what is on disk.
@@ -48,7 +53,7 @@ func (s *Scheduler) prospect(name string, ref Ref, note *Note, now int64) (p pro
 	if q == nil {
 		return p, false
 	}
-	at := s.ready(q, ref)
+	at := s.ready(q, ref, now)
 	if e := q.refs[ref.ID]; e != nil {
 		p.inMemory, p.inFlight, p.drops = true, e.state == inFlight, e.drops
 		if e.state == waiting {
@@ -63,14 +68,28 @@ func (s *Scheduler) prospect(name string, ref Ref, note *Note, now int64) (p pro
 	}
 	l := q.link
 	p.connections, p.clock = len(l.conns), s.clockOf(q)
+	s.foretell(q, ref, note, now, &p)
 	for o := range l.queues {
-		if o != q && !s.frozen(q) {
+		// What has no way, or is held, wants no next hop in common.
+		if o != q && !s.frozen(q) && q.hop.Kind != mail.HopUnreachable && q.hop.Kind != mail.HopHeld {
 			p.beside += len(o.refs)
 		}
 	}
 	s.stops(q, note, &p)
 	s.waits(q, ref, at, now, &p)
 	return p, true
+}
+
+// foretell says when it is given up, and its sender told before.
+func (s *Scheduler) foretell(q *queue, ref Ref, note *Note, now int64, p *prospect) {
+	e := entry{Ref: ref, queue: q}
+	if note != nil {
+		e.Created += max(now-note.At, 0) // as thawed does
+	} else if known := q.refs[ref.ID]; known != nil {
+		e.begun = known.begun
+	}
+	e.begin(now)
+	p.end, p.notice = s.end(&e), s.notice(&e)
 }
 
 // stops names what an administrator or a rule has against it.
@@ -118,7 +137,11 @@ func (s *Scheduler) waits(q *queue, ref Ref, at, now int64, p *prospect) {
 		from = max(from, p.blocks[0].Until)
 	}
 	if q.key.Held {
-		p.blocks = append(p.blocks, Block{Kind: BlockDeferred, Text: "its sender asked for a later time", Until: at})
+		text := "its sender asked for a later time"
+		if q.key.Via != "" {
+			text += "; redirected to " + q.key.Via
+		}
+		p.blocks = append(p.blocks, Block{Kind: BlockDeferred, Text: text, Until: at})
 	}
 	if hop.Kind == mail.HopUnreachable {
 		text := "no path to the destination"
@@ -137,6 +160,9 @@ func (s *Scheduler) waits(q *queue, ref Ref, at, now int64, p *prospect) {
 			text = fmt.Sprintf("deferred by itself, attempts: %d", ref.Attempts)
 		}
 		p.blocks = append(p.blocks, Block{Kind: BlockRetry, Text: text, Until: at})
+	}
+	if l.waits != nil && len(l.conns) == 0 {
+		p.blocks, open = append(p.blocks, Block{Kind: BlockConnection, Text: s.taken(l)}), false
 	}
 	// As for the whole queue: see opening.
 	o := l.opening(now)

@@ -81,11 +81,52 @@ func (s *Scheduler) clockOf(q *queue) Clock {
 
 // overdue is when an entry needs attention even if no connection takes it.
 func (s *Scheduler) overdue(e *entry) int64 {
-	at := s.clockOf(e.queue).deadline(e.Created, e.Notified)
+	created := s.created(e)
+	at := s.clockOf(e.queue).deadline(created, e.Notified)
+	at = max(at, s.spared(created))
 	if e.By != 0 {
-		at = min(at, e.By)
+		at = min(at, s.deliverBy(e))
 	}
 	return max(at, e.quiet)
+}
+
+// deliverBy is the deliver-by-time of an entry that has one, by the clock of this moment.
+func (s *Scheduler) deliverBy(e *entry) int64 { return e.By + s.jumps.since(e.Created) }
+
+// end is when an entry is given up.
+func (s *Scheduler) end(e *entry) int64 {
+	end := s.ends(s.created(e), s.clockOf(e.queue))
+	if e.Return && e.By != 0 {
+		end = min(end, s.deliverBy(e))
+	}
+	return end
+}
+
+// notice is when the sender of an entry is told that it is late; 0: never.
+func (s *Scheduler) notice(e *entry) int64 {
+	wait := s.clockOf(e.queue).DelayNotice
+	if wait <= 0 || e.Notified {
+		return 0
+	}
+	created := s.created(e)
+	if at := max(created+wait.Milliseconds(), s.spared(created)); at < s.end(e) {
+		return at
+	}
+	return 0
+}
+
+// spared is until when nothing happens to an entry for its age that began to age then, by
+// the clock of this moment; see startGrace.
+func (s *Scheduler) spared(created int64) int64 {
+	if created < s.began {
+		return s.began + startGrace
+	}
+	return 0
+}
+
+// ends is when what began to age then, by the clock of this moment, is given up for its age.
+func (s *Scheduler) ends(created int64, c Clock) int64 {
+	return max(created+c.Expiration.Milliseconds(), s.spared(created))
 }
 
 // watch brings the queue's deadline forward for an entry.
@@ -116,26 +157,12 @@ func (s *Scheduler) sweep(q *queue, now int64) {
 	for _, e := range due {
 		s.withdraw(e)
 		kind := EffectDelay
-		if s.clockOf(q).expired(e.Created, now) || e.Return && e.late(now) {
+		end := s.end(e)
+		if now >= end {
 			kind = EffectExpire
 		}
-		_, frozen := s.stop(q)
-		s.effect(Effect{Kind: kind, Queue: q.name, Ref: e.Ref, Hop: q.hop, Reason: s.trouble(q), Frozen: frozen})
+		s.effect(Effect{Kind: kind, Queue: q.name, Ref: e.Ref, Hop: q.hop, Trouble: s.trouble(q, now), Begun: s.created(e), End: end})
 	}
-}
-
-// trouble is why the queue does not move, in the words of the last error.
-func (s *Scheduler) trouble(q *queue) string {
-	note, frozen := s.stop(q)
-	switch {
-	case frozen:
-		return note.text()
-	case q.link.lastErr != "":
-		return q.link.lastErr
-	case q.lastErr != "":
-		return q.lastErr
-	}
-	return q.hop.Reason
 }
 
 // poke looks at a queue after a change: it may vanish, want filling, stand in

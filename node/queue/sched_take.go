@@ -24,7 +24,7 @@ func (s *Scheduler) Take(id ConnID, now int64) []Taken {
 	c.life = now
 	s.opened(c, now)
 	l := c.link
-	if s.closed || c.doubt != "" || c.broken || !l.serving(now) || s.surplus(c) {
+	if s.closed || c.doubt != "" || c.broken || !l.serving(now) || s.surplus(c, now) {
 		return nil
 	}
 	e := s.choose(l, now)
@@ -151,7 +151,7 @@ func (s *Scheduler) Requeued(name string, ref Ref, why string, now int64) {
 		drops = 0
 	}
 	e.Ref, e.drops = ref, drops
-	s.admit(e)
+	s.admit(e, now)
 	s.poke(e.queue, now)
 }
 
@@ -169,7 +169,7 @@ func (s *Scheduler) Return(name string, id mail.ID, broke bool, now int64) bool 
 		}
 	}
 	if !s.ordered(e) {
-		s.place(e, s.ready(e.queue, e.Ref))
+		s.place(e, s.ready(e.queue, e.Ref, now), now)
 	}
 	s.poke(e.queue, now)
 	return true
@@ -187,7 +187,7 @@ func (s *Scheduler) PutOff(name string, id mail.ID, why string, until, now int64
 	}
 	e.quiet = until
 	if !s.ordered(e) {
-		s.place(e, max(until, s.ready(e.queue, e.Ref)))
+		s.place(e, max(until, s.ready(e.queue, e.Ref, now)), now)
 	}
 	s.poke(e.queue, now)
 }

@@ -142,7 +142,7 @@ func (s *Scheduler) watchLink(l *link, now int64) []Stall {
 // shouldMove says whether a link has mail that is due, no connection that does
 // something about it, and nothing to wait for.
 func (s *Scheduler) shouldMove(l *link, now int64) bool {
-	if !l.serving(now) || l.handed > 0 || len(l.conns) > len(l.idle) || l.crowded() {
+	if !l.serving(now) || l.handed > 0 || len(l.conns) > len(l.idle) || s.crowded(l) {
 		return false
 	}
 	for q := range l.queues {
@@ -154,12 +154,7 @@ func (s *Scheduler) shouldMove(l *link, now int64) bool {
 }
 
 // crowded says whether all the connections are taken that a link could have.
-func (l *link) crowded() bool {
-	if len(l.conns) > 0 {
-		return false
-	}
-	return l.by.full() || l.domainFull()
-}
+func (s *Scheduler) crowded(l *link) bool { return len(l.conns) == 0 && s.obstacle(l) != nil }
 
 func (s *Scheduler) watchQueue(q *queue, committing bool, now int64) []Stall {
 	stall := Stall{Kind: StallQueue, NextHop: q.hop.Name, Queue: q.name}

@@ -15,6 +15,11 @@ type Scheduler struct {
 	senders Senders
 	limits  Limits // of the whole node: those of memory, and what is like them
 	by      map[mail.GUID]*sender
+	node    bound  // of all connections; see bound.go
+	tickets uint64 // that were given to links in line
+	inLine  int    // links
+	jumps   jumps
+	began   int64 // of what was there before nothing is given up for its age until startGrace is over (Unix ms)
 
 	queues map[string]*queue
 	links  map[string]*link
@@ -35,7 +40,7 @@ type Scheduler struct {
 func NewScheduler(all Senders) *Scheduler {
 	all = all.fill()
 	return &Scheduler{
-		senders: all, limits: all.Default.Limits, by: map[mail.GUID]*sender{}, least: leastWindow,
+		senders: all, limits: all.Default.Limits, by: map[mail.GUID]*sender{}, node: bound{limit: all.Connections}, least: leastWindow,
 		queues: map[string]*queue{}, links: map[string]*link{}, conns: map[ConnID]*conn{},
 		multi: map[mail.ID][]*entry{}, control: newControl(),
 	}

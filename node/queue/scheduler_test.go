@@ -171,22 +171,37 @@ func TestConnectionsRunOut(t *testing.T) {
 	first := s.Effects()
 	taken := s.Take(1, 1)
 	s.Gone(taken[0].Queue, taken[0].Ref.ID, 1)
-	if s.Take(1, 1) != nil || s.Idle(1, 1) != RestSleep {
-		t.Fatal("the connection should have nothing to do")
-	}
-	// Its link is well served; somebody else needs the place.
-	s.Tick(2)
-	s.RouteQueue(keyFor(1).Name(), mail.Hop{Kind: mail.HopMX, Domain: "other"}, 2)
-	hung := false
-	for _, e := range s.Effects() {
-		hung = hung || e.Kind == EffectHangUp && e.Conn == 1
+	if s.Take(1, 1) != nil || s.Idle(1, 1) != RestClose {
+		t.Fatal("the connection has nothing to do, and somebody waits for its place")
 	}
 	s.Closed(1, Ending{}, 3)
 	var dial []string
 	for _, e := range s.Effects() {
 		dial = append(dial, e.Hop.Domain)
 	}
-	if len(first) != 1 || !hung || strings.Join(dial, "") != "other" {
-		t.Errorf("first %+v, hung up %v, then dialled %v", first, hung, dial)
+	if len(first) != 1 || strings.Join(dial, "") != "1" {
+		t.Errorf("first %+v, then dialled %v", first, dial)
+	}
+}
+
+// An idle connection makes room for a link that has none.
+func TestIdleConnectionMakesRoom(t *testing.T) {
+	s := NewScheduler(alone(Limits{Connections: 1}, testClock))
+	hop := func(d int) mail.Hop { return mail.Hop{Kind: mail.HopMX, Domain: strconv.Itoa(d)} }
+	put(s, keyFor(0), hop(0), 1, 1)
+	taken := s.Take(1, 1)
+	s.Gone(taken[0].Queue, taken[0].Ref.ID, 1)
+	if s.Take(1, 1) != nil || s.Idle(1, 1) != RestSleep {
+		t.Fatal("the connection should stay")
+	}
+	s.Effects()
+	put(s, keyFor(1), hop(1), 2, 2)
+	put(s, keyFor(1), hop(1), 3, 2)
+	if got := s.Effects(); len(got) != 1 || got[0].Kind != EffectHangUp || got[0].Conn != 1 {
+		t.Fatalf("%+v, want that connection 1 hangs up, once", got)
+	}
+	s.Closed(1, Ending{}, 3)
+	if got := s.Effects(); len(got) != 1 || got[0].Kind != EffectDial || got[0].Hop.Domain != "1" {
+		t.Errorf("then %+v", got)
 	}
 }

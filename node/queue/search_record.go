@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -62,7 +63,7 @@ func (r *record) Text(f filter.Field) ([]string, bool) {
 	case filter.Kind:
 		return []string{r.at.Kind}, true
 	case filter.Destination:
-		return []string{r.at.destination}, true
+		return filter.DestinationTexts(r.at.destination), true
 	case filter.NextHop:
 		return []string{r.at.NextHop}, true
 	case filter.Connector:
@@ -78,8 +79,7 @@ func (r *record) Text(f filter.Field) ([]string, bool) {
 	case filter.State:
 		return []string{r.state()}, true
 	case filter.Error:
-		_, text := r.attempts()
-		return []string{text}, true
+		return r.errors(), true
 	}
 	r.decode()
 	switch f {
@@ -162,7 +162,7 @@ func (r *record) ready() int64 {
 	if r.entry == nil {
 		return 0
 	}
-	return r.at.retries.ready(refOf(r.id, r.entry.Due, r.tag, nil))
+	return r.at.ready(refOf(r.id, r.entry.Due, r.tag, nil), r.now.UnixMilli())
 }
 
 func (r *record) recipients() []string {
@@ -203,6 +203,26 @@ func (r *record) attempts() (n int, text string) {
 		}
 	}
 	return n, text
+}
+
+// errors are the last answers to its recipients in the queue, as an order on them sees
+// them; that of the queue for those who have none.
+func (r *record) errors() []string {
+	if len(r.st.Outcomes) == 0 || r.st.Plan == nil {
+		return []string{r.at.LastError}
+	}
+	targets := r.tag.targets
+	if targets == nil {
+		r.decode()
+		for i := range r.targets {
+			targets = append(targets, i)
+		}
+	}
+	list := lastErrors(r.st.Outcomes, targets)
+	for i, text := range list {
+		list[i] = cmp.Or(text, r.at.LastError)
+	}
+	return list
 }
 
 // describe is the message for an operator.

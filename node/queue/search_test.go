@@ -97,6 +97,8 @@ func TestSearch(t *testing.T) {
 			`queue = ` + d2:                 24,
 			`kind ~ final* and node = n1`:   120,
 			`destination = SMTP:d2.example`: 24,
+			`destination = d2.example`:      24,
+			`destination != D2.example`:     96,
 			`error = ""`:                    120,
 			`message-id = ""`:               120,
 		} {

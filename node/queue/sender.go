@@ -21,10 +21,13 @@ func (t Terms) fill() Terms { return Terms{Clock: t.Clock.fill(), Limits: t.Limi
 type Senders struct {
 	Default Terms
 	Own     map[mail.GUID]Terms
+	// Connections bounds those to other hosts in all, whatever virtual server sends; 0: no
+	// bound.
+	Connections int
 }
 
 func (a Senders) fill() Senders {
-	out := Senders{Default: a.Default.fill(), Own: make(map[mail.GUID]Terms, len(a.Own))}
+	out := Senders{Connections: max(a.Connections, 0), Default: a.Default.fill(), Own: make(map[mail.GUID]Terms, len(a.Own))}
 	for g, t := range a.Own {
 		out.Own[g] = t.fill()
 	}
@@ -42,60 +45,58 @@ func (a Senders) of(g mail.GUID) Terms {
 // long as the scheduler, since links and connections point to it.
 type sender struct {
 	Terms
-	conns int // open ones
-	// domains counts those to hosts that DNS names for a domain.
-	domains map[string]int
-	starved []*link // wait for a connection to become free, in order
+	all bound // of all its connections
+	// domains are those to the hosts that DNS names for a domain, while there are any.
+	domains map[string]*bound
 }
 
-// full says whether all connections are in use.
-func (b *sender) full() bool { return b.conns >= b.Limits.Connections }
+// set has other terms hold from now on.
+func (b *sender) set(t Terms) {
+	b.Terms, b.all.limit = t, t.Limits.Connections
+	for _, d := range b.domains {
+		d.limit = t.Limits.PerDomain
+	}
+}
+
+func (b *sender) domain(name string) *bound {
+	d := b.domains[name]
+	if d == nil {
+		d = &bound{limit: b.Limits.PerDomain}
+		b.domains[name] = d
+	}
+	return d
+}
+
+// tidy forgets the bound of a domain that nobody has or wants connections to.
+func (b *sender) tidy(name string, d *bound) {
+	if d.open == 0 && len(d.line) == 0 && b.domains[name] == d {
+		delete(b.domains, name)
+	}
+}
 
 // sender is that of a hop.
 func (s *Scheduler) sender(h mail.Hop) *sender {
 	b := s.by[h.VirtualServer]
 	if b == nil {
-		b = &sender{Terms: s.senders.of(h.VirtualServer), domains: map[string]int{}}
+		b = &sender{domains: map[string]*bound{}}
+		b.set(s.senders.of(h.VirtualServer))
 		s.by[h.VirtualServer] = b
 	}
 	return b
 }
 
-// open counts a connection that begins, and shed one that ended.
-func (s *Scheduler) open(c *conn) {
-	b := c.link.by
-	s.conns[c.id], c.link.conns[c.id] = c, c
-	b.conns++
-	if c.domain != "" {
-		b.domains[c.domain]++
-	}
-}
-
-func (s *Scheduler) shed(c *conn) {
-	b := c.link.by
-	delete(s.conns, c.id)
-	delete(c.link.conns, c.id)
-	b.conns--
-	if c.domain == "" {
-		return
-	}
-	if b.domains[c.domain]--; b.domains[c.domain] == 0 {
-		delete(b.domains, c.domain)
-	}
-}
-
 // SetSenders changes retry clocks and limits. Links and messages that wait do so by the
 // new intervals, and the age limits of messages hold at once. Connections above a lower
-// limit end when their work is done. Limits of memory stay as they are: it is laid out.
+// limit end when they have finished their message. Limits of memory stay as they are: it is laid out.
 func (s *Scheduler) SetSenders(all Senders, now int64) {
 	all = all.fill()
 	l := &all.Default.Limits
 	l.Window, l.Held, l.Cached = s.limits.Window, s.limits.Held, s.limits.Cached
-	s.senders, s.limits = all, *l
+	s.senders, s.limits, s.node.limit = all, *l, all.Connections
 	before := make(map[mail.GUID]Clock, len(s.by))
 	for g, b := range s.by {
 		before[g] = b.Clock
-		b.Terms = all.of(g)
+		b.set(all.of(g))
 	}
 	for _, k := range slices.Sorted(maps.Keys(s.links)) {
 		if l := s.links[k]; l.next > now {
@@ -111,12 +112,23 @@ func (s *Scheduler) SetSenders(all Senders, now int64) {
 		// A new limit is no news of the next hop, but may have room for it to show.
 		q.link.concurrency.window = min(max(q.link.concurrency.window, firstWindow), s.perLink(q.link))
 	}
-	for _, g := range slices.SortedFunc(maps.Keys(s.by), func(a, b mail.GUID) int { return slices.Compare(a[:], b[:]) }) {
-		s.feedStarved(s.by[g], now)
-	}
+	s.letIn(s.allBounds(), now)
 	for _, q := range s.sorted() {
 		s.kick(q.link, now)
 	}
+}
+
+// allBounds are those of the node, in an order that depends on nothing else.
+func (s *Scheduler) allBounds() []*bound {
+	all := []*bound{&s.node}
+	for _, g := range slices.SortedFunc(maps.Keys(s.by), func(a, b mail.GUID) int { return slices.Compare(a[:], b[:]) }) {
+		by := s.by[g]
+		all = append(all, &by.all)
+		for _, d := range slices.Sorted(maps.Keys(by.domains)) {
+			all = append(all, by.domains[d])
+		}
+	}
+	return all
 }
 
 // reclock has what waits in a queue do so by the clock of this moment; old was the one
@@ -125,8 +137,8 @@ func (s *Scheduler) reclock(q *queue, old Clock, now int64) {
 	q.deadline = 0
 	for _, e := range slices.Clone(q.win.all()) {
 		// Not what a broken connection, or somebody's word, gave another time.
-		if e.Failed != 0 && e.at == old.retries(q.rush).ready(e.Ref) {
-			at := s.ready(q, e.Ref)
+		if e.Failed != 0 && e.at == old.retries(q.rush).ready(e.Ref, now) {
+			at := s.ready(q, e.Ref, now)
 			q.early = q.early || q.more && at < e.at
 			s.reset(e, at)
 		}

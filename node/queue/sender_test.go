@@ -114,8 +114,8 @@ func TestConnectionsOfVirtualServers(t *testing.T) {
 		t.Errorf("dialled %v, beyond the limit", third)
 	}
 	s.Closed(other[0], Ending{Err: "away"}, 1)
-	if n := len(s.by[hasty].starved); n != 0 || s.by[hasty].conns != 1 {
-		t.Errorf("%d links starve and %d connections are open after one ended", n, s.by[hasty].conns)
+	if b := s.by[hasty].all; len(b.line) != 0 || b.open != 1 {
+		t.Errorf("%d links wait and %d connections are open after one ended", len(b.line), b.open)
 	}
 }
 
@@ -142,7 +142,7 @@ func TestOtherVirtualServerIsAnotherLink(t *testing.T) {
 	if want := 3 + (7 * time.Minute).Milliseconds(); s.Next() != want {
 		t.Errorf("the next attempt is at %d, want %d", s.Next(), want)
 	}
-	if s.by[mail.GUID{}].conns != 0 || s.by[hasty].conns != 0 {
+	if s.by[mail.GUID{}].all.open != 0 || s.by[hasty].all.open != 0 || len(s.by[hasty].domains) != 0 {
 		t.Error("connections that ended still count")
 	}
 }

@@ -105,15 +105,16 @@ func (w *waitingRoom) first(s stage) mail.ID {
 }
 
 // claim gives a message to an administrator, so that nobody works on it; false, and
-// when to ask again, if somebody does at this moment.
+// when to ask again, if somebody does at this moment, or another one has it.
 func (in *intake) claim(id mail.ID) (ok bool, again <-chan struct{}) {
-	if _, working := in.working[id]; working {
+	seq, known := in.known[id]
+	if _, working := in.working[id]; working || known && seq == claimed {
 		if in.ended == nil {
 			in.ended = make(chan struct{})
 		}
 		return false, in.ended
 	}
-	if seq, known := in.known[id]; known && seq != claimed {
+	if known {
 		in.stale++
 	}
 	in.known[id] = claimed
@@ -124,6 +125,7 @@ func (in *intake) claim(id mail.ID) (ok bool, again <-chan struct{}) {
 // unclaim ends a claim: the message is gone, or goes on from where it stood, or,
 // where it is stopped, waits.
 func (in *intake) unclaim(id mail.ID, s stage, gone bool) {
+	in.atRest(id)
 	switch {
 	case gone:
 		delete(in.known, id)

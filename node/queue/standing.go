@@ -39,8 +39,23 @@ type stopOrders struct {
 // restore reads it back. Of one that cannot be read, everything is stopped that may
 // have been: to send what was to be stopped cannot be taken back.
 func (r *Runner) restore() error {
-	r.ctlMu.Lock() // before it is read: an order may come already
+	r.lockOrders()
 	defer r.ctlMu.Unlock()
+	return r.ctlErr
+}
+
+// lockOrders locks ctlMu when what stands was read. An order may come before the start has
+// come that far, and what is kept for it replaces all that the disk has.
+func (r *Runner) lockOrders() {
+	r.ctlMu.Lock()
+	if !r.restored {
+		r.restored = true
+		r.ctlErr = r.readOrders()
+	}
+}
+
+// readOrders reads what stands. ctlMu must be locked.
+func (r *Runner) readOrders() error {
 	b, err := r.c.Store.Control()
 	if errors.Is(err, spool.ErrCorrupt) || errors.Is(err, spool.ErrUnreadable) {
 		return r.stopAll(err)
@@ -48,9 +63,11 @@ func (r *Runner) restore() error {
 	if err != nil || b == nil {
 		return err
 	}
-	if err := json.Unmarshal(b, &r.ctl); err != nil {
+	var kept stopOrders // of one that cannot be read, no part stands
+	if err := json.Unmarshal(b, &kept); err != nil {
 		return fmt.Errorf("frozen queues: what the spool kept of them cannot be read: %w", err)
 	}
+	r.ctl = kept
 	standing := r.judged(r.ctl.Standing)
 	r.do(func(int64) { r.sched.Restore(r.ctl.Frozen, standing, r.ctl.Outbound) })
 	return r.restoreEarly()
@@ -94,6 +111,9 @@ func (r *Runner) addFrozen() {
 
 // keep writes what is to stand, and makes it so.
 func (r *Runner) keep(next stopOrders) error {
+	if r.ctlErr != nil {
+		return r.ctlErr
+	}
 	b, err := json.Marshal(next)
 	if err != nil {
 		return err
@@ -128,7 +148,7 @@ func frozenNoMore(was map[string]Note, names []string) (left map[string]Note, ch
 // FreezeQueues stops queues by their names until ThawQueues, over restarts too. It
 // returns when that is on disk, with how many were not frozen before.
 func (r *Runner) FreezeQueues(names []string, note Note) (int, error) {
-	r.ctlMu.Lock()
+	r.lockOrders()
 	defer r.ctlMu.Unlock()
 	for _, name := range names {
 		if _, err := ParseName(name); err != nil {
@@ -149,7 +169,7 @@ func (r *Runner) FreezeQueues(names []string, note Note) (int, error) {
 
 // ThawQueues lets frozen queues go and returns how many were frozen.
 func (r *Runner) ThawQueues(names []string) (int, error) {
-	r.ctlMu.Lock()
+	r.lockOrders()
 	defer r.ctlMu.Unlock()
 	next, changed := r.ctl, 0
 	if next.Frozen, changed = frozenNoMore(r.ctl.Frozen, names); changed == 0 {
@@ -169,7 +189,7 @@ func (r *Runner) ThawQueues(names []string) (int, error) {
 // SetOutbound stops everything that leaves this server, over restarts too; nil
 // lets it go. Local delivery goes on.
 func (r *Runner) SetOutbound(stop *Note) error {
-	r.ctlMu.Lock()
+	r.lockOrders()
 	defer r.ctlMu.Unlock()
 	next := r.ctl
 	next.Outbound = stop

@@ -55,7 +55,9 @@ func (r *Runner) look() {
 	var found []Stall
 	r.do(func(now int64) {
 		for id, f := range r.feeds {
-			r.sched.Heard(id, f.beat.Load())
+			if f.beat.Swap(false) {
+				r.sched.Heard(id, now)
+			}
 		}
 		found = r.sched.Watch(began != 0 && now-began > slowCommit, now)
 	})

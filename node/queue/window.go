@@ -25,9 +25,11 @@ type entry struct {
 	// put off without a word to the disk.
 	at    int64
 	quiet int64 // its age is not looked at before (Unix ms)
+	begun int64 // it was created in the future, and ages since then (Unix ms); 0: since Created
 	drops int   // broken connections that it was in flight on
 	conn  ConnID
 	alone int64 // the watchdog saw it in flight without a connection since then
+	read  *Ref  // what a fill found on disk while it was reserved
 	// orders are to be carried out when the entry comes back from where it is.
 	orders []*Order
 }
