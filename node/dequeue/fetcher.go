@@ -63,16 +63,21 @@ func New(c Config) *Fetcher {
 // Run asks by the clock until ctx ends, then ends and waits for what is under way.
 func (f *Fetcher) Run(ctx context.Context) error {
 	defer f.stop()
-	for {
+	for served := (time.Time{}); ; {
 		now := f.cfg.Now()
-		next := time.NewTimer(now.Truncate(time.Minute).Add(time.Minute).Sub(now))
+		at := now.Truncate(time.Minute).Add(time.Minute)
+		if at.Equal(served) { // the clock is slowed down, and is not there yet
+			at = at.Add(time.Minute)
+		}
+		next := time.NewTimer(at.Sub(now))
 		select {
 		case <-ctx.Done():
 			next.Stop()
 			return nil
 		case <-next.C:
 		}
-		f.minute(now.Truncate(time.Minute).Add(time.Minute))
+		f.minute(at)
+		served = at
 	}
 }
 
@@ -106,7 +111,8 @@ func (f *Fetcher) retries(c mail.GUID, at time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.state[c]
-	return s != nil && !s.retry.IsZero() && !at.Before(s.retry)
+	// One that is further away than it ever was is one of before the clock was set back.
+	return s != nil && !s.retry.IsZero() && (!at.Before(s.retry) || s.retry.Sub(at) > again)
 }
 
 // begin asks in the background, if nobody does yet.
@@ -166,7 +172,11 @@ func (f *Fetcher) lately(c mail.GUID) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s := f.state[c]
-	return s != nil && f.cfg.Now().Sub(s.last) < pause
+	if s == nil {
+		return false
+	}
+	since := f.cfg.Now().Sub(s.last)
+	return since >= 0 && since < pause // what is still to come was before the clock was set back
 }
 
 // Now asks at once, whatever the clock says, and waits for the end, or for that of

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -143,6 +144,55 @@ func TestByTheClock(t *testing.T) {
 	})
 }
 
+// A failure is tried again though the clock was set back meanwhile.
+func TestClockGoesBackAfterAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &desk{tasks: []Task{{Connector: mail.GUID{1}, Name: "a", Interval: 6 * time.Hour}}, err: errors.New("silent")}
+		var off atomic.Int64
+		c := d.config()
+		c.Now = func() time.Time { return time.Now().Round(0).Add(time.Duration(off.Load())) }
+		f := New(c)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- f.Run(ctx) }()
+		time.Sleep(6*time.Hour + time.Minute + time.Second)
+		synctest.Wait()
+		d.expect(t, "a 6h0m0s")
+		off.Store(-int64(4 * time.Hour))
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if n := d.count(); n == 0 {
+			t.Error("it is not tried again")
+		}
+		cancel()
+		<-done
+	})
+}
+
+// A connector that was asked lately is not asked with each delivery; what "lately" means no
+// clock that was set back can stretch.
+func TestClockGoesBackAfterADelivery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &desk{tasks: []Task{{Connector: mail.GUID{1}, Name: "a", WithDelivery: true}}}
+		var off atomic.Int64
+		c := d.config()
+		c.Now = func() time.Time { return time.Now().Round(0).Add(time.Duration(off.Load())) }
+		f := New(c)
+		defer f.stop()
+		f.Delivered(mail.GUID{1})
+		synctest.Wait()
+		off.Store(-int64(4 * time.Hour))
+		for range 2 { // the second is lately by the new clock
+			time.Sleep(pause / 3)
+			f.Delivered(mail.GUID{1})
+			synctest.Wait()
+		}
+		d.expect(t, "a 0s", "a 20s")
+	})
+}
+
+func (d *desk) count() int { d.mu.Lock(); defer d.mu.Unlock(); return len(d.asked) }
+
 func TestWithDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := &desk{tasks: []Task{{Connector: mail.GUID{1}, Name: "a", WithDelivery: true}, {Connector: mail.GUID{2}, Name: "b"}}}
@@ -178,6 +228,29 @@ func TestNow(t *testing.T) {
 		time.Sleep(time.Minute)
 		if r, err := f.Now(t.Context(), task); err != nil || r.Messages != 1 || r.Err != nil || r.Task.Name != "a" {
 			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
+
+// A clock that NTP slows down is not yet at the minute when the wait for it is over: a
+// provider is asked once all the same.
+func TestClockThatIsSlowedDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &desk{tasks: []Task{{Connector: mail.GUID{1}, Name: "a", Interval: time.Hour}}, takes: time.Millisecond}
+		c := d.config()
+		c.Now = func() time.Time {
+			passed := time.Since(d.began)
+			return d.began.Add(passed - passed/2000)
+		}
+		f := New(c)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- f.Run(ctx) }()
+		time.Sleep(150 * time.Minute)
+		cancel()
+		<-done
+		if len(d.asked) != 2 {
+			t.Errorf("asked at %q, want two times", d.asked)
 		}
 	})
 }

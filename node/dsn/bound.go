@@ -54,6 +54,9 @@ func (b *Bound) Take(now time.Time, l Limits, to, source string) (over string) {
 	}
 	counts := []count{{bucketKey{BySender, to}, l.PerSender}, {bucketKey{BySource, source}, l.PerSource}, {bucketKey{ByTotal, ""}, l.Total}}
 	for _, c := range counts {
+		if k := b.buckets[c.key]; k.at.After(now) { // the clock was set back: it ebbs from now on
+			b.buckets[c.key] = bucket{k.used, now}
+		}
 		if c.limit > 0 && (c.key.kind != BySource || source != "") && b.buckets[c.key].left(now, c.limit)+1 > float64(c.limit) {
 			return c.key.kind
 		}
@@ -75,7 +78,7 @@ func (k bucket) left(now time.Time, limit int) float64 {
 // sweep forgets, once in an hour, what has ebbed: a use never lasts longer than
 // that. So no more is kept than reports were made in two hours.
 func (b *Bound) sweep(now time.Time) {
-	if now.Sub(b.swept) < time.Hour {
+	if passed := now.Sub(b.swept); passed >= 0 && passed < time.Hour {
 		return
 	}
 	b.swept = now

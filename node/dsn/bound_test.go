@@ -91,6 +91,9 @@ func TestBoundAfterAWrongClock(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if over := b.Take(accepted.Add(31*time.Minute), l, "a", ""); over != "" {
+		t.Errorf("who waits for the clock to catch up: %q", over)
+	}
 	var after Bound
 	if err := after.Restore(file, accepted); err != nil {
 		t.Fatal(err)
