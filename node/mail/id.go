@@ -43,7 +43,13 @@ func (id ID) Time() time.Time {
 func (id ID) IsZero() bool { return id == ID{} }
 
 // String is the 26 character form used in logs, headers and the CLI.
-func (id ID) String() string { return idText.EncodeToString(id[:]) }
+func (id ID) String() string {
+	var room [26]byte
+	return string(id.AppendTo(room[:0]))
+}
+
+// AppendTo adds the form that String writes.
+func (id ID) AppendTo(b []byte) []byte { return idText.AppendEncode(b, id[:]) }
 
 // ParseID reads the form that String writes; letter case does not matter. One ID has one
 // text: a last character with bits beyond the ID is a mistyped one, and must not name

@@ -3,6 +3,7 @@ package pickup
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -41,6 +42,60 @@ func TestContentIsAFile(t *testing.T) {
 				t.Errorf("%q, %v", why, err)
 			}
 		})
+	}
+}
+
+// Pairs that were refused under the same names are whole when they are brought back: each
+// envelope finds its own content.
+func TestRefusedPairsStayTogether(t *testing.T) {
+	p := &post{err: errNever}
+	k := started(t, p)
+	k.c.Pairs = true
+	put := func(name, text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(k.c.Dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	whose := []string{"one", "two", "three"}
+	for _, who := range whose {
+		put("x.eml", "Subject: "+who+"\n\n")
+		put("x.json", `{"sender":"`+who+`@x.test","recipients":[{"address":"b@x.test"}],"content":"x.eml"}`)
+		k.look(t.Context())
+	}
+	p.err = nil
+	for i, folder := range []string{"", "2", "3"} {
+		for _, n := range []string{"x.eml", "x.json"} {
+			if err := os.Rename(filepath.Join(k.c.Dir, badFolder, folder, n), filepath.Join(k.c.Dir, n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		k.look(t.Context())
+		if len(p.got) != i+1 || !strings.Contains(p.got[i], "from <"+whose[i]+"@x.test>") || !strings.Contains(p.got[i], "Subject: "+whose[i]) {
+			t.Fatalf("of %s: accepted %q", whose[i], p.got)
+		}
+	}
+}
+
+// An envelope without its content does not come to lie beside another one's.
+func TestRefusedEnvelopeMeetsNoStrangeContent(t *testing.T) {
+	k := started(t, &post{})
+	k.c.Pairs = true
+	bad := filepath.Join(k.c.Dir, badFolder)
+	if err := os.Mkdir(bad, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string]string{
+		filepath.Join(bad, "x.eml"):      "Subject: another\n\n",
+		filepath.Join(k.c.Dir, "x.json"): `{"sender":"a@x.test","recipients":[{"address":"b@x.test"}],"content":"x.eml"}`,
+	} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k.look(t.Context())
+	if left := files(t, filepath.Join(bad, "2")); !slices.Equal(left, []string{"x.json", "x.json.txt"}) {
+		t.Errorf("%q", left)
 	}
 }
 

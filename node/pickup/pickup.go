@@ -9,6 +9,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -179,12 +181,15 @@ func (p *Pickup) take(name string) error {
 
 // withContent adds the file that stands beside an envelope which cannot be read.
 func (p *Pickup) withContent(name string) []string {
-	content := strings.TrimSuffix(name, pairSuffix) + suffix
+	content := contentOf(name)
 	if _, err := os.Lstat(filepath.Join(p.c.Dir, content)); err != nil {
 		return []string{name}
 	}
 	return []string{name, content}
 }
+
+// contentOf is the usual name of an envelope's content.
+func contentOf(name string) string { return strings.TrimSuffix(name, pairSuffix) + suffix }
 
 // open gives the file with the content; the letter is nil if its envelope is in there.
 func (p *Pickup) open(name string) (*os.File, *Letter, error) {
@@ -314,19 +319,21 @@ func originOf(name string, info fs.FileInfo) mail.ID {
 // refuse moves the files of a message aside, with the reason beside them.
 func (p *Pickup) refuse(why error, names ...string) error {
 	bad := filepath.Join(p.c.Dir, badFolder)
-	if err := os.MkdirAll(bad, 0o700); err != nil {
+	folder := p.freeFolder(bad, names)
+	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(bad, names[0]+".txt"), []byte(why.Error()+"\n"), 0o600); err != nil {
+	to := func(name string) string { return filepath.Join(folder, name) }
+	if err := os.WriteFile(to(names[0]+".txt"), []byte(why.Error()+"\n"), 0o600); err != nil {
 		return err
 	}
 	for _, n := range names {
-		if err := os.Rename(filepath.Join(p.c.Dir, n), filepath.Join(bad, n)); err != nil {
+		if err := os.Rename(filepath.Join(p.c.Dir, n), to(n)); err != nil {
 			return err
 		}
 	}
-	p.c.Logger.Warn("pickup_refused", zap.String("file", filepath.Join(bad, names[0])), zap.Error(why))
-	return errors.Join(syncFolder(bad), syncFolder(p.c.Dir))
+	p.c.Logger.Warn("pickup_refused", zap.String("file", to(names[0])), zap.Error(why))
+	return errors.Join(syncFolder(folder), syncFolder(bad), syncFolder(p.c.Dir))
 }
 
 func syncFolder(dir string) error {
@@ -362,4 +369,22 @@ func Leave(dir string, write func(io.Writer) error) (err error) {
 		return err
 	}
 	return syncFolder(dir)
+}
+
+// freeFolder is where names can go so that nothing is written over: bad, bad/2, bad/3. The names
+// stay, since the envelope of a pair says that of its content; and one without content goes to
+// no folder where it would find another's.
+func (p *Pickup) freeFolder(bad string, names []string) string {
+	if p.c.Pairs {
+		names = append(slices.Clone(names), contentOf(names[0]))
+	}
+	folder := bad
+	taken := func(name string) bool {
+		_, err := os.Lstat(filepath.Join(folder, name))
+		return err == nil
+	}
+	for n := 2; slices.ContainsFunc(names, taken); n++ {
+		folder = filepath.Join(bad, strconv.Itoa(n))
+	}
+	return folder
 }

@@ -140,6 +140,28 @@ func TestFiles(t *testing.T) {
 	}
 }
 
+// A program that gives its files the same name each time finds all that were refused.
+func TestRefusedFilesKeepTheirPlace(t *testing.T) {
+	k := started(t, &post{})
+	texts := []string{"no header\n", "From: a@x.test\nSubject: nobody\n\n", ""}
+	for _, text := range texts {
+		if err := os.WriteFile(filepath.Join(k.c.Dir, "same"+suffix), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		k.look(t.Context())
+	}
+	bad := filepath.Join(k.c.Dir, badFolder)
+	for i, folder := range []string{"", "2", "3"} {
+		path := filepath.Join(bad, folder, "same"+suffix)
+		if b, err := os.ReadFile(path); err != nil || string(b) != texts[i] {
+			t.Errorf("%s: %q, %v, want %q", path, b, err, texts[i])
+		}
+		if _, err := os.Stat(path + ".txt"); err != nil {
+			t.Errorf("no reason beside it: %v", err)
+		}
+	}
+}
+
 func TestWaits(t *testing.T) {
 	p := &post{closed: "disk full"}
 	k := started(t, p)

@@ -51,7 +51,7 @@ func (p *Pipeline) Act(ctx context.Context, req *queuev1.ActRequest, who string)
 		p.cfg.Logger.Named("queue").Info("queue_action", zap.Stringer("action", o.Verb), zap.String("who", who), zap.String("reason", req.GetReason()),
 			zap.Strings("queues", req.GetQueues()), zap.Strings("ids", req.GetMessages()), zap.String("filter", req.GetFilter()), zap.Stringer("like", like), zap.String("to", req.GetTo()),
 			zap.Bool("report", req.GetReport()), zap.Int64("queues_touched", res.GetQueues()), zap.Int64("messages", res.GetMessages()),
-			zap.Int64("bytes", res.GetBytes()), zap.Int64("later", res.GetLater()), zap.Int64("links", res.GetLinks()), zap.String("error", res.GetError()))
+			zap.Int64("bytes", res.GetBytes()), zap.Int64("later", res.GetLater()), zap.Int64("untold", res.GetUntold()), zap.Int64("links", res.GetLinks()), zap.String("error", res.GetError()))
 	}
 	return res, nil
 }
@@ -311,7 +311,7 @@ func (p *Pipeline) actOnMessages(ctx context.Context, req *queuev1.ActRequest, o
 		}
 	}
 	t, err := p.queues.Act(ctx, sel, o, req.GetDryRun())
-	res.Messages, res.Recipients, res.Bytes, res.Later = int64(t.Messages), int64(t.Recipients), t.Octets, int64(t.Later)
+	res.Messages, res.Recipients, res.Bytes, res.Later, res.Untold = int64(t.Messages), int64(t.Recipients), t.Octets, int64(t.Later), int64(t.Untold)
 	for why, n := range t.Refused {
 		if res.Refused == nil {
 			res.Refused = map[string]int64{}

@@ -24,7 +24,7 @@ func (m meantQueue) Text(f filter.Field) ([]string, bool) {
 	case filter.Kind:
 		return []string{q.Kind}, true
 	case filter.Destination:
-		return []string{m.p.destination(*q)}, true
+		return filter.DestinationTexts(m.p.destination(*q)), true
 	case filter.NextHop:
 		return []string{q.NextHop}, true
 	case filter.Connector:
@@ -60,6 +60,7 @@ type meantMessage struct {
 	meantQueue
 	it  *queue.Item
 	to  []string
+	err []string
 	now time.Time
 }
 
@@ -80,7 +81,7 @@ func (m meantMessage) Text(f filter.Field) ([]string, bool) {
 	case filter.MessageID:
 		return []string{env.MessageID}, true
 	case filter.Error:
-		return []string{m.it.LastErr}, true
+		return m.err, true
 	}
 	return m.meantQueue.Text(f)
 }
@@ -106,11 +107,11 @@ func (p *Pipeline) matcher(f *filter.Filter) func(queue.Item) bool {
 		return nil
 	}
 	return func(it queue.Item) bool {
-		m := meantMessage{meantQueue{p, &it.Queue}, &it, it.Recipients, time.Now()}
+		m := meantMessage{meantQueue{p, &it.Queue}, &it, it.Recipients, it.Errors, time.Now()}
 		if !f.Match(m) {
 			return false
 		}
-		m.to = []string{it.Recipient()}
+		m.to, m.err = []string{it.Recipient()}, []string{it.LastErr}
 		return f.Match(m)
 	}
 }

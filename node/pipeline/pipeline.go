@@ -117,11 +117,14 @@ func (p *Pipeline) wireIn() (err error) {
 		c.Metrics.MustRegister(p.dns)
 	}
 	p.Servers = vserver.NewSet(vserver.Deps{
-		Resolver:  p.dns.of(mail.Hop{}),
-		ForNode:   trust.AsksForNode,
-		Archive:   p.archive,
-		Data:      c.Data,
-		Metrics:   c.Metrics,
+		Resolver: p.dns.of(mail.Hop{}),
+		ForNode:  trust.AsksForNode,
+		Archive:  p.archive,
+		Data:     c.Data,
+		Metrics:  c.Metrics,
+
+		MaxConnections: inboundShare(),
+
 		Self:      p.self,
 		Directory: c.Catalog,
 		Submitter: p.submit,
@@ -188,7 +191,9 @@ func (p *Pipeline) wireOut() (err error) {
 		Clock:      senders.Default.Clock,
 		Limits:     senders.Default.Limits,
 		Own:        senders.Own,
-		Logger:     c.Logger.Named("queue"),
+
+		Connections: senders.Connections,
+		Logger:      c.Logger.Named("queue"),
 	})
 	return nil
 }

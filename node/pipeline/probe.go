@@ -89,20 +89,24 @@ type inquiries struct {
 	report func(connector mail.GUID, ok bool, reason string)
 
 	mu   sync.Mutex
-	open map[mail.GUID]bool
+	open map[mail.GUID]bool // false: a connection has worked since, and the answer says nothing
 	wg   sync.WaitGroup
 }
 
 // result takes the result of one connection; probes under way end with ctx and
 // then say nothing.
 func (q *inquiries) result(ctx context.Context, connector mail.GUID, ok, several bool, reason string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	_, asked := q.open[connector]
+	if asked {
+		q.open[connector] = !ok
+	}
 	if ok || !several {
 		q.report(connector, ok, reason)
 		return
 	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if q.open[connector] {
+	if asked {
 		return
 	}
 	if q.open == nil {
@@ -114,9 +118,10 @@ func (q *inquiries) result(ctx context.Context, connector mail.GUID, ok, several
 		defer cancel()
 		err := q.probe(within, connector)
 		q.mu.Lock()
+		defer q.mu.Unlock()
+		counts := q.open[connector]
 		delete(q.open, connector)
-		q.mu.Unlock()
-		if ctx.Err() == nil {
+		if counts && ctx.Err() == nil {
 			q.report(connector, err == nil, reason)
 		}
 	})

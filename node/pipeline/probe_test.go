@@ -79,6 +79,29 @@ func TestLinkResultAsksOnceAtATime(t *testing.T) {
 	})
 }
 
+// A connection that works while it is asked says more than what was asked before.
+func TestLinkResultMeetsSuccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk()
+		d.answer = errors.New("dead")
+		d.result(t.Context(), mail.GUID{1}, false, true, "said")
+		time.Sleep(time.Second / 2)
+		d.result(t.Context(), mail.GUID{1}, true, true, "said")
+		d.wg.Wait()
+		if !slices.Equal(d.reports, []string{"true said"}) {
+			t.Errorf("reports %q: the link is down", d.reports)
+		}
+		d.result(t.Context(), mail.GUID{1}, false, true, "said")
+		time.Sleep(time.Second / 2)
+		d.result(t.Context(), mail.GUID{1}, true, true, "said")
+		d.result(t.Context(), mail.GUID{1}, false, true, "said")
+		d.wg.Wait()
+		if !slices.Equal(d.reports, []string{"true said", "true said", "false said"}) {
+			t.Errorf("reports %q: what failed since counts", d.reports)
+		}
+	})
+}
+
 // A node that stops says nothing about its links any more.
 func TestLinkResultEndsWithTheNode(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

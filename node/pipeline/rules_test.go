@@ -81,7 +81,9 @@ func TestMatcher(t *testing.T) {
 		"state = retry":                           "xy", // it waits by itself
 		"nexthop = relay and connector = k":       "xy",
 		"age > 1h and attempts >= 2":              "xy",
-		"error ~ *full*":                          "xy",
+		"error ~ *full*":                          "x", // each has an error of its own
+		"error ~ *busy* or error = disk":          "y",
+		"error != \"disk full\"":                  "", // the message is not shown
 		"node = paris-1 and queue = q and kind=r": "xy",
 	} {
 		f, err := filter.Parse(filter.Messages, text)
@@ -90,7 +92,7 @@ func TestMatcher(t *testing.T) {
 		}
 		match, got := p.matcher(f), ""
 		for _, local := range []string{"x", "y"} {
-			it := queue.Item{Envelope: env, Target: to(local), Recipients: []string{"x@b", "y@b"}, Attempts: 2, LastErr: "disk full",
+			it := queue.Item{Envelope: env, Target: to(local), Recipients: []string{"x@b", "y@b"}, Attempts: 2, LastErr: map[string]string{"x": "disk full", "y": "busy"}[local], Errors: []string{"disk full", "busy"},
 				Created: time.Now().Add(-2 * time.Hour).UnixMilli(), Due: time.Now().Add(time.Hour).UnixMilli(),
 				Queue: queue.Info{ID: "q", Kind: "r", NextHop: "relay", Connector: "k"}}
 			if match(it) {

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"cmp"
 	"net/netip"
 	"time"
 
@@ -27,6 +28,8 @@ func sendersOf(conf *directory.Configuration, server string) queue.Senders {
 	for _, v := range conf.VirtualServersOf(server) {
 		all.Own[mail.GUID(v.GUID)] = termsOf(conf, v)
 	}
+	s, _ := conf.Server(server)
+	all.Connections = cmp.Or(int(s.Spec.GetOutbound().GetMaxConnections()), outboundShare())
 	return all
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/postroad/postroad/node/queue"
 	"github.com/postroad/postroad/node/route"
 	"github.com/postroad/postroad/node/topo"
+	directoryv1 "github.com/postroad/postroad/proto/postroad/directory/v1"
 	"github.com/postroad/postroad/store/directory"
 )
 
@@ -210,6 +211,35 @@ func TestLimitsAreThoseOfAVirtualServer(t *testing.T) {
 	n.perform()
 	if got := count(); got["fast"] != 2 || got["slow"] != 1 {
 		t.Errorf("after one ended: %v", got)
+	}
+}
+
+// What a server says of its connections in all holds for its virtual servers together,
+// from a change of the directory on; without a word it is a part of its descriptors.
+func TestConnectionsOfTheServer(t *testing.T) {
+	conf := senders(t, "")
+	if n := sendersOf(conf, "oslo-1").Connections; n != outboundShare() {
+		t.Errorf("%d connections, want %d", n, outboundShare())
+	}
+	self, _ := conf.Server("oslo-1")
+	self.Spec.Outbound = &directoryv1.ServerOutbound{MaxConnections: 3}
+	n := newNode(conf)
+	for i, domain := range []string{"a.fast.example", "b.fast.example", "a.slow.example", "a.rest.example"} {
+		n.send(byte(i+1), domain)
+	}
+	if len(n.open) != 3 {
+		t.Fatalf("%d connections", len(n.open))
+	}
+	for _, q := range n.List(n.ms()) {
+		if q.Destination.Domain == "a.rest.example" && q.WaitingFor != "a free connection: all 3 of this server are in use" {
+			t.Errorf("it waits for %q", q.WaitingFor)
+		}
+	}
+	self.Spec.Outbound.MaxConnections = 4
+	n.SetSenders(sendersOf(conf, "oslo-1"), n.ms())
+	n.perform()
+	if len(n.open) != 4 {
+		t.Errorf("%d connections after the limit was raised", len(n.open))
 	}
 }
 

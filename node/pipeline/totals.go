@@ -25,6 +25,9 @@ func (p *Pipeline) QueueTotals() map[string]Totals {
 	return all
 }
 
+// OutboundConnections says how the connections to other hosts stand.
+func (p *Pipeline) OutboundConnections() queue.Connections { return p.queues.Connections() }
+
 // Stalls says how often the watchdog of the queues restarted something, by kind.
 func (p *Pipeline) Stalls() map[string]int64 {
 	all := make(map[string]int64)

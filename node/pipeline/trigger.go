@@ -29,6 +29,11 @@ func (t triggers) Start(connectors []mail.GUID, domain func(string) bool) int {
 	return int(n)
 }
 
+// Stopped implements vserver.Triggers.
+func (t triggers) Stopped(connectors []mail.GUID, domain func(string) bool) bool {
+	return t.p.queues.Withheld(match(connectors, domain))
+}
+
 // Hand implements vserver.Triggers. What asked for REQUIRETLS goes by connections
 // that this node opens, and proves, itself.
 func (t triggers) Hand(connectors []mail.GUID, domain func(string) bool) (func(context.Context, net.Conn), bool) {

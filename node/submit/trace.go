@@ -46,7 +46,7 @@ func appendReceived(b []byte, s *mail.Submission, mark []byte) []byte {
 	if s.Cipher != "" {
 		b = append(append(append(b, " ("...), s.Cipher...), ')')
 	}
-	b = append(append(b, " id "...), e.ID.String()...)
+	b = e.ID.AppendTo(append(b, " id "...))
 	// RFC 5321 section 7.6: to name one of several recipients would tell the
 	// others about it. RFC 6531 section 3.7.3: UTF-8 only where it was asked for.
 	if len(e.Recipients) == 1 && (e.UTF8 || e.Recipients[0].Address.IsASCII()) {

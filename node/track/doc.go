@@ -9,7 +9,8 @@
 //
 // Files are JSON lines, named DAY.NUMBER.jsonl by UTC day; a day has several
 // when one grows beyond 256 MiB. The oldest go when they are older than
-// Config.Retention, or when all together exceed Config.MaxBytes.
+// Config.Retention, or when all together exceed Config.MaxBytes. Many that become too old
+// at once (the clock was set, or the node was off) stay for another day.
 //
 // Find reads the files themselves, newest first; there is no index. It stops
 // after [MaxScan] octets (a few seconds) and says that it did.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/postroad/postroad/node/mail"
@@ -77,7 +78,20 @@ type files struct {
 	n     int
 	size  int64
 	grown bool // a file was begun since the last expire
+	// doubting: there are files that became too old all at once. doubt is how long the log
+	// has run with such, processes before this one included; counted is what passed in this
+	// one when that was last said.
+	doubting       bool
+	doubt, counted time.Duration
 }
+
+// certain is how long the log runs before it removes files that became too old all at
+// once: the clock may be wrong, and somebody put it right.
+const certain = 24 * time.Hour
+
+// doubtName is the file that says how long the log has run in doubt: a node that is restarted
+// each night is certain one day, too. A time by the clock would be as doubtful as the clock.
+const doubtName = "doubt"
 
 // to makes the day's last file the open one.
 func (f *files) to(day string) error {
@@ -138,9 +152,44 @@ func (f *files) close() {
 	}
 }
 
+// count notes how long the log has run with files that became too old all at once, or that
+// there are none. passed is the time since it was opened, whatever the clock says.
+func (f *files) count(doubting bool, passed time.Duration) error {
+	path := filepath.Join(f.dir, doubtName)
+	switch {
+	case !doubting:
+		f.doubting, f.counted = false, passed
+		if err := os.Remove(path); !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		return nil
+	case !f.doubting:
+		f.doubt = f.doubtBefore()
+	default:
+		f.doubt += passed - f.counted
+	}
+	f.doubting, f.counted = true, passed
+	return os.WriteFile(path, []byte(f.doubt.String()+"\n"), 0o600)
+}
+
+// doubtBefore is what an earlier process has counted. Half a line counts for nothing.
+func (f *files) doubtBefore() time.Duration {
+	b, _ := os.ReadFile(filepath.Join(f.dir, doubtName))
+	text, whole := strings.CutSuffix(string(b), "\n")
+	d, err := time.ParseDuration(text)
+	if !whole || err != nil {
+		return 0
+	}
+	return min(max(d, 0), certain)
+}
+
+// due says whether enough has passed to be counted: a process that is killed loses no more.
+func (f *files) due(passed time.Duration) bool { return f.doubting && passed-f.counted >= time.Hour }
+
 // expire removes files of days before the given time, and the oldest while all
-// have more than limit octets. The open file stays.
-func (f *files) expire(before time.Time, limit int64) error {
+// have more than limit octets. The open file stays. Files that are too old by more than a
+// day stay until they were that for [certain]; passed is as in count.
+func (f *files) expire(before time.Time, limit int64, passed time.Duration) error {
 	all, err := list(f.dir)
 	if err != nil {
 		return err
@@ -149,7 +198,11 @@ func (f *files) expire(before time.Time, limit int64) error {
 	for _, x := range all {
 		total += x.size
 	}
-	first := dayOf(before)
+	first, aged := dayOf(before), dayOf(before.Add(-24*time.Hour))
+	uncounted := f.count(len(all) > 0 && all[0].day < aged, passed) // it holds for this process at least
+	if f.doubting && f.doubt < certain {
+		first = "" // none by its age
+	}
 	for _, x := range all {
 		if f.open != nil && x.day == f.day && x.n == f.n || x.day >= first && total <= limit {
 			continue
@@ -159,7 +212,10 @@ func (f *files) expire(before time.Time, limit int64) error {
 		}
 		total -= x.size
 	}
-	return nil
+	if f.doubting && f.doubt >= certain {
+		return f.count(false, passed) // the next jump is doubted anew
+	}
+	return uncounted
 }
 
 // writer turns events into lines of the right files.
@@ -167,7 +223,20 @@ type writer struct {
 	files files
 	buf   []byte
 	swept string // day of the last expire
+
+	day   string // the one that dayOf named last
+	began int64  // Unix time in seconds
 }
+
+// dayOf names the day of an event; most are of the day of the one before.
+func (w *writer) dayOf(t time.Time) string {
+	if at := t.Unix(); w.day == "" || at < w.began || at >= w.began+secondsOfDay {
+		w.day, w.began = dayOf(t), t.Truncate(secondsOfDay*time.Second).Unix()
+	}
+	return w.day
+}
+
+const secondsOfDay = 24 * 60 * 60
 
 // writeSize is how many octets are given to the system at once.
 const writeSize = 64 << 10
@@ -176,7 +245,7 @@ func (w *writer) write(events []mail.Event) error {
 	w.buf = w.buf[:0]
 	day := ""
 	for i := range events {
-		if d := dayOf(events[i].At); d != day || len(w.buf) >= writeSize {
+		if d := w.dayOf(events[i].At); d != day || len(w.buf) >= writeSize {
 			if err := w.out(day); err != nil {
 				return err
 			}

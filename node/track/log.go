@@ -48,6 +48,8 @@ type Log struct {
 	log     *zap.Logger
 	metrics *metrics
 
+	began time.Time
+
 	mu      sync.Mutex
 	pending []mail.Event
 	closed  bool
@@ -58,7 +60,8 @@ type Log struct {
 	stop  chan struct{}
 	done  chan struct{}
 
-	fields []zap.Field // of the line that the writer says
+	line  line // that the writer says
+	field [1]zap.Field
 }
 
 // ErrClosed: the log was closed.
@@ -86,7 +89,7 @@ func New(cfg Config) (*Log, error) {
 		return nil, fmt.Errorf("tracking log: %w", err)
 	}
 	l := &Log{
-		cfg: cfg, log: cfg.Logger, metrics: m,
+		cfg: cfg, log: cfg.Logger, metrics: m, began: time.Now(),
 		wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), flush: make(chan chan error),
 		stop: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -175,6 +178,9 @@ func (l *Log) run(w *writer) {
 			answer <- write()
 		case <-l.stop:
 			_ = write()
+			if w.files.doubting {
+				_ = w.files.count(true, time.Since(l.began)) // the next process counts less
+			}
 			return
 		}
 	}
@@ -207,29 +213,12 @@ func (l *Log) write(w *writer, events []mail.Event) error {
 		l.log.Error("tracking_events_lost", zap.Int("events", len(events)), zap.Error(err))
 	}
 	now := l.cfg.Now()
-	if day := dayOf(now); day != w.swept || w.files.grown {
+	passed := time.Since(l.began)
+	if day := dayOf(now); day != w.swept || w.files.grown || w.files.due(passed) {
 		w.swept, w.files.grown = day, false
-		if e := w.files.expire(now.Add(-l.cfg.Retention), l.cfg.MaxBytes); e != nil {
+		if e := w.files.expire(now.Add(-l.cfg.Retention), l.cfg.MaxBytes, passed); e != nil {
 			l.log.Warn("tracking_files_stay", zap.Error(e))
 		}
 	}
 	return err
-}
-
-// say writes the event's line of the node's own log.
-func (l *Log) say(e *mail.Event) {
-	c := l.log.Check(zap.InfoLevel, "message")
-	if c == nil {
-		return
-	}
-	c.Time = e.At
-	l.fields = append(l.fields[:0],
-		zap.Stringer("kind", e.Kind), zap.String("source", e.Source), zap.Stringer("id", e.ID), zap.Stringer("origin", e.Origin),
-		zap.String("message_id", e.MessageID), zap.String("sender", e.Sender), zap.Strings("recipients", e.Recipients),
-		zap.String("peer", e.Peer), zap.String("connector", e.Connector), zap.String("status", e.Status),
-		zap.String("detail", e.Detail), zap.Int64("size_bytes", e.Size), zap.Uint64("table_version", e.Table))
-	if !e.Linked.IsZero() {
-		l.fields = append(l.fields, zap.Stringer("linked", e.Linked))
-	}
-	c.Write(l.fields...)
 }

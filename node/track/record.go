@@ -77,7 +77,8 @@ func appendID(b []byte, name string, id mail.ID) []byte {
 	if id.IsZero() {
 		return b
 	}
-	return appendField(b, name, id.String())
+	b = append(append(append(b, ',', '"'), name...), '"', ':', '"')
+	return append(id.AppendTo(b), '"')
 }
 
 // appendString quotes by RFC 8259 section 7: only what must be escaped is.

@@ -1,8 +1,10 @@
 package track
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -199,52 +201,6 @@ func TestHalfALineCostsOnlyItself(t *testing.T) {
 	}
 }
 
-func TestFilesRotateAndExpire(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "notes.txt"), []byte("mine"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	w := &writer{files: files{dir: dir, limit: 500}}
-	defer w.close()
-	for i := range 6 {
-		at := noon.Add(time.Duration(i/2) * 24 * time.Hour)
-		for range 3 {
-			if err := w.write([]mail.Event{event(byte(i), at, mail.EventSend)}); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	names := func() (all []string) {
-		t.Helper()
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range entries {
-			all = append(all, e.Name())
-		}
-		return all
-	}
-	day := func(i, n int) string { return fileName(dayOf(noon.Add(time.Duration(i)*24*time.Hour)), n) }
-	before := names()
-	want := []string{day(0, 1), day(0, 2), day(0, 3), day(1, 1), day(1, 2), day(1, 3), day(2, 1), day(2, 2), day(2, 3), "notes.txt"}
-	if !reflect.DeepEqual(before, want) {
-		t.Fatalf("files %v, want %v", before, want)
-	}
-	if err := w.files.expire(noon.Add(24*time.Hour), 1<<30); err != nil {
-		t.Fatal(err)
-	}
-	if got := names(); !reflect.DeepEqual(got, want[3:]) {
-		t.Errorf("after the retention %v, want %v", got, want[3:])
-	}
-	if err := w.files.expire(noon, 1); err != nil {
-		t.Fatal(err)
-	}
-	if got := names(); !reflect.DeepEqual(got, want[8:]) {
-		t.Errorf("when too large %v, want %v", got, want[8:])
-	}
-}
-
 func TestFindIsBounded(t *testing.T) {
 	dir := t.TempDir()
 	w := &writer{files: files{dir: dir, limit: 1}}
@@ -266,10 +222,13 @@ func TestFindIsBounded(t *testing.T) {
 
 func TestMetricsAndLines(t *testing.T) {
 	r := prometheus.NewRegistry()
-	core, logs := observer.New(zapcore.InfoLevel)
+	var logs bytes.Buffer
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{TimeKey: "ts", MessageKey: "event", EncodeTime: zapcore.RFC3339NanoTimeEncoder}), zapcore.AddSync(&logs), zap.InfoLevel)
 	l := opened(t, Config{Dir: t.TempDir(), Metrics: r, Logger: zap.New(core)})
 	l.Record(event(1, noon, mail.EventReceive))
-	l.Record(event(1, noon, mail.EventDeliver))
+	full := event(1, noon, mail.EventDeliver)
+	full.Peer, full.Connector, full.Status, full.Detail, full.Table, full.Linked = "mailbox", "to \"x\"", "2.0.0", "kept", 7, mail.ID{9}
+	l.Record(full)
 	l.Record(event(2, noon, mail.EventReceive))
 	if err := l.Flush(); err != nil {
 		t.Fatal(err)
@@ -278,22 +237,25 @@ func TestMetricsAndLines(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bytes := map[string]float64{}
+	octets := map[string]float64{}
 	for _, f := range families {
 		if f.GetName() == "postroad_message_bytes_total" {
 			for _, m := range f.GetMetric() {
-				bytes[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
+				octets[m.GetLabel()[0].GetValue()] = m.GetCounter().GetValue()
 			}
 		}
 	}
-	if want := map[string]float64{"receive": 2000, "deliver": 1000, "send": 0}; !reflect.DeepEqual(bytes, want) {
-		t.Errorf("octets %v, want %v", bytes, want)
+	if want := map[string]float64{"receive": 2000, "deliver": 1000, "send": 0}; !reflect.DeepEqual(octets, want) {
+		t.Errorf("octets %v, want %v", octets, want)
 	}
 	if got := value(t, l.metrics.events[mail.EventReceive]); got != 2 {
 		t.Errorf("%v received, want 2", got)
 	}
-	if logs.Len() != 3 || logs.All()[1].ContextMap()["kind"] != "DELIVER" || !logs.All()[1].Time.Equal(noon) {
-		t.Errorf("logged %+v", logs.All())
+	want := `{"ts":"2026-11-22T12:00:00.000123Z","event":"message","kind":"RECEIVE","id":"04000000000000000000000000","origin":"CM000000000000000000000000","source":"SMTP","message_id":"m1@example.com","sender":"Alice@Example.com","size_bytes":1000,"recipients":["bob@example.net","carol@example.net"]}
+{"ts":"2026-11-22T12:00:00.000123Z","event":"message","kind":"DELIVER","id":"04000000000000000000000000","origin":"CM000000000000000000000000","source":"SMTP","message_id":"m1@example.com","sender":"Alice@Example.com","peer":"mailbox","connector":"to \"x\"","status":"2.0.0","detail":"kept","size_bytes":1000,"table_version":7,"linked":"14000000000000000000000000","recipients":["bob@example.net","carol@example.net"]}
+`
+	if got := strings.Join(strings.SplitAfter(logs.String(), "\n")[:2], ""); got != want {
+		t.Errorf("logged\n%swant\n%s", got, want)
 	}
 	if _, err := New(Config{Dir: t.TempDir(), Metrics: r}); err == nil {
 		t.Error("the same metrics twice")
@@ -363,6 +325,19 @@ func FuzzParseRecord(f *testing.F) {
 	})
 }
 
+// TestWriterNamesDays: the day kept from the event before is never another event's.
+func TestWriterNamesDays(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := &writer{}
+		for range 20 {
+			at := time.Unix(rapid.Int64Range(-3*secondsOfDay, 3*secondsOfDay).Draw(t, "at"), rapid.Int64Range(0, 999_999_999).Draw(t, "ns"))
+			if got, want := w.dayOf(at), dayOf(at); got != want {
+				t.Fatalf("%v: %s, want %s", at, got, want)
+			}
+		}
+	})
+}
+
 func TestFileNames(t *testing.T) {
 	for name, ok := range map[string]bool{
 		"2026-11-22.0001.jsonl": true, "2026-11-22.12345.jsonl": true, "2026-11-22.0000.jsonl": false, "2026-11-22.1.jsonl": false,
@@ -400,5 +375,16 @@ func BenchmarkWrite(b *testing.B) {
 		if err := w.write(batch); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkSay is what an event costs in the node's own log.
+func BenchmarkSay(b *testing.B) {
+	core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(io.Discard), zap.InfoLevel)
+	l := opened(b, Config{Dir: b.TempDir(), Logger: zap.New(core)})
+	e := event(1, noon, mail.EventSend)
+	b.ReportAllocs()
+	for b.Loop() {
+		l.say(&e)
 	}
 }
