@@ -104,7 +104,8 @@ func (m *Machine) restoreOwn(r *Record, now time.Time) {
 			l := newLink(ConnectorInfo{GUID: c.Connector}, now)
 			l.works, l.down, l.since, l.reason = false, true, c.Since, c.Reason
 			if c.SuppressedUntil != 0 {
-				l.flaps.until = time.UnixMilli(c.SuppressedUntil)
+				// By the process's own clock, if now has it: that cannot be set.
+				l.flaps.until = now.Add(time.UnixMilli(c.SuppressedUntil).Sub(now))
 				l.flaps.tell()
 			}
 			m.links = append(m.links, l) // sorted, as the record is

@@ -106,7 +106,7 @@ func (r *Runner) dialMail(ctx context.Context, n *neighbour, unreached *int) (op
 		return false, err
 	}
 	s := newSession(ctx, with, stream)
-	s.carrier = CarrierSMTP
+	s.carrier, s.dialled = CarrierSMTP, true
 	defer s.end(nil)
 	defer context.AfterFunc(s.ctx, func() { conn.Close() })()
 	if err := r.attach(s); err != nil {
@@ -123,13 +123,26 @@ func (r *Runner) dialMail(ctx context.Context, n *neighbour, unreached *int) (op
 		case <-again.C:
 		}
 		if r.carrierOf(n) == CarrierAuto {
-			if opened, err := r.dialGRPC(ctx, n); opened {
+			if opened, err := r.leave(ctx, n, s); opened {
 				*unreached = 0
 				return true, err
 			}
 		}
 		again.Reset(r.regain())
 	}
+}
+
+// leave gossips by gRPC in place of s. It tries no longer than s is there: the end of that is
+// to be noticed at once.
+func (r *Runner) leave(ctx context.Context, n *neighbour, s *session) (opened bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.ctx, func() {
+		if !errors.Is(context.Cause(s.ctx), errReplaced) {
+			cancel()
+		}
+	})()
+	return r.dialGRPC(ctx, n)
 }
 
 // regain is the time between two attempts to leave the mail port: a minute
@@ -179,7 +192,7 @@ func (r *Runner) ServeMail(ctx context.Context, peer mail.GUID, conn net.Conn) {
 		return
 	}
 	s := newSession(ctx, with, stream)
-	s.carrier = CarrierSMTP
+	s.carrier, s.dialled = CarrierSMTP, true
 	defer s.end(nil)
 	defer context.AfterFunc(s.ctx, func() { conn.Close() })()
 	if r.attach(s) == nil {

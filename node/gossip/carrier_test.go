@@ -94,6 +94,22 @@ func TestMailPortIsTheMakeshift(t *testing.T) {
 	c.eventually(patience, c.agree(allAlive))
 }
 
+// What a stream may go over can change while it is being dialled: nobody would look at it again.
+func TestCarrierChangesWhileItIsDialled(t *testing.T) {
+	var closed atomic.Bool
+	c := newCluster(t, nil)
+	c.security = mailPorts(c, &closed)
+	c.start(serverD, serverE)
+	c.over(serverD, serverE, CarrierGRPC)
+	r := c.nodes[serverD]
+	r.SetCarriers(map[mail.GUID]Carrier{serverE: CarrierSMTP})
+	s := newSession(t.Context(), greeting{server: linkstate.GUID(serverE), protocol: 1}, nil)
+	s.dialled = true
+	if err := r.attach(s); !errors.Is(err, errOtherCarrier) {
+		t.Errorf("the stream was taken: %v", err)
+	}
+}
+
 // A connector may ask for one carrier; a running stream follows.
 func TestCarrierIsASetting(t *testing.T) {
 	var closed atomic.Bool
@@ -197,5 +213,64 @@ func TestSilentCallerOnTheMailPort(t *testing.T) {
 	}
 	if _, err := here.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("the connection is open: %v", err)
+	}
+}
+
+// A stream over the mail port ends while gRPC is tried, at a port that answers nothing:
+// that is noticed at once, not when the try is over.
+func TestMailPortIsLostWhileTheOwnIsTried(t *testing.T) {
+	var closed atomic.Bool
+	c := newCluster(t, nil)
+	streams := make(chan net.Conn, 99)
+	c.security = func(self mail.GUID, conf *Config) {
+		mailPorts(c, &closed)(self, conf)
+		dial := conf.DialMail
+		conf.DialMail = func(ctx context.Context, peer mail.GUID) (net.Conn, error) {
+			conn, err := dial(ctx, peer)
+			if err == nil {
+				streams <- conn
+			}
+			return conn, err
+		}
+	}
+	c.addresses = map[mail.GUID]string{serverD: "127.0.0.1:1", serverE: "127.0.0.1:1"}
+	c.start(serverD, serverE)
+	c.nodes[serverE].SetCarriers(map[mail.GUID]Carrier{serverD: CarrierAuto})
+	patient := demoTimings
+	patient.SuspectAfter = time.Hour // or silence would end it
+	configure := func(address string) {
+		m := members()
+		m.Self = linkstate.GUID(serverD)
+		c.nodes[serverD].SetCarriers(map[mail.GUID]Carrier{serverE: CarrierAuto})
+		c.nodes[serverD].SetMembers(m, patient, map[mail.GUID]string{serverE: address})
+	}
+	configure("127.0.0.1:1")
+	c.over(serverD, serverE, CarrierSMTP)
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	configure(silent.Addr().String())
+	tried, err := silent.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tried.Close()
+	closed.Store(true)
+	began := time.Now()
+	for len(streams) > 0 {
+		(<-streams).Close()
+	}
+	c.eventually(patience, func() error {
+		for _, n := range c.nodes[serverD].Neighbours() {
+			if n.Server == serverE && n.Connected {
+				return errors.New("the stream is still there")
+			}
+		}
+		return nil
+	})
+	if took := time.Since(began); took > handshakeTimeout*4/5 {
+		t.Errorf("it took %v", took)
 	}
 }

@@ -123,6 +123,7 @@ func (r *Runner) dialGRPC(ctx context.Context, n *neighbour) (opened bool, err e
 		return false, plain(err)
 	}
 	s := newSession(ctx, with, stream)
+	s.dialled = true
 	defer s.end(nil)
 	if err := r.attach(s); err != nil {
 		return false, err

@@ -103,6 +103,9 @@ func (r *Runner) attach(s *session) error {
 	if n == nil {
 		return errNotNeighbour
 	}
+	if s.dialled && !r.carrierTo(s.peer).permits(s.carrier) {
+		return errOtherCarrier // since it was dialled
+	}
 	if n.session != nil {
 		n.drop(errReplaced, r.conf.Now())
 		r.stepLocked(func(m *linkstate.Machine, now time.Time) []linkstate.Effect { return m.PeerLost(s.peer, now) })

@@ -31,6 +31,7 @@ type session struct {
 	peer     linkstate.GUID
 	protocol uint32 // highest that the peer speaks
 	carrier  Carrier
+	dialled  bool // by this node
 	stream   frames
 	out      *outbox
 	ctx      context.Context

@@ -48,6 +48,7 @@ func (c *checker) server(s *directoryv1.Server) {
 		}
 	}
 	c.backPressure(s.GetBackPressure())
+	c.notNegative("outbound.maxConnections", int64(s.GetOutbound().GetMaxConnections()))
 	if l := s.GetLocalDelivery().GetLmtp(); l != nil {
 		c.lmtp("localDelivery.lmtp.address", l.GetAddress())
 	}

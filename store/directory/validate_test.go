@@ -32,6 +32,7 @@ func TestValidate(t *testing.T) {
 		"pressure out of order":   {"kind: Server\nname: x\nspec: {routingGroup: paris, fqdn: x.example.test, backPressure: {diskSizeMedium: 100MiB}}", "Server/x: backPressure.diskSizeHigh: is 536870912, above diskSizeMedium (104857600)"},
 		"memory out of order":     {"kind: Server\nname: x\nspec: {routingGroup: paris, fqdn: x.example.test, backPressure: {memoryMedium: 90}}", "backPressure.memoryHigh: is 85, below memoryMedium (90)"},
 		"more than all inodes":    {"kind: Server\nname: x\nspec: {routingGroup: paris, fqdn: x.example.test, backPressure: {inodesMedium: 101}}", "backPressure.inodesHigh: inodesMedium and inodesHigh must be between 0 and 100"},
+		"less than no connection": {"kind: Server\nname: x\nspec: {routingGroup: paris, fqdn: x.example.test, outbound: {maxConnections: -1}}", "Server/x: outbound.maxConnections: is -1, must not be negative; leave it out for the default"},
 		"LMTP path":               {"kind: Server\nname: x\nspec: {routingGroup: paris, fqdn: x.example.test, localDelivery: {lmtp: {address: 'unix:run/x'}}}", "localDelivery.lmtp.address: is \"unix:run/x\", must have an absolute path"},
 
 		"listener of missing server": {"kind: VirtualServer\nname: x\nspec: {server: rome-1}", "VirtualServer/x: server: Server/rome-1 does not exist"},
