@@ -100,7 +100,7 @@ var rules = []rule{
 var owners = map[string][]string{
 	"google.golang.org/grpc": {"store/directory", "node/gossip", "node/admin", "cmd/postroadctl/", "cmd/postroad/", "proto/"},
 	"go.etcd.io/etcd":        {"store/directory"},
-	"github.com/cockroachdb": {"store/spool", "store/catalog"},
+	"github.com/cockroachdb": {"store/spool", "store/catalog", "deploy/bench"},
 }
 
 func TestLayers(t *testing.T) {

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -82,6 +83,7 @@ func TestErrors(t *testing.T) {
 		{Queues, `state =`, `filter, column 8: state = has no value; write one; the empty text is "", and a keyword needs quotes`},
 		{Queues, `reason = and`, `filter, column 10: reason = has no value; write one; the empty text is "", and a keyword needs quotes`},
 		{Queues, `reason = "a`, `filter, column 10: this quote is never closed; write " at the end of the value; within it, \" is a quote`},
+		{Messages, `sender = 'a b'`, `filter, column 10: a value begins with '; write " around a value with blanks, and around one that begins with '`},
 		{Messages, `size ~ 5*`, `filter, column 8: size has an order and no pattern; write <, <=, > or >=`},
 		{Messages, `size > 5X`, `filter, column 8: "5X" is no size; write octets as a whole number, with or without a unit: 500, 10K, 5M, 1GiB, 20MB`},
 		{Messages, `size > 9999999999G`, `filter, column 8: "9999999999G" is no size; write octets as a whole number, with or without a unit: 500, 10K, 5M, 1GiB, 20MB`},
@@ -114,6 +116,22 @@ func TestErrors(t *testing.T) {
 		}
 		if err.Error() != c.want {
 			t.Errorf("%s:\n got %v\nwant %s", c.text, err, c.want)
+		}
+	}
+}
+
+// The domain of a destination is enough: it is what the cure of an error proposes.
+func TestDestinationTexts(t *testing.T) {
+	for listed, want := range map[string]string{
+		"":                           "",
+		"local":                      "local",
+		"paris-1":                    "paris-1",
+		"SMTP:shop.example":          "SMTP:shop.example,shop.example",
+		"SMTP:shop.example over far": "SMTP:shop.example over far,shop.example",
+		"X400:":                      "X400:",
+	} {
+		if got := strings.Join(DestinationTexts(listed), ","); got != want {
+			t.Errorf("%s: %s, want %s", listed, got, want)
 		}
 	}
 }

@@ -317,8 +317,11 @@ func (p *parser) operator(numeric bool) (op Op, found bool, err error) {
 // that it may hold what is an operator elsewhere.
 func (p *parser) value(f Field, op Op) (string, error) {
 	start := p.pos
-	if p.peek() == '"' {
+	switch p.peek() {
+	case '"':
 		return p.quoted()
+	case '\'':
+		return "", p.fail(start, "a value begins with '", `write " around a value with blanks, and around one that begins with '`)
 	}
 	for p.pos < len(p.text) && !unicode.IsSpace(p.text[p.pos]) && !strings.ContainsRune(`()"`, p.text[p.pos]) {
 		p.pos++

@@ -80,6 +80,16 @@ func (sp spec) allows(op Op, text string) *SyntaxError {
 	return nil
 }
 
+// DestinationTexts are what people call a destination: as it is listed,
+// "SMTP:shop.example over branch", and its domain alone.
+func DestinationTexts(listed string) []string {
+	_, domain, typed := strings.Cut(listed, ":")
+	if domain, _, _ = strings.Cut(domain, " over "); !typed || domain == "" {
+		return []string{listed}
+	}
+	return []string{listed, domain}
+}
+
 // unbracket takes <> off an address.
 func unbracket(s string) string {
 	if strings.HasPrefix(s, "<") && strings.HasSuffix(s, ">") {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"time"
 
 	"sigs.k8s.io/yaml"
 
@@ -47,6 +48,10 @@ type Config struct {
 	// MinFree is the free space in octets that new mail never uses; default 128
 	// MiB. New mail is refused with 452 from 512 MiB down, or from here if that is more.
 	MinFree uint64 `json:"minFree,omitempty"`
+	// DiskTimeout is how long one operation of the spool's disk may last, such as "90s" or
+	// "10m": a disk that has not answered by then counts as dead, and the node ends (exit
+	// code 74). At least 10 s; default 5m.
+	DiskTimeout string `json:"diskTimeout,omitempty"`
 }
 
 // EtcdConfig is how to reach the directory. The node's own certificate
@@ -162,8 +167,24 @@ func (c *Config) check() error {
 	if c.Metrics == "" {
 		c.Metrics = "127.0.0.1:9691"
 	}
-	errs = append(errs, c.checkAddresses(), c.Log.check())
+	_, err := c.diskTimeout()
+	errs = append(errs, c.checkAddresses(), c.Log.check(), err)
 	return errors.Join(errs...)
+}
+
+// leastDiskTimeout: a healthy disk may take seconds for one operation.
+const leastDiskTimeout = 10 * time.Second
+
+// diskTimeout is 0 where nothing was said.
+func (c *Config) diskTimeout() (time.Duration, error) {
+	if c.DiskTimeout == "" {
+		return 0, nil
+	}
+	d, err := time.ParseDuration(c.DiskTimeout)
+	if err != nil || d < leastDiskTimeout {
+		return 0, fmt.Errorf("diskTimeout %q: must be a time of at least %v, such as 90s or 10m", c.DiskTimeout, leastDiskTimeout)
+	}
+	return d, nil
 }
 
 // checkAddresses finds what could only fail later, at the first use.

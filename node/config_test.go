@@ -78,6 +78,9 @@ func TestBadConfig(t *testing.T) {
 		"gossip":        {minimal + "gossip: '691'\n", []string{"gossip", "691", "host:port"}},
 		"admin":         {minimal + "admin: localhost\n", []string{"admin", "localhost", "host:port"}},
 		"metrics":       {minimal + "metrics: nowhere\n", []string{"metrics", "nowhere", "host:port"}},
+		"disk timeout":  {minimal + "diskTimeout: 9s\n", []string{`diskTimeout "9s"`, "at least 10s, such as 90s"}},
+		"no time":       {minimal + "diskTimeout: never\n", []string{`diskTimeout "never"`, "at least 10s"}},
+		"seconds":       {minimal + "diskTimeout: 300\n", []string{`diskTimeout "300"`, "at least 10s, such as 90s"}},
 		"endpoint":      {minimal + "etcd: {endpoints: ['http://etcd:2379', 'ftp://etcd']}\n", []string{"etcd.endpoints", "ftp://etcd"}},
 	} {
 		t.Run(name, func(t *testing.T) {

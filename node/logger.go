@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/buffer"
 	"go.uber.org/zap/zapcore"
 )
 
@@ -43,6 +44,24 @@ func (f forgiving) Sync() error {
 	return nil
 }
 
+// terse writes errors in one line: zap would add the stack traces that some carry, those
+// of the store for one, in a field of some thousand octets.
+type terse struct{ zapcore.Encoder }
+
+func (e terse) Clone() zapcore.Encoder { return terse{e.Encoder.Clone()} }
+
+func (e terse) EncodeEntry(entry zapcore.Entry, fields []zapcore.Field) (*buffer.Buffer, error) {
+	for i, f := range fields {
+		err, ok := f.Interface.(error)
+		if _, long := err.(fmt.Formatter); !ok || !long || f.Type != zapcore.ErrorType {
+			continue
+		}
+		fields = slices.Clone(fields)              // they are the caller's, and other encoders'
+		fields[i].Interface = struct{ error }{err} // an error still, as zap survives those that panic
+	}
+	return e.Encoder.EncodeEntry(entry, fields)
+}
+
 // newLogger writes one event a line to standard error, times in UTC. stop writes
 // what still waits.
 func newLogger(c LogConfig) (log *zap.Logger, stop func() error, err error) {
@@ -61,6 +80,7 @@ func newLogger(c LogConfig) (log *zap.Logger, stop func() error, err error) {
 	if c.Format == "console" {
 		encoder = zapcore.NewConsoleEncoder(format)
 	}
+	encoder = terse{encoder}
 	out := &zapcore.BufferedWriteSyncer{WS: zapcore.Lock(forgiving{os.Stderr}), FlushInterval: logFlush}
 	core := zapcore.RegisterHooks(zapcore.NewCore(encoder, out, level), func(e zapcore.Entry) error {
 		if e.Level >= zapcore.WarnLevel {

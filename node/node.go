@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -16,7 +15,6 @@ import (
 	"github.com/postroad/postroad/node/admin"
 	"github.com/postroad/postroad/node/pipeline"
 	"github.com/postroad/postroad/node/pressure"
-	"github.com/postroad/postroad/node/queue"
 	"github.com/postroad/postroad/node/track"
 	"github.com/postroad/postroad/node/trust"
 	"github.com/postroad/postroad/store/catalog"
@@ -63,6 +61,8 @@ type Node struct {
 	flushLog func() error
 	identity *trust.Identity
 	started  time.Time
+	// diskTimeout is that of the spool; 0: its default.
+	diskTimeout time.Duration
 
 	mu    sync.Mutex
 	boot  []BootEvent
@@ -97,8 +97,12 @@ func New(c Config, d Deps) (*Node, error) {
 	if d.Manager == nil {
 		d.Manager = nobody{}
 	}
+	timeout, err := c.diskTimeout()
+	if err != nil {
+		return nil, err
+	}
 	return &Node{
-		cfg: c, deps: d, identity: identity, ready: make(chan struct{}),
+		cfg: c, deps: d, identity: identity, ready: make(chan struct{}), diskTimeout: timeout,
 		log: log.With(zap.String("node", c.Name)), flushLog: flush,
 	}, nil
 }
@@ -135,21 +139,39 @@ func (n *Node) Run(ctx context.Context) error {
 		}
 	}
 	if late := (*overdueError)(nil); errors.As(err, &late) {
-		return errors.Join(err, n.flushLog())
+		return err
 	}
+	return n.end(p, err)
+}
+
+// end stops what runs; err is why, nil: it was asked to. It returns even if the log hangs,
+// which may go to a file on the disk that failed.
+func (n *Node) end(p *parts, err error) error {
 	n.deps.Manager.Stopping()
 	limit := stopLimit
 	if errors.Is(err, spool.ErrFailed) {
 		limit = failedLimit
-		n.log.Error("storage_failed", zap.Error(err), zap.String("cure", "the node ends; start it again when the disk is well"))
-	} else if err != nil {
-		n.log.Error("stopping", zap.Error(err)) // of its own accord
-	} else {
-		n.log.Info("stopping")
 	}
-	err = errors.Join(err, p.stopWithin(limit))
-	n.log.Info("stopped")
-	return errors.Join(err, n.flushLog())
+	var unwritten error
+	late := p.await(limit, func() {
+		p.ending.Store("log")
+		switch {
+		case errors.Is(err, spool.ErrFailed):
+			n.log.Error("storage_failed", zap.Error(err), zap.String("cure", "the node ends; start it again when the disk is well"))
+		case err != nil:
+			n.log.Error("stopping", zap.Error(err)) // of its own accord
+		default:
+			n.log.Info("stopping")
+		}
+		p.stopAll()
+		p.ending.Store("log")
+		n.log.Info("stopped")
+		unwritten = n.flushLog()
+	})
+	if late != nil {
+		return errors.Join(err, late)
+	}
+	return errors.Join(err, unwritten)
 }
 
 // How long a node may take to stop: longer than what it drains, shorter than the
@@ -162,16 +184,17 @@ const (
 
 // start is the boot: each step stands on the ones before.
 func (n *Node) start(ctx context.Context, p *parts) error {
-	if err := os.MkdirAll(n.cfg.Data, 0o700); err != nil {
-		return fmt.Errorf("data folder: %w", err)
-	}
 	observe, err := newObservatory(n, p)
 	if err != nil {
 		return err
 	}
+	// The first to touch the disk: it does not wait for ever for one that does not answer.
 	s, err := n.openSpool(p, observe)
 	if err != nil {
 		return err
+	}
+	if err := os.MkdirAll(n.cfg.Data, 0o700); err != nil {
+		return fmt.Errorf("data folder: %w", err)
 	}
 	c, err := n.openCatalog(p)
 	if err != nil {
@@ -201,6 +224,7 @@ func (n *Node) start(ctx context.Context, p *parts) error {
 		return err
 	}
 	p.add("smtp", func() { n.closeServers(pipe) })
+	p.port(func() { n.closeServers(pipe) })
 	if err := pipe.Servers.Start(); err != nil {
 		return err
 	}
@@ -215,104 +239,6 @@ func (n *Node) start(ctx context.Context, p *parts) error {
 	return nil
 }
 
-func (n *Node) openSpool(p *parts, o *observatory) (*spool.Spool, error) {
-	s, err := spool.Open(filepath.Join(n.cfg.Data, "spool"), spool.Options{Logger: n.log.Named("spool"), MinFree: n.cfg.MinFree, Recipients: queue.Recipients, FS: n.deps.Disk})
-	if err != nil {
-		return nil, err
-	}
-	p.add("spool", func() { n.closed("spool", s.Close()) })
-	p.run("spool", func(ctx context.Context) error {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.Failed():
-			return fmt.Errorf("%w; the node must be started again (nothing acknowledged is lost)", s.Err())
-		}
-	})
-	o.ledger = &accountant{node: n.cfg.Name, log: n.log.Named("ledger"), book: s}
-	o.registry.MustRegister(o.ledger)
-	p.run("ledger", o.ledger.run)
-	n.reached("spool")
-	return s, nil
-}
-
-func (n *Node) openCatalog(p *parts) (*catalog.Catalog, error) {
-	c, err := catalog.Open(filepath.Join(n.cfg.Data, "catalog"), catalog.Options{Logger: n.log.Named("catalog")})
-	if err != nil {
-		return nil, err
-	}
-	p.add("catalog", func() { n.closed("catalog", c.Close()) })
-	n.reached("catalog")
-	return c, nil
-}
-
-func (n *Node) openTracking(p *parts, o *observatory) (*track.Log, error) {
-	t, err := track.New(track.Config{Dir: filepath.Join(n.cfg.Data, "tracking"), Metrics: o.registry, Logger: n.log.Named("tracking")})
-	if err != nil {
-		return nil, err
-	}
-	p.add("tracking", func() { n.closed("tracking", t.Close()) })
-	n.reached("tracking")
-	return t, nil
-}
-
-func (n *Node) followDirectory(ctx context.Context, p *parts, c *catalog.Catalog) (*directory.Directory, error) {
-	tls, err := n.etcdTLS()
-	if err != nil {
-		return nil, err
-	}
-	d, err := directory.Open(ctx, directory.Config{
-		Endpoints: n.cfg.Etcd.Endpoints, TLS: tls, Organization: n.cfg.Organization, Logger: n.log.Named("directory"),
-	})
-	if err != nil {
-		return nil, err
-	}
-	p.add("directory", func() { n.closed("directory", d.Close()) })
-	p.run("catalog's following", func(ctx context.Context) error { return c.Follow(ctx, d) })
-	n.reached("directory")
-	return d, nil
-}
-
-// awaitConfiguration waits until the catalog knows this server. A catalog from
-// an earlier run does at once, whether etcd answers or not.
-func (n *Node) awaitConfiguration(ctx context.Context, c *catalog.Catalog) (directory.Server, error) {
-	found := make(chan directory.Server, 1)
-	defer c.Subscribe(func(conf *directory.Configuration) {
-		if s, ok := conf.Server(n.cfg.Name); ok && conf.HasOrganization() {
-			select {
-			case found <- s:
-			default:
-			}
-		}
-	})()
-	remind := time.NewTicker(5 * time.Second)
-	defer remind.Stop()
-	for {
-		select {
-		case s := <-found:
-			n.reached("configuration")
-			return s, nil
-		case <-ctx.Done():
-			return directory.Server{}, ctx.Err()
-		case <-remind.C:
-			reason, cure := missing(n.cfg.Name, c.Revision())
-			n.deps.Manager.Status("waiting for the configuration: " + reason)
-			n.log.Warn("waiting_for_configuration", zap.Strings("etcd", n.cfg.Etcd.Endpoints), zap.String("reason", reason), zap.String("cure", cure))
-		}
-	}
-}
-
-// missing is why a node has no configuration, and what to do: its catalog is of the
-// directory's revision, 0 if it has none of it yet.
-func missing(name string, revision int64) (reason, cure string) {
-	if revision == 0 {
-		return "nothing has been read of the directory yet",
-			"look above for directory_watch_interrupted (etcd is away, or refuses this node) and catalog_follow_failed (the catalog's disk)"
-	}
-	return fmt.Sprintf("the directory, revision %d, has no Organization or no Server called %s", revision, name),
-		"write them with postroad import (the first time) or postroadctl apply, or correct name and organization in the configuration"
-}
-
 type pipelineParts struct {
 	spool    *spool.Spool
 	catalog  *catalog.Catalog
@@ -323,7 +249,7 @@ type pipelineParts struct {
 }
 
 func (n *Node) startPipeline(p *parts, with pipelineParts) (*pipeline.Pipeline, error) {
-	l, err := n.listen("gossip", n.deps.Gossip, n.cfg.Gossip, directory.GossipAddress(with.self.Spec))
+	l, err := n.listen(p, "gossip", n.deps.Gossip, n.cfg.Gossip, directory.GossipAddress(with.self.Spec))
 	if err != nil {
 		return nil, err
 	}
@@ -348,7 +274,7 @@ func (n *Node) startPipeline(p *parts, with pipelineParts) (*pipeline.Pipeline, 
 }
 
 func (n *Node) startAdmin(p *parts, v view) (*admin.Server, error) {
-	l, err := n.listen("admin API", n.deps.Admin, n.cfg.Admin, directory.AdminAddress(v.self.Spec))
+	l, err := n.listen(p, "admin API", n.deps.Admin, n.cfg.Admin, directory.AdminAddress(v.self.Spec))
 	if err != nil {
 		return nil, err
 	}
@@ -365,24 +291,24 @@ func (n *Node) startAdmin(p *parts, v view) (*admin.Server, error) {
 	return a, nil
 }
 
-// listen opens a listener: the one that was given, or on the configured address,
+// listen gives a listener: l if that is not nil, or one on the configured address,
 // or on the port of the Server object.
-func (n *Node) listen(what string, given net.Listener, configured, fromDirectory string) (net.Listener, error) {
-	if given != nil {
-		return given, nil
-	}
-	address := configured
-	if address == "" {
-		_, port, err := net.SplitHostPort(fromDirectory)
-		if err != nil {
-			return nil, fmt.Errorf("%s: address %q of server %s: %w", what, fromDirectory, n.cfg.Name, err)
+func (n *Node) listen(p *parts, what string, l net.Listener, configured, fromDirectory string) (net.Listener, error) {
+	if l == nil {
+		address := configured
+		if address == "" {
+			_, port, err := net.SplitHostPort(fromDirectory)
+			if err != nil {
+				return nil, fmt.Errorf("%s: address %q of server %s: %w", what, fromDirectory, n.cfg.Name, err)
+			}
+			address = ":" + port
 		}
-		address = ":" + port
+		var err error
+		if l, err = net.Listen("tcp", address); err != nil {
+			return nil, fmt.Errorf("%s cannot listen: %w; stop the other program, or set another address in the node's configuration", what, err)
+		}
 	}
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("%s cannot listen: %w; stop the other program, or set another address in the node's configuration", what, err)
-	}
+	p.port(func() { _ = l.Close() })
 	return l, nil
 }
 

@@ -48,6 +48,7 @@ func newObservatory(n *Node, p *parts) (*observatory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("metrics cannot listen: %w; stop the other program, or set metrics to another address or to off", err)
 	}
+	p.port(func() { _ = l.Close() })
 	mux := http.NewServeMux()
 	mux.Handle("/metrics", promhttp.HandlerFor(o.registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
@@ -92,6 +93,7 @@ func (o *observatory) watch(p *pipeline.Pipeline, s *spool.Spool, c *catalog.Cat
 	gauge("spool_quarantined_messages", "Messages that cannot be read and were set aside.", func() float64 { return float64(s.Stats().Aside) })
 	gauge("spool_bytes", "Octets of their content.", func() float64 { return float64(s.Stats().Bytes) })
 	gauge("spool_disk_free_bytes", "Free space on the spool's disk.", func() float64 { return float64(s.Stats().DiskFree) })
+	gauge("spool_disk_wait_seconds", "How long the oldest operation of the spool's disk under way has lasted.", func() float64 { return s.Stats().DiskWait.Seconds() })
 	gauge("back_pressure_level", "0 normal, 1 medium, 2 high (mail is refused with 452).", func() float64 { level, _ := pressed.Level(); return float64(level) })
 	for i, r := range pressure.Resources() {
 		o.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
@@ -102,6 +104,9 @@ func (o *observatory) watch(p *pipeline.Pipeline, s *spool.Spool, c *catalog.Cat
 	gauge("catalog_age_seconds", "Time since the directory last confirmed the catalog.", func() float64 { return c.Age(time.Now()).Seconds() })
 	gauge("catalog_revision", "Directory revision that the catalog has.", func() float64 { return float64(c.Revision()) })
 	gauge("routing_table_version", "Version of the routing table that decides. Numbers go on over restarts.", func() float64 { return float64(p.TableVersion()) })
+	gauge("outbound_connections", "Connections to other hosts.", func() float64 { return float64(p.OutboundConnections().Open) })
+	gauge("outbound_connections_limit", "How many there may be in all; 0: no limit.", func() float64 { return float64(p.OutboundConnections().Limit) })
+	gauge("links_waiting", "Links with mail that want one more connection than the limits leave room for.", func() float64 { return float64(p.OutboundConnections().Waiting) })
 	gauge("links_down", "Bridgeheads of connectors that are down, as this node knows.", func() float64 { return float64(p.LinksDown()) })
 	gauge("servers_down", "Servers that are suspected or down, as this node knows.", func() float64 { return float64(p.ServersDown()) })
 	gauge("linkstate_diverged_neighbours", "Neighbours whose link state stays another than this node's.", func() float64 { return float64(p.Diverged()) })

@@ -19,6 +19,9 @@ type parts struct {
 
 	mu   sync.Mutex
 	list []part
+	// ports close what listens; unlike the rest they do not touch the disk.
+	portsMu sync.Mutex
+	ports   []func()
 	// ending is what is being stopped, or "boot".
 	ending atomic.Value
 }
@@ -53,6 +56,25 @@ func (p *parts) add(name string, stop func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.list = append(p.list, part{name, stop})
+}
+
+// port notes how something ends to listen. It may be called beside the stop of its part.
+func (p *parts) port(end func()) {
+	p.portsMu.Lock()
+	defer p.portsMu.Unlock()
+	p.ports = append(p.ports, end)
+}
+
+// closePorts closes what listens yet. A thread that waits in the kernel for a dead disk
+// keeps its process from vanishing, and the kernel would go on to greet clients for it.
+func (p *parts) closePorts() {
+	p.portsMu.Lock()
+	defer p.portsMu.Unlock()
+	var all sync.WaitGroup
+	for _, end := range p.ports {
+		all.Go(end)
+	}
+	all.Wait()
 }
 
 func (p *parts) stopAll() {
@@ -92,11 +114,12 @@ func (p *parts) boot(ctx context.Context, limit time.Duration, start func(contex
 	return false, err
 }
 
-// stopWithin is stopAll for a node of which something may hang: on a disk or a
-// network file system that does not answer. What was not stopped in time is left
-// behind, and the process must end.
-func (p *parts) stopWithin(limit time.Duration) error { return p.await(limit, p.stopAll) }
+// lastLimit is how long the last line of a node, and closing its ports, may take.
+const lastLimit = 5 * time.Second
 
+// await runs what ends a node of which something may hang: on a disk or a
+// network file system that does not answer. What has not ended in time is left
+// behind, and the process must end.
 func (p *parts) await(limit time.Duration, f func()) error {
 	done := make(chan struct{})
 	go func() { f(); close(done) }()
@@ -109,8 +132,25 @@ func (p *parts) await(limit time.Duration, f func()) error {
 	}
 	stacks := make([]byte, 1<<20)
 	stacks = stacks[:runtime.Stack(stacks, true)]
-	p.log.Error("stop_overdue", zap.Any("part", p.ending.Load()), zap.Duration("waited", limit), zap.ByteString("goroutines", stacks))
-	return &overdueError{fmt.Sprint(p.ending.Load()), limit}
+	part, told := fmt.Sprint(p.ending.Load()), make(chan struct{})
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		p.closePorts()
+	}()
+	go func() {
+		defer close(told)
+		p.log.Error("stop_overdue", zap.String("part", part), zap.Duration("waited", limit), zap.ByteString("goroutines", stacks))
+	}()
+	last := make(chan struct{})
+	time.AfterFunc(lastLimit, func() { close(last) })
+	for _, done := range []chan struct{}{told, closed} {
+		select {
+		case <-done:
+		case <-last:
+		}
+	}
+	return &overdueError{part, limit}
 }
 
 // overdueError says that a node did not stop.

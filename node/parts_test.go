@@ -5,11 +5,15 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/postroad/postroad/store/spool"
 )
 
 // Parts stop in the opposite order of their start, each fully before the next.
@@ -77,15 +81,51 @@ func TestNothingHoldsUpTheEnd(t *testing.T) {
 		if up, err := p.boot(ctx, time.Second, func(context.Context) error { <-hangs; return nil }); up || err == nil || !strings.HasPrefix(err.Error(), "boot did not stop within 1s") {
 			t.Errorf("a boot that hangs: %v, %v", up, err)
 		}
+		var ports atomic.Int32
 		p.add("queues", func() { <-hangs })
 		p.add("smtp", func() {})
-		if err := p.stopWithin(time.Minute); err == nil || !strings.HasPrefix(err.Error(), "queues did not stop within 1m0s") {
+		p.port(func() { ports.Add(1) })
+		p.port(func() { ports.Add(1); <-hangs })
+		if err := p.await(time.Minute, p.stopAll); err == nil || !strings.HasPrefix(err.Error(), "queues did not stop within 1m0s") {
 			t.Errorf("stopped: %v", err)
+		}
+		if ports.Load() != 2 {
+			t.Error("its ports are open still")
 		}
 		close(hangs)
 		synctest.Wait()
-		if err := p.stopWithin(time.Minute); err != nil {
+		if err := p.await(time.Minute, p.stopAll); err != nil {
 			t.Error(err)
 		}
 	})
+}
+
+// hungLog is a file on a disk that does not answer.
+type hungLog struct{ until chan struct{} }
+
+func (l hungLog) Write(b []byte) (int, error) { <-l.until; return len(b), nil }
+func (l hungLog) Sync() error                 { <-l.until; return nil }
+
+// A node whose log hangs ends all the same, and says why.
+func TestHungLogDoesNotHoldUpTheEnd(t *testing.T) {
+	for _, cause := range []error{spool.ErrFailed, errors.New("a port"), nil} {
+		synctest.Test(t, func(t *testing.T) {
+			file := hungLog{make(chan struct{})}
+			log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(file), zap.InfoLevel))
+			n := &Node{deps: Deps{Manager: nobody{}}, log: log, flushLog: file.Sync}
+			limit := stopLimit
+			if cause == spool.ErrFailed {
+				limit = failedLimit
+			}
+			begin := time.Now()
+			err := n.end(newParts(log), cause)
+			if took := time.Since(begin); took != limit+lastLimit {
+				t.Errorf("%v: it took %v", cause, took)
+			}
+			if late := (*overdueError)(nil); cause != nil && !errors.Is(err, cause) || !errors.As(err, &late) || late.part != "log" {
+				t.Errorf("%v: ended with %v", cause, err)
+			}
+			close(file.until)
+		})
+	}
 }

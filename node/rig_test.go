@@ -40,7 +40,10 @@ type cluster struct {
 	// directory is an administrator's connection to etcd.
 	directory *directory.Directory
 	members   map[string]*member
-	disk      spool.FS // of nodes launched from now on; nil: the operating system's
+	// disk is that of nodes launched from now on, nil: the operating system's; and how long
+	// it may not answer, 0: the default.
+	disk        spool.FS
+	diskTimeout time.Duration
 }
 
 // member is one node. Its folder and its addresses outlive a restart.
@@ -192,6 +195,7 @@ func (c *cluster) launch(name string) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	n.diskTimeout = c.diskTimeout
 	ctx, cancel := context.WithCancel(context.Background())
 	m.node, m.cancel, m.done = n, cancel, make(chan error, 1)
 	go func() { m.done <- n.Run(ctx) }()

@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 	_ "time/tzdata" // schedules name time zones; containers and small hosts have no list of them
 
 	"github.com/spf13/cobra"
@@ -36,8 +38,22 @@ func main() {
 		stop() // a second signal ends the process at once
 	}()
 	if err := root.ExecuteContext(ctx); err != nil {
-		fmt.Fprintf(os.Stderr, "postroad: %v\n", err)
+		complain(os.Stderr, err)
 		os.Exit(exitCode(err))
+	}
+}
+
+// complain says why the process ends, and does not wait for a log on a disk that does
+// not answer.
+func complain(to io.Writer, err error) {
+	said := make(chan struct{})
+	go func() {
+		defer close(said)
+		fmt.Fprintf(to, "postroad: %v\n", err)
+	}()
+	select {
+	case <-said:
+	case <-time.After(time.Second):
 	}
 }
 

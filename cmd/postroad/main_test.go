@@ -3,7 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/postroad/postroad/store/spool"
 )
@@ -23,4 +26,24 @@ func TestExitCode(t *testing.T) {
 			t.Errorf("%v: %d, want %d", c.err, got, c.want)
 		}
 	}
+}
+
+// hungFile is standard error on a disk that does not answer.
+type hungFile chan struct{}
+
+func (f hungFile) Write(b []byte) (int, error) { <-f; return len(b), nil }
+
+func TestLastWordsDoNotHoldUpTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out strings.Builder
+		if complain(&out, spool.ErrFailed); out.String() != "postroad: spool: storage failed\n" {
+			t.Errorf("said %q", out.String())
+		}
+		f := make(hungFile)
+		begin := time.Now()
+		if complain(f, spool.ErrFailed); time.Since(begin) != time.Second {
+			t.Errorf("it took %v", time.Since(begin))
+		}
+		close(f)
+	})
 }

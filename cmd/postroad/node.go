@@ -18,10 +18,11 @@ func nodeCommand() *cobra.Command {
 in flight are finished, the rest stays in the spool.
 
 Exit codes: 0 stopped as asked; 1 failed, worth starting again; 74 the disk of the
-data folder failed, worth starting again when it is well; 78 the configuration file
+data folder failed or does not answer, worth starting again when it is well; 78 the configuration file
 is missing or wrong, and stays so until somebody changes it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			useProcessors(os.Getenv)
 			c, err := node.LoadConfig(path)
 			if err != nil {
 				return configError{err}

@@ -49,8 +49,15 @@ func (f *actFlags) alikeFlags(fl *pflag.FlagSet, more string) {
 	fl.StringVar(&f.connector, "connector", "", "queues over this connector"+more)
 }
 
-const aboutFilters = `A filter names fields, as 'state = retry and age > 2h' or 'sender ~ *@shop.example'; what may be written there is in
-docs/operate.md. `
+// Queues and messages have different fields.
+const (
+	aboutQueueFilters = `
+A filter names fields of queues, as 'state = retry and oldest > 2h' or 'destination ~ *.shop.example'; what may be
+written there is in docs/operate.md. `
+	aboutMessageFilters = `
+A filter names fields of messages, as 'state = retry and age > 2h' or 'sender ~ *@shop.example'; what may be
+written there is in docs/operate.md.`
+)
 
 func queueFreeze(c *client) *cobra.Command {
 	return actCommand(c, queuev1.Action_ACTION_FREEZE, false, &cobra.Command{
@@ -58,7 +65,7 @@ func queueFreeze(c *client) *cobra.Command {
 		Short: "Stop queues: mail comes in, none leaves",
 		Long: `Stop queues: mail comes in, none leaves, until 'queue thaw', over restarts too. What is in flight is finished. Delay
 notices and expiration go on (expired mail is returned with 4.3.2), but not before routing: pre-submission, reports, directory and
-routing can be frozen by these IDs. ` + aboutFilters + `It speaks of queues here, of those there are now.
+routing can be frozen by these IDs.` + aboutQueueFilters + `It means those there are now.
 
 --destination, --next-hop and --connector (patterns with * and ?) freeze what is like that, queues to come included, and so do the IDs
 local and deferred; 'queue list' shows these freezes, 'queue thaw' with the same flags ends them.`,
@@ -79,8 +86,9 @@ func queueDelete(c *client) *cobra.Command {
 		Use:   "delete [QUEUE-ID...]",
 		Short: "Delete the messages of queues, or those that a filter means, with or without a report",
 		Long: `Delete the messages that wait in queues, or those that a filter means. --ndr tells their senders (4.3.2), --no-ndr
-does not; one of the two is needed. A message in flight is deleted after the attempt, if it is still there. ` + aboutFilters + `It speaks of
-messages here; of a message for several recipients only those go that it means.`,
+does not; one of the two is needed. A message in flight is deleted after the attempt, if it is still there.` + aboutMessageFilters + `
+Of a message for several recipients only those go that it means.
+The reason of --reason is for logs, tracking and lists; with --ndr senders read it too.`,
 		Example: "  postroadctl queue delete --filter 'sender = spam@example.net' --no-ndr --all-nodes --reason 'spam run'",
 	})
 }
@@ -90,7 +98,7 @@ func queueRedirect(c *client) *cobra.Command {
 		Use:   "redirect [QUEUE-ID...] --to connector:NAME|HOST[:PORT]|auto",
 		Short: "Send what waits in queues another way",
 		Long: `Send what waits in queues now another way: over a connector that takes its address, to an SMTP host directly, or (auto)
-the way of the map again. What comes later goes its usual way; a MailRule redirects that too. ` + aboutFilters + `It speaks of messages here.`,
+the way of the map again. What comes later goes its usual way; a MailRule redirects that too.` + aboutMessageFilters,
 		Example: "  postroadctl queue redirect 3w5e11264sgsf --to connector:backup --reason 'line is down'",
 	})
 }
@@ -101,14 +109,14 @@ func messageCommand(c *client) *cobra.Command {
 			Use:   "freeze [ID...]",
 			Short: "Hold messages back; they do not expire meanwhile",
 			Long: `Hold messages back until 'message thaw', over restarts too. They do not expire, and no delay notice is sent, meanwhile.
-'queue messages' shows the IDs. ` + aboutFilters,
+'queue messages' shows the IDs.` + aboutMessageFilters,
 		}),
 		actCommand(c, queuev1.Action_ACTION_THAW, true, &cobra.Command{
 			Use: "thaw [ID...]", Short: "Let messages go that were frozen, by hand or by a rule",
 		}),
 		actCommand(c, queuev1.Action_ACTION_DELETE, true, &cobra.Command{
 			Use: "delete [ID...]", Short: "Delete messages, with (--ndr) or without (--no-ndr) a report to the sender",
-			Long: "Delete messages, with (--ndr) or without (--no-ndr) a report to the sender. One in flight is deleted after the\nattempt, if it is still there, though the node restarts meanwhile. " + aboutFilters,
+			Long: "Delete messages, with (--ndr) or without (--no-ndr) a report to the sender. One in flight is deleted after the\nattempt, if it is still there, though the node restarts meanwhile." + aboutMessageFilters + "\nThe reason of --reason is for logs, tracking and lists; with --ndr senders read it too.",
 		}),
 		actCommand(c, queuev1.Action_ACTION_REDIRECT, true, &cobra.Command{
 			Use: "redirect [ID...] --to connector:NAME|HOST[:PORT]|auto", Short: "Send messages another way",
@@ -147,6 +155,9 @@ func actCommand(c *client, action queuev1.Action, onMessages bool, cmd *cobra.Co
 		fl.StringVar(&f.to, "to", "", "connector:NAME, HOST, HOST:PORT, or auto")
 	}
 	f.common(cmd)
+	if action == queuev1.Action_ACTION_DELETE {
+		fl.Lookup("reason").Usage += "; with --ndr senders read it too"
+	}
 	return cmd
 }
 
@@ -156,6 +167,14 @@ func (f *actFlags) common(cmd *cobra.Command) {
 	fl.StringVar(&f.reason, "reason", "", "why, for logs, tracking and lists")
 	fl.BoolVar(&f.yes, "yes", false, "do not ask")
 	fl.BoolVar(&f.dryRun, "dry-run", false, "only say what would be touched")
+}
+
+// readers are who reads a reason beside those who run the servers.
+func (f *actFlags) readers() string {
+	if f.ndr {
+		return ", and to the senders"
+	}
+	return ""
 }
 
 // check refuses a command line that leaves open what is meant.
@@ -173,7 +192,7 @@ func (f *actFlags) check(action queuev1.Action, destructive bool, cmd *cobra.Com
 	case action == queuev1.Action_ACTION_REDIRECT && f.to == "":
 		return fmt.Errorf("%s: say where to: --to connector:NAME, HOST, HOST:PORT or auto", path)
 	case destructive && f.reason == "" && !f.dryRun:
-		return fmt.Errorf("%s: say why: --reason TEXT goes into the logs", path)
+		return fmt.Errorf("%s: say why: --reason TEXT goes into the logs%s", path, f.readers())
 	}
 	return nil
 }
@@ -288,6 +307,10 @@ func (c *client) printAct(cmd *cobra.Command, m *queuev1.ActResponse, req *queue
 	for _, r := range m.GetResults() {
 		if r.GetLater() > 0 && !done {
 			fmt.Fprintf(w, "  %s: %s in flight: done when the attempt is finished, if still there\n", r.GetNode(), count64(r.GetLater(), "more is", "more are"))
+		}
+		if n := r.GetUntold(); n > 0 && !done {
+			fmt.Fprintf(w, "  %s: the senders of %s were not told: a bound of reports was reached (`reports` of the Organization); the badmail folder has what they sent\n",
+				r.GetNode(), count64(n, "message", "messages"))
 		}
 		for _, why := range sortedKeys(r.GetRefused()) {
 			if !done {

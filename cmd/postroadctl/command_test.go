@@ -67,7 +67,7 @@ func TestCommands(t *testing.T) {
 		{file: "actions", lines: []string{"queue freeze q1 q2 --yes", "queue freeze q1 --dry-run", "queue freeze", "queue freeze q1", "queue thaw q1 --yes --all-nodes", "queue thaw never --yes",
 			"queue delete q1 --reason junk --yes", "queue delete q1 --ndr --no-ndr", "queue delete q1 --ndr --yes", "queue delete --filter size>5M --no-ndr --reason junk --yes -o json",
 			"queue redirect q1 --yes --reason x", "queue redirect q1 local --to mx.example --yes --reason x", "message freeze 06H0 flying --yes", "message thaw there never --yes --all-nodes",
-			"message delete early --ndr --yes --reason junk", "message delete stuck --ndr --yes --reason junk", "message delete wrong --ndr --yes --reason junk", "message delete never --no-ndr --reason junk",
+			"message delete early --ndr --yes --reason junk", "message delete stuck --ndr --yes --reason junk", "message delete wrong --ndr --yes --reason junk", "message delete never --no-ndr --reason junk", "message delete untold --ndr --yes --reason junk",
 			"message redirect 06H0 --to connector:backup --reason x --dry-run", "node outbound disable", "node outbound disable --yes --reason billing", "node outbound enable oslo-1 --yes", "node outbound enable nowhere --yes"}},
 		{file: "actions-no", stdin: "no", lines: []string{"queue delete q1 --ndr --reason junk", "node outbound disable --reason billing"}},
 		{file: "actions-silence", missing: map[string]string{"oslo-1": "127.0.0.1:6955: connection refused"}, lines: []string{"queue freeze q1 --yes", "node outbound enable --yes"}},

@@ -175,6 +175,8 @@ func (f fakeQueue) Act(ctx context.Context, r *queuev1.ActRequest) (*queuev1.Act
 			res.Unknown = append(res.Unknown, id)
 		case "flying":
 			res.Later++
+		case "untold":
+			res.Messages, res.Recipients, res.Untold = 3, 3, 2
 		case "local":
 			res.Refused = map[string]int64{"mail to servers takes the way of the map": 2}
 		default:

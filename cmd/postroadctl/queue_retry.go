@@ -19,7 +19,7 @@ func queueRetry(c *client) *cobra.Command {
 		Long: `Force connections: make waiting links try now, and give out the messages that were deferred. Without more, that is for
 all that waits after a failure, on all nodes. Queues that are named, by IDs, a filter or by what they are like, go out though the
 schedule of their connector is shut, or nobody asked for them. Frozen queues stay frozen. The ID directory has the directory
-asked now, poison has those messages tried again that crashed what processed them. ` + aboutFilters + `It speaks of queues.`,
+asked now, poison has those messages tried again that crashed what processed them.` + aboutQueueFilters,
 		Example: "  postroadctl queue retry\n  postroadctl queue retry --next-hop mx.example.com --reason 'their host is back'\n" +
 			"  postroadctl queue retry --filter 'state = retry and oldest > 2h' --dry-run",
 		Args: func(cmd *cobra.Command, args []string) error {

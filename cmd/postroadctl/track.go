@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +30,8 @@ func trackFollow(c *client) *cobra.Command {
 			if done, err := c.message(cmd.OutOrStdout(), m); done {
 				return firstError(err, missing(cmd.ErrOrStderr(), m.GetMissing()))
 			}
-			return firstError(c.events(cmd.OutOrStdout(), m.GetEvents()), missing(cmd.ErrOrStderr(), m.GetMissing()))
+			apart(cmd.ErrOrStderr(), m.GetClocksAheadUs())
+			return firstError(c.events(cmd.OutOrStdout(), m.GetEvents(), m.GetClocksAheadUs()), missing(cmd.ErrOrStderr(), m.GetMissing()))
 		}),
 	}
 	c.serverFlag(cmd, &server)
@@ -65,10 +68,22 @@ func trackFind(c *client) *cobra.Command {
 	return cmd
 }
 
-func (c *client) events(w io.Writer, events []*trackingv1.Event) error {
+// apart names the nodes whose clocks differ.
+func apart(w io.Writer, ahead map[string]int64) {
+	for _, node := range slices.Sorted(maps.Keys(ahead)) {
+		by, way := time.Duration(ahead[node])*time.Microsecond, "ahead"
+		if by < 0 {
+			by, way = -by, "behind"
+		}
+		fmt.Fprintf(w, "the clock of %s is %s %s: order and LATER are without that, TIME is its own\n", node, by.Round(time.Second), way)
+	}
+}
+
+func (c *client) events(w io.Writer, events []*trackingv1.Event, ahead map[string]int64) error {
 	var rows [][]string
+	at := func(e *trackingv1.Event) int64 { return e.GetTimeUnixUs() - ahead[e.GetNode()] }
 	for _, e := range events {
-		row := []string{time.UnixMicro(e.GetTimeUnixUs()).Format("15:04:05.000"), later(e.GetTimeUnixUs() - events[0].GetTimeUnixUs()), e.GetNode(),
+		row := []string{time.UnixMicro(e.GetTimeUnixUs()).Format("15:04:05.000"), later(at(e) - at(events[0])), e.GetNode(),
 			eventKind(e), dash(strings.Join(e.GetRecipients(), ", ")), dash(over(e)), dash(detail(e))}
 		if c.format == "wide" {
 			row = append(row, e.GetQueueId(), e.GetOriginId(), fmt.Sprint(e.GetTableVersion()), dash(e.GetLinkedId()))

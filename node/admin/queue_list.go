@@ -100,7 +100,7 @@ func (l listed) Text(f filter.Field) ([]string, bool) {
 	case filter.Kind:
 		return []string{l.GetKind()}, true
 	case filter.Destination:
-		return []string{l.GetDestination()}, true
+		return filter.DestinationTexts(l.GetDestination()), true
 	case filter.NextHop:
 		return []string{l.GetNextHop()}, true
 	case filter.Connector:

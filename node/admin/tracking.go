@@ -69,7 +69,7 @@ func (t *trackingService) elsewhere(node string) (Peer, error) {
 }
 
 // Follow asks all nodes for the events of one message, puts them in order of
-// time, and follows the reports that were made of it.
+// time, whatever their clocks say, and follows the reports that were made of it.
 func (t *trackingService) Follow(ctx context.Context, req *trackingv1.FollowRequest) (*trackingv1.FollowResponse, error) {
 	if req.GetMessage() == "" {
 		return nil, status.Error(codes.InvalidArgument, "message: must be a Message-ID, a queue ID or an origin ID")
@@ -107,7 +107,9 @@ func (t *trackingService) Follow(ctx context.Context, req *trackingv1.FollowRequ
 		}
 		return nil, status.Errorf(codes.NotFound, "no node has an event of message %q", req.GetMessage())
 	}
-	return &trackingv1.FollowResponse{Events: ordered(events), Missing: missing}, nil
+	events = ordered(events)
+	off := ahead(events)
+	return &trackingv1.FollowResponse{Events: byWay(events, off), Missing: missing, ClocksAheadUs: off}, nil
 }
 
 // everywhere asks this node and, unless it is meant alone, those that are not known to

@@ -4,7 +4,6 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -17,15 +16,6 @@ type crowd struct {
 	max  int64 // 0: no bound
 	open atomic.Int64
 	said atomic.Int64 // when it was last logged that there are too many, in Unix seconds
-}
-
-// descriptorShare is the part of the process's descriptors that clients may have.
-func descriptorShare() int {
-	var l syscall.Rlimit
-	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {
-		return 0
-	}
-	return int(min(l.Cur, 1<<30) / 4 * 3)
 }
 
 // crowdedReply is short, and fits into the buffer of a new socket: nobody waits for its

@@ -68,7 +68,7 @@ type Deps struct {
 	// Metrics; nil: none.
 	Metrics prometheus.Registerer
 	// MaxConnections is how many clients may be connected to all virtual servers
-	// together; 0: three quarters of the descriptors that the process may have.
+	// together; 0: no bound.
 	MaxConnections int
 	// Listen opens a listener for a binding; nil: TCP.
 	Listen func(address string) (net.Listener, error)
@@ -87,9 +87,6 @@ func (d Deps) withDefaults() Deps {
 	}
 	if d.Foresee == nil {
 		d.Foresee = func(mail.Address, mail.Address, int64) *mail.Outcome { return nil }
-	}
-	if d.MaxConnections == 0 {
-		d.MaxConnections = descriptorShare()
 	}
 	if d.Node == nil {
 		d.Node = func(tls.ConnectionState) (mail.GUID, bool) { return mail.GUID{}, false }

@@ -23,6 +23,15 @@ type Triggers interface {
 	// Hand gives the same mail over a connection on which this node is to be the
 	// client; ok is false if there is none.
 	Hand(connectors []mail.GUID, domain func(string) bool) (serve func(context.Context, net.Conn), ok bool)
+	// Stopped says whether such mail waits that is not given out, as an administrator
+	// stopped it.
+	Stopped(connectors []mail.GUID, domain func(string) bool) bool
+}
+
+// stopped refuses for now what would otherwise be answered as if there were no mail.
+func stopped(code int, text string) error {
+	s := mail.StatusNotAccepting
+	return &smtp.SMTPError{Code: code, EnhancedCode: smtp.EnhancedCode{int(s.Class), int(s.Subject), int(s.Detail)}, Message: text + " is stopped for the time being"}
 }
 
 // triggerable are the remote-triggered connectors whose mail the client may ask
@@ -91,6 +100,10 @@ func (s *session) StartQueue(node string) (int, error) {
 		return 0, &smtp.SMTPError{Code: 459, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "Node " + node + " not allowed: no connector that you may start serves it"}
 	}
 	n := s.v.deps.Triggers.Start(guids(list), domain)
+	if n == 0 && s.v.deps.Triggers.Stopped(guids(list), domain) {
+		s.log.Info("smtp_asked_for_stopped", zap.String("node", node), zap.String("account", s.client.account))
+		return 0, stopped(458, "Unable to queue messages for node "+node+": its mail")
+	}
 	s.log.Info("smtp_queue_started", zap.String("node", node), zap.String("account", s.client.account), zap.Int("messages", n))
 	return n, nil
 }
@@ -120,7 +133,12 @@ func (s *session) Turn(domains []string) (smtpd.Reversal, error) {
 		}
 		keys[key] = true
 	}
-	hand, ok := s.v.deps.Triggers.Hand(guids(list), func(d string) bool { return len(keys) == 0 || keys[d] })
+	domain := func(d string) bool { return len(keys) == 0 || keys[d] }
+	hand, ok := s.v.deps.Triggers.Hand(guids(list), domain)
+	if !ok && s.v.deps.Triggers.Stopped(guids(list), domain) {
+		s.log.Info("smtp_asked_for_stopped", zap.Strings("domains", domains), zap.String("account", s.client.account))
+		return nil, stopped(451, "Unable to process the request now: your mail")
+	}
 	if !ok {
 		return nil, &smtp.SMTPError{Code: 453, EnhancedCode: smtp.EnhancedCode{4, 2, 0}, Message: "You have no mail"}
 	}

@@ -35,8 +35,13 @@ spec: {password: secret}
 
 // heap has mail for these domains behind the connector "branch" alone.
 type heap struct {
-	branch mail.GUID
-	mail   []string
+	branch  mail.GUID
+	mail    []string
+	stopped string // the domain whose mail an administrator has stopped
+}
+
+func (h *heap) Stopped(connectors []mail.GUID, domain func(string) bool) bool {
+	return slices.Contains(connectors, h.branch) && domain(h.stopped)
 }
 
 func (h *heap) of(connectors []mail.GUID, domain func(string) bool) (n int) {
@@ -59,7 +64,7 @@ func (h *heap) Hand(connectors []mail.GUID, domain func(string) bool) (func(cont
 
 func triggered(t *testing.T, networks string) *site {
 	t.Helper()
-	h := &heap{mail: []string{"branch.test", "a.branch.test", "branch.test"}}
+	h := &heap{mail: []string{"branch.test", "a.branch.test", "branch.test"}, stopped: "ill.branch.test"}
 	s := newSite(t, ", authentication: {basicInClear: true}", strings.ReplaceAll(pulled, "%s", networks), func(d *Deps) { d.Triggers = h })
 	c, _ := s.book.Config().SMTPConnector("branch")
 	h.branch = mail.GUID(c.GUID)
@@ -81,6 +86,7 @@ func TestETRN(t *testing.T) {
 	for _, c := range [][2]string{
 		{"ETRN branch.test", "253 2.0.0 OK, 2 pending messages"},
 		{"ETRN @branch.test", "253 2.0.0 OK, 3 pending messages"},
+		{"ETRN ill.branch.test", "458 4.3.2 Unable to queue messages for node ill.branch.test: its mail is stopped for the time being"},
 		{"ETRN b.branch.test", "251 2.0.0 OK, no messages waiting"},
 		{"ETRN #Branch", "253 2.0.0 OK, 3 pending messages"},
 		{"ETRN other.test", "459 4.7.1"}, // another connector's
@@ -116,6 +122,7 @@ func TestATRN(t *testing.T) {
 	for command, want := range map[string]string{
 		"ATRN other.test":             "450 4.7.1",
 		"ATRN branch.test,other.test": "450 4.7.1",
+		"ATRN ill.branch.test":        "451 4.3.2 Unable to process the request now: your mail is stopped for the time being",
 		"ATRN b.branch.test":          "453 4.2.0 You have no mail",
 		"ATRN branch.test":            "250 2.0.0|mail|mail",
 		"ATRN":                        "250 2.0.0|mail|mail|mail",

@@ -1583,8 +1583,9 @@ type Server struct {
 	LocalDelivery *LocalDelivery `protobuf:"bytes,6,opt,name=local_delivery,json=localDelivery,proto3" json:"local_delivery,omitempty"`
 	// hard: no new mail is routed through it; soft: only if nothing else is left.
 	// A server whose object says so starts drained.
-	Drain        DrainMode     `protobuf:"varint,7,opt,name=drain,proto3,enum=postroad.directory.v1.DrainMode" json:"drain,omitempty"`
-	BackPressure *BackPressure `protobuf:"bytes,40,opt,name=back_pressure,json=backPressure,proto3" json:"back_pressure,omitempty"`
+	Drain        DrainMode       `protobuf:"varint,7,opt,name=drain,proto3,enum=postroad.directory.v1.DrainMode" json:"drain,omitempty"`
+	Outbound     *ServerOutbound `protobuf:"bytes,8,opt,name=outbound,proto3" json:"outbound,omitempty"`
+	BackPressure *BackPressure   `protobuf:"bytes,40,opt,name=back_pressure,json=backPressure,proto3" json:"back_pressure,omitempty"`
 	// Who drained it, and why; no effect.
 	DrainNote     *DrainNote `protobuf:"bytes,60,opt,name=drain_note,json=drainNote,proto3" json:"drain_note,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1670,6 +1671,13 @@ func (x *Server) GetDrain() DrainMode {
 	return DrainMode_DRAIN_MODE_UNSPECIFIED
 }
 
+func (x *Server) GetOutbound() *ServerOutbound {
+	if x != nil {
+		return x.Outbound
+	}
+	return nil
+}
+
 func (x *Server) GetBackPressure() *BackPressure {
 	if x != nil {
 		return x.BackPressure
@@ -1682,6 +1690,53 @@ func (x *Server) GetDrainNote() *DrainNote {
 		return x.DrainNote
 	}
 	return nil
+}
+
+// ServerOutbound holds for all virtual servers of a server together.
+type ServerOutbound struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Connections to other hosts in all; 0: an eighth of the descriptors that the
+	// process may have open.
+	MaxConnections int32 `protobuf:"varint,1,opt,name=max_connections,json=maxConnections,proto3" json:"max_connections,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ServerOutbound) Reset() {
+	*x = ServerOutbound{}
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ServerOutbound) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ServerOutbound) ProtoMessage() {}
+
+func (x *ServerOutbound) ProtoReflect() protoreflect.Message {
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ServerOutbound.ProtoReflect.Descriptor instead.
+func (*ServerOutbound) Descriptor() ([]byte, []int) {
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ServerOutbound) GetMaxConnections() int32 {
+	if x != nil {
+		return x.MaxConnections
+	}
+	return 0
 }
 
 // DrainNote is written by the commands that drain, for those who ask later.
@@ -1697,7 +1752,7 @@ type DrainNote struct {
 
 func (x *DrainNote) Reset() {
 	*x = DrainNote{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[8]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1709,7 +1764,7 @@ func (x *DrainNote) String() string {
 func (*DrainNote) ProtoMessage() {}
 
 func (x *DrainNote) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[8]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1722,7 +1777,7 @@ func (x *DrainNote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DrainNote.ProtoReflect.Descriptor instead.
 func (*DrainNote) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{8}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *DrainNote) GetBy() string {
@@ -1760,7 +1815,7 @@ type LocalDelivery struct {
 
 func (x *LocalDelivery) Reset() {
 	*x = LocalDelivery{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[9]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1772,7 +1827,7 @@ func (x *LocalDelivery) String() string {
 func (*LocalDelivery) ProtoMessage() {}
 
 func (x *LocalDelivery) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[9]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1785,7 +1840,7 @@ func (x *LocalDelivery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LocalDelivery.ProtoReflect.Descriptor instead.
 func (*LocalDelivery) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{9}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LocalDelivery) GetStore() isLocalDelivery_Store {
@@ -1839,7 +1894,7 @@ type Maildir struct {
 
 func (x *Maildir) Reset() {
 	*x = Maildir{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[10]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1851,7 +1906,7 @@ func (x *Maildir) String() string {
 func (*Maildir) ProtoMessage() {}
 
 func (x *Maildir) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[10]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1864,7 +1919,7 @@ func (x *Maildir) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Maildir.ProtoReflect.Descriptor instead.
 func (*Maildir) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{10}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Maildir) GetRoot() string {
@@ -1884,7 +1939,7 @@ type LMTP struct {
 
 func (x *LMTP) Reset() {
 	*x = LMTP{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[11]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1896,7 +1951,7 @@ func (x *LMTP) String() string {
 func (*LMTP) ProtoMessage() {}
 
 func (x *LMTP) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[11]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1909,7 +1964,7 @@ func (x *LMTP) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LMTP.ProtoReflect.Descriptor instead.
 func (*LMTP) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{11}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *LMTP) GetAddress() string {
@@ -1985,7 +2040,7 @@ type VirtualServer struct {
 
 func (x *VirtualServer) Reset() {
 	*x = VirtualServer{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[12]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2052,7 @@ func (x *VirtualServer) String() string {
 func (*VirtualServer) ProtoMessage() {}
 
 func (x *VirtualServer) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[12]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2065,7 @@ func (x *VirtualServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VirtualServer.ProtoReflect.Descriptor instead.
 func (*VirtualServer) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{12}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *VirtualServer) GetServer() string {
@@ -2227,7 +2282,7 @@ type ConnectionControl struct {
 
 func (x *ConnectionControl) Reset() {
 	*x = ConnectionControl{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[13]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2239,7 +2294,7 @@ func (x *ConnectionControl) String() string {
 func (*ConnectionControl) ProtoMessage() {}
 
 func (x *ConnectionControl) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[13]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2252,7 +2307,7 @@ func (x *ConnectionControl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectionControl.ProtoReflect.Descriptor instead.
 func (*ConnectionControl) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{13}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ConnectionControl) GetOnly() bool {
@@ -2307,7 +2362,7 @@ type ProtocolPolicy struct {
 
 func (x *ProtocolPolicy) Reset() {
 	*x = ProtocolPolicy{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[14]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2319,7 +2374,7 @@ func (x *ProtocolPolicy) String() string {
 func (*ProtocolPolicy) ProtoMessage() {}
 
 func (x *ProtocolPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[14]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2332,7 +2387,7 @@ func (x *ProtocolPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtocolPolicy.ProtoReflect.Descriptor instead.
 func (*ProtocolPolicy) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{14}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ProtocolPolicy) GetStrictPaths() bool {
@@ -2426,7 +2481,7 @@ type SenderPolicy struct {
 
 func (x *SenderPolicy) Reset() {
 	*x = SenderPolicy{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[15]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2438,7 +2493,7 @@ func (x *SenderPolicy) String() string {
 func (*SenderPolicy) ProtoMessage() {}
 
 func (x *SenderPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[15]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2451,7 +2506,7 @@ func (x *SenderPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SenderPolicy.ProtoReflect.Descriptor instead.
 func (*SenderPolicy) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{15}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SenderPolicy) GetRefuseOwnDomains() bool {
@@ -2499,7 +2554,7 @@ type RecipientFilter struct {
 
 func (x *RecipientFilter) Reset() {
 	*x = RecipientFilter{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[16]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2511,7 +2566,7 @@ func (x *RecipientFilter) String() string {
 func (*RecipientFilter) ProtoMessage() {}
 
 func (x *RecipientFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[16]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2524,7 +2579,7 @@ func (x *RecipientFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecipientFilter.ProtoReflect.Descriptor instead.
 func (*RecipientFilter) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{16}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RecipientFilter) GetAcceptUnknown() bool {
@@ -2563,7 +2618,7 @@ type FilterUse struct {
 
 func (x *FilterUse) Reset() {
 	*x = FilterUse{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[17]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2575,7 +2630,7 @@ func (x *FilterUse) String() string {
 func (*FilterUse) ProtoMessage() {}
 
 func (x *FilterUse) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[17]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2588,7 +2643,7 @@ func (x *FilterUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FilterUse.ProtoReflect.Descriptor instead.
 func (*FilterUse) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{17}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FilterUse) GetDisabled() bool {
@@ -2631,7 +2686,7 @@ type BlockLists struct {
 
 func (x *BlockLists) Reset() {
 	*x = BlockLists{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[18]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2643,7 +2698,7 @@ func (x *BlockLists) String() string {
 func (*BlockLists) ProtoMessage() {}
 
 func (x *BlockLists) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[18]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2656,7 +2711,7 @@ func (x *BlockLists) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockLists.ProtoReflect.Descriptor instead.
 func (*BlockLists) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{18}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *BlockLists) GetLists() []*BlockList {
@@ -2705,7 +2760,7 @@ type BlockList struct {
 
 func (x *BlockList) Reset() {
 	*x = BlockList{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[19]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2717,7 +2772,7 @@ func (x *BlockList) String() string {
 func (*BlockList) ProtoMessage() {}
 
 func (x *BlockList) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[19]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2730,7 +2785,7 @@ func (x *BlockList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlockList.ProtoReflect.Descriptor instead.
 func (*BlockList) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{19}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *BlockList) GetZone() string {
@@ -2781,7 +2836,7 @@ type ProtocolLog struct {
 
 func (x *ProtocolLog) Reset() {
 	*x = ProtocolLog{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[20]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2793,7 +2848,7 @@ func (x *ProtocolLog) String() string {
 func (*ProtocolLog) ProtoMessage() {}
 
 func (x *ProtocolLog) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[20]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2806,7 +2861,7 @@ func (x *ProtocolLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProtocolLog.ProtoReflect.Descriptor instead.
 func (*ProtocolLog) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{20}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ProtocolLog) GetEnabled() bool {
@@ -2870,7 +2925,7 @@ type DisplayNames struct {
 
 func (x *DisplayNames) Reset() {
 	*x = DisplayNames{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[21]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2882,7 +2937,7 @@ func (x *DisplayNames) String() string {
 func (*DisplayNames) ProtoMessage() {}
 
 func (x *DisplayNames) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[21]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2895,7 +2950,7 @@ func (x *DisplayNames) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DisplayNames.ProtoReflect.Descriptor instead.
 func (*DisplayNames) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{21}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DisplayNames) GetFrom() bool {
@@ -2944,7 +2999,7 @@ type ServerTLS struct {
 
 func (x *ServerTLS) Reset() {
 	*x = ServerTLS{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[22]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2956,7 +3011,7 @@ func (x *ServerTLS) String() string {
 func (*ServerTLS) ProtoMessage() {}
 
 func (x *ServerTLS) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[22]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2969,7 +3024,7 @@ func (x *ServerTLS) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerTLS.ProtoReflect.Descriptor instead.
 func (*ServerTLS) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{22}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ServerTLS) GetCertificateFile() string {
@@ -3018,7 +3073,7 @@ type CertificateFiles struct {
 
 func (x *CertificateFiles) Reset() {
 	*x = CertificateFiles{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[23]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3030,7 +3085,7 @@ func (x *CertificateFiles) String() string {
 func (*CertificateFiles) ProtoMessage() {}
 
 func (x *CertificateFiles) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[23]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3043,7 +3098,7 @@ func (x *CertificateFiles) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CertificateFiles.ProtoReflect.Descriptor instead.
 func (*CertificateFiles) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{23}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CertificateFiles) GetCertificateFile() string {
@@ -3080,7 +3135,7 @@ type ServerAuthentication struct {
 
 func (x *ServerAuthentication) Reset() {
 	*x = ServerAuthentication{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[24]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3092,7 +3147,7 @@ func (x *ServerAuthentication) String() string {
 func (*ServerAuthentication) ProtoMessage() {}
 
 func (x *ServerAuthentication) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[24]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3105,7 +3160,7 @@ func (x *ServerAuthentication) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ServerAuthentication.ProtoReflect.Descriptor instead.
 func (*ServerAuthentication) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{24}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ServerAuthentication) GetRequired() bool {
@@ -3162,7 +3217,7 @@ type RelayPolicy struct {
 
 func (x *RelayPolicy) Reset() {
 	*x = RelayPolicy{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[25]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3174,7 +3229,7 @@ func (x *RelayPolicy) String() string {
 func (*RelayPolicy) ProtoMessage() {}
 
 func (x *RelayPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[25]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3187,7 +3242,7 @@ func (x *RelayPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelayPolicy.ProtoReflect.Descriptor instead.
 func (*RelayPolicy) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{25}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *RelayPolicy) GetNetworks() []string {
@@ -3273,7 +3328,7 @@ type InboundLimits struct {
 
 func (x *InboundLimits) Reset() {
 	*x = InboundLimits{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[26]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3285,7 +3340,7 @@ func (x *InboundLimits) String() string {
 func (*InboundLimits) ProtoMessage() {}
 
 func (x *InboundLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[26]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3298,7 +3353,7 @@ func (x *InboundLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InboundLimits.ProtoReflect.Descriptor instead.
 func (*InboundLimits) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{26}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *InboundLimits) GetMaxMessageSize() int64 {
@@ -3467,7 +3522,7 @@ type RetryClock struct {
 
 func (x *RetryClock) Reset() {
 	*x = RetryClock{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[27]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3479,7 +3534,7 @@ func (x *RetryClock) String() string {
 func (*RetryClock) ProtoMessage() {}
 
 func (x *RetryClock) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[27]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3492,7 +3547,7 @@ func (x *RetryClock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RetryClock.ProtoReflect.Descriptor instead.
 func (*RetryClock) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{27}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RetryClock) GetFirst() *durationpb.Duration {
@@ -3583,7 +3638,7 @@ type PriorityTimes struct {
 
 func (x *PriorityTimes) Reset() {
 	*x = PriorityTimes{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[28]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3595,7 +3650,7 @@ func (x *PriorityTimes) String() string {
 func (*PriorityTimes) ProtoMessage() {}
 
 func (x *PriorityTimes) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[28]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3608,7 +3663,7 @@ func (x *PriorityTimes) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PriorityTimes.ProtoReflect.Descriptor instead.
 func (*PriorityTimes) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{28}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *PriorityTimes) GetDelayNotice() *durationpb.Duration {
@@ -3666,7 +3721,7 @@ type Outbound struct {
 
 func (x *Outbound) Reset() {
 	*x = Outbound{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[29]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3678,7 +3733,7 @@ func (x *Outbound) String() string {
 func (*Outbound) ProtoMessage() {}
 
 func (x *Outbound) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[29]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3691,7 +3746,7 @@ func (x *Outbound) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outbound.ProtoReflect.Descriptor instead.
 func (*Outbound) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{29}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Outbound) GetMaxConnections() int32 {
@@ -3823,7 +3878,7 @@ type OutboundTimeouts struct {
 
 func (x *OutboundTimeouts) Reset() {
 	*x = OutboundTimeouts{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[30]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3835,7 +3890,7 @@ func (x *OutboundTimeouts) String() string {
 func (*OutboundTimeouts) ProtoMessage() {}
 
 func (x *OutboundTimeouts) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[30]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3848,7 +3903,7 @@ func (x *OutboundTimeouts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboundTimeouts.ProtoReflect.Descriptor instead.
 func (*OutboundTimeouts) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{30}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *OutboundTimeouts) GetConnect() *durationpb.Duration {
@@ -3922,7 +3977,7 @@ type Detection struct {
 
 func (x *Detection) Reset() {
 	*x = Detection{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[31]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3934,7 +3989,7 @@ func (x *Detection) String() string {
 func (*Detection) ProtoMessage() {}
 
 func (x *Detection) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[31]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3947,7 +4002,7 @@ func (x *Detection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Detection.ProtoReflect.Descriptor instead.
 func (*Detection) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{31}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Detection) GetGlitchRetries() int32 {
@@ -4014,7 +4069,7 @@ type Damping struct {
 
 func (x *Damping) Reset() {
 	*x = Damping{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[32]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4026,7 +4081,7 @@ func (x *Damping) String() string {
 func (*Damping) ProtoMessage() {}
 
 func (x *Damping) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[32]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4039,7 +4094,7 @@ func (x *Damping) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Damping.ProtoReflect.Descriptor instead.
 func (*Damping) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{32}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Damping) GetDisabled() bool {
@@ -4108,7 +4163,7 @@ type Restrictions struct {
 
 func (x *Restrictions) Reset() {
 	*x = Restrictions{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[33]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4120,7 +4175,7 @@ func (x *Restrictions) String() string {
 func (*Restrictions) ProtoMessage() {}
 
 func (x *Restrictions) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[33]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4133,7 +4188,7 @@ func (x *Restrictions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Restrictions.ProtoReflect.Descriptor instead.
 func (*Restrictions) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{33}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Restrictions) GetMaxMessageSize() int64 {
@@ -4191,7 +4246,7 @@ type BridgeheadWeight struct {
 
 func (x *BridgeheadWeight) Reset() {
 	*x = BridgeheadWeight{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[34]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4203,7 +4258,7 @@ func (x *BridgeheadWeight) String() string {
 func (*BridgeheadWeight) ProtoMessage() {}
 
 func (x *BridgeheadWeight) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[34]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4216,7 +4271,7 @@ func (x *BridgeheadWeight) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BridgeheadWeight.ProtoReflect.Descriptor instead.
 func (*BridgeheadWeight) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{34}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *BridgeheadWeight) GetServer() string {
@@ -4248,7 +4303,7 @@ type BridgeheadVirtualServer struct {
 
 func (x *BridgeheadVirtualServer) Reset() {
 	*x = BridgeheadVirtualServer{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[35]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4260,7 +4315,7 @@ func (x *BridgeheadVirtualServer) String() string {
 func (*BridgeheadVirtualServer) ProtoMessage() {}
 
 func (x *BridgeheadVirtualServer) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[35]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4273,7 +4328,7 @@ func (x *BridgeheadVirtualServer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BridgeheadVirtualServer.ProtoReflect.Descriptor instead.
 func (*BridgeheadVirtualServer) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{35}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *BridgeheadVirtualServer) GetServer() string {
@@ -4331,7 +4386,7 @@ type RoutingGroupConnector struct {
 
 func (x *RoutingGroupConnector) Reset() {
 	*x = RoutingGroupConnector{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[36]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4343,7 +4398,7 @@ func (x *RoutingGroupConnector) String() string {
 func (*RoutingGroupConnector) ProtoMessage() {}
 
 func (x *RoutingGroupConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[36]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4356,7 +4411,7 @@ func (x *RoutingGroupConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RoutingGroupConnector.ProtoReflect.Descriptor instead.
 func (*RoutingGroupConnector) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{36}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RoutingGroupConnector) GetSourceGroup() string {
@@ -4507,7 +4562,7 @@ type AddressSpace struct {
 
 func (x *AddressSpace) Reset() {
 	*x = AddressSpace{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[37]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4519,7 +4574,7 @@ func (x *AddressSpace) String() string {
 func (*AddressSpace) ProtoMessage() {}
 
 func (x *AddressSpace) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[37]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4532,7 +4587,7 @@ func (x *AddressSpace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddressSpace.ProtoReflect.Descriptor instead.
 func (*AddressSpace) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{37}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *AddressSpace) GetType() string {
@@ -4618,7 +4673,7 @@ type SMTPConnector struct {
 
 func (x *SMTPConnector) Reset() {
 	*x = SMTPConnector{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[38]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4630,7 +4685,7 @@ func (x *SMTPConnector) String() string {
 func (*SMTPConnector) ProtoMessage() {}
 
 func (x *SMTPConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[38]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4643,7 +4698,7 @@ func (x *SMTPConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SMTPConnector.ProtoReflect.Descriptor instead.
 func (*SMTPConnector) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{38}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SMTPConnector) GetRoutingGroup() string {
@@ -4875,7 +4930,7 @@ type SmartHostWeight struct {
 
 func (x *SmartHostWeight) Reset() {
 	*x = SmartHostWeight{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[39]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4887,7 +4942,7 @@ func (x *SmartHostWeight) String() string {
 func (*SmartHostWeight) ProtoMessage() {}
 
 func (x *SmartHostWeight) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[39]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4900,7 +4955,7 @@ func (x *SmartHostWeight) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SmartHostWeight.ProtoReflect.Descriptor instead.
 func (*SmartHostWeight) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{39}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SmartHostWeight) GetHost() string {
@@ -4947,7 +5002,7 @@ type Dequeue struct {
 
 func (x *Dequeue) Reset() {
 	*x = Dequeue{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[40]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4959,7 +5014,7 @@ func (x *Dequeue) String() string {
 func (*Dequeue) ProtoMessage() {}
 
 func (x *Dequeue) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[40]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4972,7 +5027,7 @@ func (x *Dequeue) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Dequeue.ProtoReflect.Descriptor instead.
 func (*Dequeue) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{40}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Dequeue) GetMethod() DequeueMethod {
@@ -5041,7 +5096,7 @@ type ConnectedGroup struct {
 
 func (x *ConnectedGroup) Reset() {
 	*x = ConnectedGroup{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[41]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5053,7 +5108,7 @@ func (x *ConnectedGroup) String() string {
 func (*ConnectedGroup) ProtoMessage() {}
 
 func (x *ConnectedGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[41]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5066,7 +5121,7 @@ func (x *ConnectedGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConnectedGroup.ProtoReflect.Descriptor instead.
 func (*ConnectedGroup) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{41}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ConnectedGroup) GetGroup() string {
@@ -5094,7 +5149,7 @@ type OutboundCredentials struct {
 
 func (x *OutboundCredentials) Reset() {
 	*x = OutboundCredentials{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[42]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5106,7 +5161,7 @@ func (x *OutboundCredentials) String() string {
 func (*OutboundCredentials) ProtoMessage() {}
 
 func (x *OutboundCredentials) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[42]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5119,7 +5174,7 @@ func (x *OutboundCredentials) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OutboundCredentials.ProtoReflect.Descriptor instead.
 func (*OutboundCredentials) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{42}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *OutboundCredentials) GetUser() string {
@@ -5178,7 +5233,7 @@ type ForeignConnector struct {
 
 func (x *ForeignConnector) Reset() {
 	*x = ForeignConnector{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[43]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5190,7 +5245,7 @@ func (x *ForeignConnector) String() string {
 func (*ForeignConnector) ProtoMessage() {}
 
 func (x *ForeignConnector) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[43]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5203,7 +5258,7 @@ func (x *ForeignConnector) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ForeignConnector.ProtoReflect.Descriptor instead.
 func (*ForeignConnector) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{43}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ForeignConnector) GetRoutingGroup() string {
@@ -5384,7 +5439,7 @@ type RecipientPolicy struct {
 
 func (x *RecipientPolicy) Reset() {
 	*x = RecipientPolicy{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[44]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5396,7 +5451,7 @@ func (x *RecipientPolicy) String() string {
 func (*RecipientPolicy) ProtoMessage() {}
 
 func (x *RecipientPolicy) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[44]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5409,7 +5464,7 @@ func (x *RecipientPolicy) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecipientPolicy.ProtoReflect.Descriptor instead.
 func (*RecipientPolicy) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{44}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *RecipientPolicy) GetDomains() []*PolicyDomain {
@@ -5432,7 +5487,7 @@ type PolicyDomain struct {
 
 func (x *PolicyDomain) Reset() {
 	*x = PolicyDomain{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[45]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5444,7 +5499,7 @@ func (x *PolicyDomain) String() string {
 func (*PolicyDomain) ProtoMessage() {}
 
 func (x *PolicyDomain) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[45]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5457,7 +5512,7 @@ func (x *PolicyDomain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyDomain.ProtoReflect.Descriptor instead.
 func (*PolicyDomain) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{45}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *PolicyDomain) GetDomain() string {
@@ -5493,7 +5548,7 @@ type Recipient struct {
 
 func (x *Recipient) Reset() {
 	*x = Recipient{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[46]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5505,7 +5560,7 @@ func (x *Recipient) String() string {
 func (*Recipient) ProtoMessage() {}
 
 func (x *Recipient) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[46]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5518,7 +5573,7 @@ func (x *Recipient) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recipient.ProtoReflect.Descriptor instead.
 func (*Recipient) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{46}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Recipient) GetAddresses() []string {
@@ -5607,7 +5662,7 @@ type Mailbox struct {
 
 func (x *Mailbox) Reset() {
 	*x = Mailbox{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[47]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5619,7 +5674,7 @@ func (x *Mailbox) String() string {
 func (*Mailbox) ProtoMessage() {}
 
 func (x *Mailbox) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[47]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5632,7 +5687,7 @@ func (x *Mailbox) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mailbox.ProtoReflect.Descriptor instead.
 func (*Mailbox) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{47}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Mailbox) GetHomeServer() string {
@@ -5677,7 +5732,7 @@ type Quota struct {
 
 func (x *Quota) Reset() {
 	*x = Quota{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[48]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5689,7 +5744,7 @@ func (x *Quota) String() string {
 func (*Quota) ProtoMessage() {}
 
 func (x *Quota) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[48]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5702,7 +5757,7 @@ func (x *Quota) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quota.ProtoReflect.Descriptor instead.
 func (*Quota) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{48}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Quota) GetSize() int64 {
@@ -5729,7 +5784,7 @@ type Contact struct {
 
 func (x *Contact) Reset() {
 	*x = Contact{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[49]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5741,7 +5796,7 @@ func (x *Contact) String() string {
 func (*Contact) ProtoMessage() {}
 
 func (x *Contact) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[49]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5754,7 +5809,7 @@ func (x *Contact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Contact.ProtoReflect.Descriptor instead.
 func (*Contact) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{49}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Contact) GetTargetAddress() string {
@@ -5774,7 +5829,7 @@ type DistributionGroup struct {
 
 func (x *DistributionGroup) Reset() {
 	*x = DistributionGroup{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[50]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5786,7 +5841,7 @@ func (x *DistributionGroup) String() string {
 func (*DistributionGroup) ProtoMessage() {}
 
 func (x *DistributionGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[50]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5799,7 +5854,7 @@ func (x *DistributionGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DistributionGroup.ProtoReflect.Descriptor instead.
 func (*DistributionGroup) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{50}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *DistributionGroup) GetMembers() []string {
@@ -5827,7 +5882,7 @@ type MessageFilter struct {
 
 func (x *MessageFilter) Reset() {
 	*x = MessageFilter{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[51]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5839,7 +5894,7 @@ func (x *MessageFilter) String() string {
 func (*MessageFilter) ProtoMessage() {}
 
 func (x *MessageFilter) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[51]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5852,7 +5907,7 @@ func (x *MessageFilter) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageFilter.ProtoReflect.Descriptor instead.
 func (*MessageFilter) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{51}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *MessageFilter) GetSenders() []string {
@@ -5899,7 +5954,7 @@ type MessageFormat struct {
 
 func (x *MessageFormat) Reset() {
 	*x = MessageFormat{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[52]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5911,7 +5966,7 @@ func (x *MessageFormat) String() string {
 func (*MessageFormat) ProtoMessage() {}
 
 func (x *MessageFormat) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[52]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5924,7 +5979,7 @@ func (x *MessageFormat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MessageFormat.ProtoReflect.Descriptor instead.
 func (*MessageFormat) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{52}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *MessageFormat) GetDomain() string {
@@ -5961,7 +6016,7 @@ type Account struct {
 
 func (x *Account) Reset() {
 	*x = Account{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[53]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5973,7 +6028,7 @@ func (x *Account) String() string {
 func (*Account) ProtoMessage() {}
 
 func (x *Account) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[53]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5986,7 +6041,7 @@ func (x *Account) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Account.ProtoReflect.Descriptor instead.
 func (*Account) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{53}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Account) GetPassword() string {
@@ -6037,7 +6092,7 @@ type ScramKeys struct {
 
 func (x *ScramKeys) Reset() {
 	*x = ScramKeys{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[54]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6049,7 +6104,7 @@ func (x *ScramKeys) String() string {
 func (*ScramKeys) ProtoMessage() {}
 
 func (x *ScramKeys) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[54]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6062,7 +6117,7 @@ func (x *ScramKeys) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScramKeys.ProtoReflect.Descriptor instead.
 func (*ScramKeys) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{54}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ScramKeys) GetSalt() []byte {
@@ -6107,7 +6162,7 @@ type Schedule struct {
 
 func (x *Schedule) Reset() {
 	*x = Schedule{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[55]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6119,7 +6174,7 @@ func (x *Schedule) String() string {
 func (*Schedule) ProtoMessage() {}
 
 func (x *Schedule) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[55]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6132,7 +6187,7 @@ func (x *Schedule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Schedule.ProtoReflect.Descriptor instead.
 func (*Schedule) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{55}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Schedule) GetTimeZone() string {
@@ -6172,7 +6227,7 @@ type MailRule struct {
 
 func (x *MailRule) Reset() {
 	*x = MailRule{}
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[56]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6184,7 +6239,7 @@ func (x *MailRule) String() string {
 func (*MailRule) ProtoMessage() {}
 
 func (x *MailRule) ProtoReflect() protoreflect.Message {
-	mi := &file_postroad_directory_v1_directory_proto_msgTypes[56]
+	mi := &file_postroad_directory_v1_directory_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6197,7 +6252,7 @@ func (x *MailRule) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MailRule.ProtoReflect.Descriptor instead.
 func (*MailRule) Descriptor() ([]byte, []int) {
-	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{56}
+	return file_postroad_directory_v1_directory_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *MailRule) GetMatch() string {
@@ -6305,7 +6360,7 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\vmemory_high\x18\x06 \x01(\x05R\n" +
 	"memoryHigh\x12'\n" +
 	"\x0fmessages_medium\x18\a \x01(\x03R\x0emessagesMedium\x12#\n" +
-	"\rmessages_high\x18\b \x01(\x03R\fmessagesHigh\"\xc0\x03\n" +
+	"\rmessages_high\x18\b \x01(\x03R\fmessagesHigh\"\x83\x04\n" +
 	"\x06Server\x12#\n" +
 	"\rrouting_group\x18\x01 \x01(\tR\froutingGroup\x12\x12\n" +
 	"\x04fqdn\x18\x02 \x01(\tR\x04fqdn\x12!\n" +
@@ -6313,10 +6368,13 @@ const file_postroad_directory_v1_directory_proto_rawDesc = "" +
 	"\x0egossip_address\x18\x04 \x01(\tR\rgossipAddress\x12#\n" +
 	"\radmin_address\x18\x05 \x01(\tR\fadminAddress\x12K\n" +
 	"\x0elocal_delivery\x18\x06 \x01(\v2$.postroad.directory.v1.LocalDeliveryR\rlocalDelivery\x126\n" +
-	"\x05drain\x18\a \x01(\x0e2 .postroad.directory.v1.DrainModeR\x05drain\x12H\n" +
+	"\x05drain\x18\a \x01(\x0e2 .postroad.directory.v1.DrainModeR\x05drain\x12A\n" +
+	"\boutbound\x18\b \x01(\v2%.postroad.directory.v1.ServerOutboundR\boutbound\x12H\n" +
 	"\rback_pressure\x18( \x01(\v2#.postroad.directory.v1.BackPressureR\fbackPressure\x12?\n" +
 	"\n" +
-	"drain_note\x18< \x01(\v2 .postroad.directory.v1.DrainNoteR\tdrainNote\"C\n" +
+	"drain_note\x18< \x01(\v2 .postroad.directory.v1.DrainNoteR\tdrainNote\"9\n" +
+	"\x0eServerOutbound\x12'\n" +
+	"\x0fmax_connections\x18\x01 \x01(\x05R\x0emaxConnections\"C\n" +
 	"\tDrainNote\x12\x0e\n" +
 	"\x02by\x18\x01 \x01(\tR\x02by\x12\x16\n" +
 	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x0e\n" +
@@ -6797,7 +6855,7 @@ func file_postroad_directory_v1_directory_proto_rawDescGZIP() []byte {
 }
 
 var file_postroad_directory_v1_directory_proto_enumTypes = make([]protoimpl.EnumInfo, 15)
-var file_postroad_directory_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 57)
+var file_postroad_directory_v1_directory_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
 var file_postroad_directory_v1_directory_proto_goTypes = []any{
 	(DrainMode)(0),                  // 0: postroad.directory.v1.DrainMode
 	(Preset)(0),                     // 1: postroad.directory.v1.Preset
@@ -6822,200 +6880,202 @@ var file_postroad_directory_v1_directory_proto_goTypes = []any{
 	(*RoutingGroup)(nil),            // 20: postroad.directory.v1.RoutingGroup
 	(*BackPressure)(nil),            // 21: postroad.directory.v1.BackPressure
 	(*Server)(nil),                  // 22: postroad.directory.v1.Server
-	(*DrainNote)(nil),               // 23: postroad.directory.v1.DrainNote
-	(*LocalDelivery)(nil),           // 24: postroad.directory.v1.LocalDelivery
-	(*Maildir)(nil),                 // 25: postroad.directory.v1.Maildir
-	(*LMTP)(nil),                    // 26: postroad.directory.v1.LMTP
-	(*VirtualServer)(nil),           // 27: postroad.directory.v1.VirtualServer
-	(*ConnectionControl)(nil),       // 28: postroad.directory.v1.ConnectionControl
-	(*ProtocolPolicy)(nil),          // 29: postroad.directory.v1.ProtocolPolicy
-	(*SenderPolicy)(nil),            // 30: postroad.directory.v1.SenderPolicy
-	(*RecipientFilter)(nil),         // 31: postroad.directory.v1.RecipientFilter
-	(*FilterUse)(nil),               // 32: postroad.directory.v1.FilterUse
-	(*BlockLists)(nil),              // 33: postroad.directory.v1.BlockLists
-	(*BlockList)(nil),               // 34: postroad.directory.v1.BlockList
-	(*ProtocolLog)(nil),             // 35: postroad.directory.v1.ProtocolLog
-	(*DisplayNames)(nil),            // 36: postroad.directory.v1.DisplayNames
-	(*ServerTLS)(nil),               // 37: postroad.directory.v1.ServerTLS
-	(*CertificateFiles)(nil),        // 38: postroad.directory.v1.CertificateFiles
-	(*ServerAuthentication)(nil),    // 39: postroad.directory.v1.ServerAuthentication
-	(*RelayPolicy)(nil),             // 40: postroad.directory.v1.RelayPolicy
-	(*InboundLimits)(nil),           // 41: postroad.directory.v1.InboundLimits
-	(*RetryClock)(nil),              // 42: postroad.directory.v1.RetryClock
-	(*PriorityTimes)(nil),           // 43: postroad.directory.v1.PriorityTimes
-	(*Outbound)(nil),                // 44: postroad.directory.v1.Outbound
-	(*OutboundTimeouts)(nil),        // 45: postroad.directory.v1.OutboundTimeouts
-	(*Detection)(nil),               // 46: postroad.directory.v1.Detection
-	(*Damping)(nil),                 // 47: postroad.directory.v1.Damping
-	(*Restrictions)(nil),            // 48: postroad.directory.v1.Restrictions
-	(*BridgeheadWeight)(nil),        // 49: postroad.directory.v1.BridgeheadWeight
-	(*BridgeheadVirtualServer)(nil), // 50: postroad.directory.v1.BridgeheadVirtualServer
-	(*RoutingGroupConnector)(nil),   // 51: postroad.directory.v1.RoutingGroupConnector
-	(*AddressSpace)(nil),            // 52: postroad.directory.v1.AddressSpace
-	(*SMTPConnector)(nil),           // 53: postroad.directory.v1.SMTPConnector
-	(*SmartHostWeight)(nil),         // 54: postroad.directory.v1.SmartHostWeight
-	(*Dequeue)(nil),                 // 55: postroad.directory.v1.Dequeue
-	(*ConnectedGroup)(nil),          // 56: postroad.directory.v1.ConnectedGroup
-	(*OutboundCredentials)(nil),     // 57: postroad.directory.v1.OutboundCredentials
-	(*ForeignConnector)(nil),        // 58: postroad.directory.v1.ForeignConnector
-	(*RecipientPolicy)(nil),         // 59: postroad.directory.v1.RecipientPolicy
-	(*PolicyDomain)(nil),            // 60: postroad.directory.v1.PolicyDomain
-	(*Recipient)(nil),               // 61: postroad.directory.v1.Recipient
-	(*Mailbox)(nil),                 // 62: postroad.directory.v1.Mailbox
-	(*Quota)(nil),                   // 63: postroad.directory.v1.Quota
-	(*Contact)(nil),                 // 64: postroad.directory.v1.Contact
-	(*DistributionGroup)(nil),       // 65: postroad.directory.v1.DistributionGroup
-	(*MessageFilter)(nil),           // 66: postroad.directory.v1.MessageFilter
-	(*MessageFormat)(nil),           // 67: postroad.directory.v1.MessageFormat
-	(*Account)(nil),                 // 68: postroad.directory.v1.Account
-	(*ScramKeys)(nil),               // 69: postroad.directory.v1.ScramKeys
-	(*Schedule)(nil),                // 70: postroad.directory.v1.Schedule
-	(*MailRule)(nil),                // 71: postroad.directory.v1.MailRule
-	(*durationpb.Duration)(nil),     // 72: google.protobuf.Duration
+	(*ServerOutbound)(nil),          // 23: postroad.directory.v1.ServerOutbound
+	(*DrainNote)(nil),               // 24: postroad.directory.v1.DrainNote
+	(*LocalDelivery)(nil),           // 25: postroad.directory.v1.LocalDelivery
+	(*Maildir)(nil),                 // 26: postroad.directory.v1.Maildir
+	(*LMTP)(nil),                    // 27: postroad.directory.v1.LMTP
+	(*VirtualServer)(nil),           // 28: postroad.directory.v1.VirtualServer
+	(*ConnectionControl)(nil),       // 29: postroad.directory.v1.ConnectionControl
+	(*ProtocolPolicy)(nil),          // 30: postroad.directory.v1.ProtocolPolicy
+	(*SenderPolicy)(nil),            // 31: postroad.directory.v1.SenderPolicy
+	(*RecipientFilter)(nil),         // 32: postroad.directory.v1.RecipientFilter
+	(*FilterUse)(nil),               // 33: postroad.directory.v1.FilterUse
+	(*BlockLists)(nil),              // 34: postroad.directory.v1.BlockLists
+	(*BlockList)(nil),               // 35: postroad.directory.v1.BlockList
+	(*ProtocolLog)(nil),             // 36: postroad.directory.v1.ProtocolLog
+	(*DisplayNames)(nil),            // 37: postroad.directory.v1.DisplayNames
+	(*ServerTLS)(nil),               // 38: postroad.directory.v1.ServerTLS
+	(*CertificateFiles)(nil),        // 39: postroad.directory.v1.CertificateFiles
+	(*ServerAuthentication)(nil),    // 40: postroad.directory.v1.ServerAuthentication
+	(*RelayPolicy)(nil),             // 41: postroad.directory.v1.RelayPolicy
+	(*InboundLimits)(nil),           // 42: postroad.directory.v1.InboundLimits
+	(*RetryClock)(nil),              // 43: postroad.directory.v1.RetryClock
+	(*PriorityTimes)(nil),           // 44: postroad.directory.v1.PriorityTimes
+	(*Outbound)(nil),                // 45: postroad.directory.v1.Outbound
+	(*OutboundTimeouts)(nil),        // 46: postroad.directory.v1.OutboundTimeouts
+	(*Detection)(nil),               // 47: postroad.directory.v1.Detection
+	(*Damping)(nil),                 // 48: postroad.directory.v1.Damping
+	(*Restrictions)(nil),            // 49: postroad.directory.v1.Restrictions
+	(*BridgeheadWeight)(nil),        // 50: postroad.directory.v1.BridgeheadWeight
+	(*BridgeheadVirtualServer)(nil), // 51: postroad.directory.v1.BridgeheadVirtualServer
+	(*RoutingGroupConnector)(nil),   // 52: postroad.directory.v1.RoutingGroupConnector
+	(*AddressSpace)(nil),            // 53: postroad.directory.v1.AddressSpace
+	(*SMTPConnector)(nil),           // 54: postroad.directory.v1.SMTPConnector
+	(*SmartHostWeight)(nil),         // 55: postroad.directory.v1.SmartHostWeight
+	(*Dequeue)(nil),                 // 56: postroad.directory.v1.Dequeue
+	(*ConnectedGroup)(nil),          // 57: postroad.directory.v1.ConnectedGroup
+	(*OutboundCredentials)(nil),     // 58: postroad.directory.v1.OutboundCredentials
+	(*ForeignConnector)(nil),        // 59: postroad.directory.v1.ForeignConnector
+	(*RecipientPolicy)(nil),         // 60: postroad.directory.v1.RecipientPolicy
+	(*PolicyDomain)(nil),            // 61: postroad.directory.v1.PolicyDomain
+	(*Recipient)(nil),               // 62: postroad.directory.v1.Recipient
+	(*Mailbox)(nil),                 // 63: postroad.directory.v1.Mailbox
+	(*Quota)(nil),                   // 64: postroad.directory.v1.Quota
+	(*Contact)(nil),                 // 65: postroad.directory.v1.Contact
+	(*DistributionGroup)(nil),       // 66: postroad.directory.v1.DistributionGroup
+	(*MessageFilter)(nil),           // 67: postroad.directory.v1.MessageFilter
+	(*MessageFormat)(nil),           // 68: postroad.directory.v1.MessageFormat
+	(*Account)(nil),                 // 69: postroad.directory.v1.Account
+	(*ScramKeys)(nil),               // 70: postroad.directory.v1.ScramKeys
+	(*Schedule)(nil),                // 71: postroad.directory.v1.Schedule
+	(*MailRule)(nil),                // 72: postroad.directory.v1.MailRule
+	(*durationpb.Duration)(nil),     // 73: google.protobuf.Duration
 }
 var file_postroad_directory_v1_directory_proto_depIdxs = []int32{
 	15,  // 0: postroad.directory.v1.Object.metadata:type_name -> postroad.directory.v1.Metadata
 	17,  // 1: postroad.directory.v1.Object.organization:type_name -> postroad.directory.v1.Organization
 	20,  // 2: postroad.directory.v1.Object.routing_group:type_name -> postroad.directory.v1.RoutingGroup
 	22,  // 3: postroad.directory.v1.Object.server:type_name -> postroad.directory.v1.Server
-	27,  // 4: postroad.directory.v1.Object.virtual_server:type_name -> postroad.directory.v1.VirtualServer
-	51,  // 5: postroad.directory.v1.Object.routing_group_connector:type_name -> postroad.directory.v1.RoutingGroupConnector
-	53,  // 6: postroad.directory.v1.Object.smtp_connector:type_name -> postroad.directory.v1.SMTPConnector
-	58,  // 7: postroad.directory.v1.Object.foreign_connector:type_name -> postroad.directory.v1.ForeignConnector
-	59,  // 8: postroad.directory.v1.Object.recipient_policy:type_name -> postroad.directory.v1.RecipientPolicy
-	61,  // 9: postroad.directory.v1.Object.recipient:type_name -> postroad.directory.v1.Recipient
-	66,  // 10: postroad.directory.v1.Object.message_filter:type_name -> postroad.directory.v1.MessageFilter
-	67,  // 11: postroad.directory.v1.Object.message_format:type_name -> postroad.directory.v1.MessageFormat
-	68,  // 12: postroad.directory.v1.Object.account:type_name -> postroad.directory.v1.Account
-	70,  // 13: postroad.directory.v1.Object.schedule:type_name -> postroad.directory.v1.Schedule
-	71,  // 14: postroad.directory.v1.Object.mail_rule:type_name -> postroad.directory.v1.MailRule
+	28,  // 4: postroad.directory.v1.Object.virtual_server:type_name -> postroad.directory.v1.VirtualServer
+	52,  // 5: postroad.directory.v1.Object.routing_group_connector:type_name -> postroad.directory.v1.RoutingGroupConnector
+	54,  // 6: postroad.directory.v1.Object.smtp_connector:type_name -> postroad.directory.v1.SMTPConnector
+	59,  // 7: postroad.directory.v1.Object.foreign_connector:type_name -> postroad.directory.v1.ForeignConnector
+	60,  // 8: postroad.directory.v1.Object.recipient_policy:type_name -> postroad.directory.v1.RecipientPolicy
+	62,  // 9: postroad.directory.v1.Object.recipient:type_name -> postroad.directory.v1.Recipient
+	67,  // 10: postroad.directory.v1.Object.message_filter:type_name -> postroad.directory.v1.MessageFilter
+	68,  // 11: postroad.directory.v1.Object.message_format:type_name -> postroad.directory.v1.MessageFormat
+	69,  // 12: postroad.directory.v1.Object.account:type_name -> postroad.directory.v1.Account
+	71,  // 13: postroad.directory.v1.Object.schedule:type_name -> postroad.directory.v1.Schedule
+	72,  // 14: postroad.directory.v1.Object.mail_rule:type_name -> postroad.directory.v1.MailRule
 	19,  // 15: postroad.directory.v1.Organization.link_state:type_name -> postroad.directory.v1.LinkStateTimings
 	18,  // 16: postroad.directory.v1.Organization.reports:type_name -> postroad.directory.v1.ReportLimits
-	72,  // 17: postroad.directory.v1.LinkStateTimings.keepalive:type_name -> google.protobuf.Duration
-	72,  // 18: postroad.directory.v1.LinkStateTimings.suspect_after:type_name -> google.protobuf.Duration
-	72,  // 19: postroad.directory.v1.LinkStateTimings.refute_within:type_name -> google.protobuf.Duration
-	72,  // 20: postroad.directory.v1.LinkStateTimings.anti_entropy:type_name -> google.protobuf.Duration
-	72,  // 21: postroad.directory.v1.LinkStateTimings.diverged_after:type_name -> google.protobuf.Duration
-	24,  // 22: postroad.directory.v1.Server.local_delivery:type_name -> postroad.directory.v1.LocalDelivery
+	73,  // 17: postroad.directory.v1.LinkStateTimings.keepalive:type_name -> google.protobuf.Duration
+	73,  // 18: postroad.directory.v1.LinkStateTimings.suspect_after:type_name -> google.protobuf.Duration
+	73,  // 19: postroad.directory.v1.LinkStateTimings.refute_within:type_name -> google.protobuf.Duration
+	73,  // 20: postroad.directory.v1.LinkStateTimings.anti_entropy:type_name -> google.protobuf.Duration
+	73,  // 21: postroad.directory.v1.LinkStateTimings.diverged_after:type_name -> google.protobuf.Duration
+	25,  // 22: postroad.directory.v1.Server.local_delivery:type_name -> postroad.directory.v1.LocalDelivery
 	0,   // 23: postroad.directory.v1.Server.drain:type_name -> postroad.directory.v1.DrainMode
-	21,  // 24: postroad.directory.v1.Server.back_pressure:type_name -> postroad.directory.v1.BackPressure
-	23,  // 25: postroad.directory.v1.Server.drain_note:type_name -> postroad.directory.v1.DrainNote
-	25,  // 26: postroad.directory.v1.LocalDelivery.maildir:type_name -> postroad.directory.v1.Maildir
-	26,  // 27: postroad.directory.v1.LocalDelivery.lmtp:type_name -> postroad.directory.v1.LMTP
-	37,  // 28: postroad.directory.v1.VirtualServer.tls:type_name -> postroad.directory.v1.ServerTLS
-	39,  // 29: postroad.directory.v1.VirtualServer.authentication:type_name -> postroad.directory.v1.ServerAuthentication
-	40,  // 30: postroad.directory.v1.VirtualServer.relay:type_name -> postroad.directory.v1.RelayPolicy
-	41,  // 31: postroad.directory.v1.VirtualServer.limits:type_name -> postroad.directory.v1.InboundLimits
-	42,  // 32: postroad.directory.v1.VirtualServer.retry:type_name -> postroad.directory.v1.RetryClock
-	44,  // 33: postroad.directory.v1.VirtualServer.outbound:type_name -> postroad.directory.v1.Outbound
-	1,   // 34: postroad.directory.v1.VirtualServer.preset:type_name -> postroad.directory.v1.Preset
-	2,   // 35: postroad.directory.v1.VirtualServer.state:type_name -> postroad.directory.v1.RunState
-	28,  // 36: postroad.directory.v1.VirtualServer.connection_control:type_name -> postroad.directory.v1.ConnectionControl
-	29,  // 37: postroad.directory.v1.VirtualServer.protocol:type_name -> postroad.directory.v1.ProtocolPolicy
-	30,  // 38: postroad.directory.v1.VirtualServer.sender_policy:type_name -> postroad.directory.v1.SenderPolicy
-	31,  // 39: postroad.directory.v1.VirtualServer.recipient_filter:type_name -> postroad.directory.v1.RecipientFilter
-	32,  // 40: postroad.directory.v1.VirtualServer.filtering:type_name -> postroad.directory.v1.FilterUse
-	33,  // 41: postroad.directory.v1.VirtualServer.block_lists:type_name -> postroad.directory.v1.BlockLists
-	35,  // 42: postroad.directory.v1.VirtualServer.protocol_log:type_name -> postroad.directory.v1.ProtocolLog
-	36,  // 43: postroad.directory.v1.VirtualServer.display_names:type_name -> postroad.directory.v1.DisplayNames
-	3,   // 44: postroad.directory.v1.ProtocolPolicy.line_ends:type_name -> postroad.directory.v1.LinePolicy
-	3,   // 45: postroad.directory.v1.ProtocolPolicy.nuls:type_name -> postroad.directory.v1.LinePolicy
-	72,  // 46: postroad.directory.v1.ProtocolPolicy.max_hold:type_name -> google.protobuf.Duration
-	72,  // 47: postroad.directory.v1.ProtocolPolicy.min_deliver_by:type_name -> google.protobuf.Duration
-	72,  // 48: postroad.directory.v1.RecipientFilter.tarpit:type_name -> google.protobuf.Duration
-	34,  // 49: postroad.directory.v1.BlockLists.lists:type_name -> postroad.directory.v1.BlockList
-	72,  // 50: postroad.directory.v1.BlockLists.timeout:type_name -> google.protobuf.Duration
-	4,   // 51: postroad.directory.v1.ProtocolLog.rotation:type_name -> postroad.directory.v1.LogRotation
-	38,  // 52: postroad.directory.v1.ServerTLS.certificates:type_name -> postroad.directory.v1.CertificateFiles
-	72,  // 53: postroad.directory.v1.InboundLimits.timeout:type_name -> google.protobuf.Duration
-	72,  // 54: postroad.directory.v1.InboundLimits.auth_failure_window:type_name -> google.protobuf.Duration
-	72,  // 55: postroad.directory.v1.InboundLimits.auth_failure_delay:type_name -> google.protobuf.Duration
-	72,  // 56: postroad.directory.v1.InboundLimits.message_timeout:type_name -> google.protobuf.Duration
-	72,  // 57: postroad.directory.v1.InboundLimits.handshake_timeout:type_name -> google.protobuf.Duration
-	72,  // 58: postroad.directory.v1.RetryClock.first:type_name -> google.protobuf.Duration
-	72,  // 59: postroad.directory.v1.RetryClock.second:type_name -> google.protobuf.Duration
-	72,  // 60: postroad.directory.v1.RetryClock.third:type_name -> google.protobuf.Duration
-	72,  // 61: postroad.directory.v1.RetryClock.subsequent:type_name -> google.protobuf.Duration
-	72,  // 62: postroad.directory.v1.RetryClock.delay_notice:type_name -> google.protobuf.Duration
-	72,  // 63: postroad.directory.v1.RetryClock.expiration:type_name -> google.protobuf.Duration
-	72,  // 64: postroad.directory.v1.RetryClock.local_delay_notice:type_name -> google.protobuf.Duration
-	72,  // 65: postroad.directory.v1.RetryClock.local_expiration:type_name -> google.protobuf.Duration
-	72,  // 66: postroad.directory.v1.RetryClock.stalled_after:type_name -> google.protobuf.Duration
-	43,  // 67: postroad.directory.v1.RetryClock.high_priority:type_name -> postroad.directory.v1.PriorityTimes
-	43,  // 68: postroad.directory.v1.RetryClock.low_priority:type_name -> postroad.directory.v1.PriorityTimes
-	72,  // 69: postroad.directory.v1.PriorityTimes.delay_notice:type_name -> google.protobuf.Duration
-	72,  // 70: postroad.directory.v1.PriorityTimes.expiration:type_name -> google.protobuf.Duration
-	72,  // 71: postroad.directory.v1.Outbound.idle_timeout:type_name -> google.protobuf.Duration
-	5,   // 72: postroad.directory.v1.Outbound.tls:type_name -> postroad.directory.v1.TLSPolicy
-	45,  // 73: postroad.directory.v1.Outbound.timeouts:type_name -> postroad.directory.v1.OutboundTimeouts
-	57,  // 74: postroad.directory.v1.Outbound.credentials:type_name -> postroad.directory.v1.OutboundCredentials
-	72,  // 75: postroad.directory.v1.OutboundTimeouts.connect:type_name -> google.protobuf.Duration
-	72,  // 76: postroad.directory.v1.OutboundTimeouts.greeting:type_name -> google.protobuf.Duration
-	72,  // 77: postroad.directory.v1.OutboundTimeouts.mail:type_name -> google.protobuf.Duration
-	72,  // 78: postroad.directory.v1.OutboundTimeouts.recipient:type_name -> google.protobuf.Duration
-	72,  // 79: postroad.directory.v1.OutboundTimeouts.data:type_name -> google.protobuf.Duration
-	72,  // 80: postroad.directory.v1.OutboundTimeouts.block:type_name -> google.protobuf.Duration
-	72,  // 81: postroad.directory.v1.OutboundTimeouts.end:type_name -> google.protobuf.Duration
-	72,  // 82: postroad.directory.v1.Detection.glitch_interval:type_name -> google.protobuf.Duration
-	72,  // 83: postroad.directory.v1.Detection.probe_interval:type_name -> google.protobuf.Duration
-	47,  // 84: postroad.directory.v1.Detection.damping:type_name -> postroad.directory.v1.Damping
-	72,  // 85: postroad.directory.v1.Detection.idle_probe_interval:type_name -> google.protobuf.Duration
-	72,  // 86: postroad.directory.v1.Damping.half_life:type_name -> google.protobuf.Duration
-	72,  // 87: postroad.directory.v1.Damping.maximum:type_name -> google.protobuf.Duration
-	48,  // 88: postroad.directory.v1.RoutingGroupConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
-	46,  // 89: postroad.directory.v1.RoutingGroupConnector.detection:type_name -> postroad.directory.v1.Detection
-	7,   // 90: postroad.directory.v1.RoutingGroupConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
-	0,   // 91: postroad.directory.v1.RoutingGroupConnector.drain:type_name -> postroad.directory.v1.DrainMode
-	23,  // 92: postroad.directory.v1.RoutingGroupConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
-	6,   // 93: postroad.directory.v1.RoutingGroupConnector.spread:type_name -> postroad.directory.v1.Spread
-	49,  // 94: postroad.directory.v1.RoutingGroupConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
-	50,  // 95: postroad.directory.v1.RoutingGroupConnector.bridgehead_virtual_servers:type_name -> postroad.directory.v1.BridgeheadVirtualServer
-	8,   // 96: postroad.directory.v1.RoutingGroupConnector.link_state_carrier:type_name -> postroad.directory.v1.LinkStateCarrier
-	52,  // 97: postroad.directory.v1.SMTPConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
-	9,   // 98: postroad.directory.v1.SMTPConnector.scope:type_name -> postroad.directory.v1.Scope
-	56,  // 99: postroad.directory.v1.SMTPConnector.connected_groups:type_name -> postroad.directory.v1.ConnectedGroup
-	48,  // 100: postroad.directory.v1.SMTPConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
-	46,  // 101: postroad.directory.v1.SMTPConnector.detection:type_name -> postroad.directory.v1.Detection
-	7,   // 102: postroad.directory.v1.SMTPConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
-	10,  // 103: postroad.directory.v1.SMTPConnector.fallback:type_name -> postroad.directory.v1.Fallback
-	5,   // 104: postroad.directory.v1.SMTPConnector.tls:type_name -> postroad.directory.v1.TLSPolicy
-	57,  // 105: postroad.directory.v1.SMTPConnector.credentials:type_name -> postroad.directory.v1.OutboundCredentials
-	0,   // 106: postroad.directory.v1.SMTPConnector.drain:type_name -> postroad.directory.v1.DrainMode
-	23,  // 107: postroad.directory.v1.SMTPConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
-	6,   // 108: postroad.directory.v1.SMTPConnector.spread:type_name -> postroad.directory.v1.Spread
-	49,  // 109: postroad.directory.v1.SMTPConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
-	50,  // 110: postroad.directory.v1.SMTPConnector.bridgehead_virtual_servers:type_name -> postroad.directory.v1.BridgeheadVirtualServer
-	55,  // 111: postroad.directory.v1.SMTPConnector.dequeue:type_name -> postroad.directory.v1.Dequeue
-	11,  // 112: postroad.directory.v1.SMTPConnector.smart_host_order:type_name -> postroad.directory.v1.SmartHostOrder
-	54,  // 113: postroad.directory.v1.SMTPConnector.smart_host_weights:type_name -> postroad.directory.v1.SmartHostWeight
-	12,  // 114: postroad.directory.v1.Dequeue.method:type_name -> postroad.directory.v1.DequeueMethod
-	57,  // 115: postroad.directory.v1.Dequeue.credentials:type_name -> postroad.directory.v1.OutboundCredentials
-	72,  // 116: postroad.directory.v1.Dequeue.interval:type_name -> google.protobuf.Duration
-	52,  // 117: postroad.directory.v1.ForeignConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
-	9,   // 118: postroad.directory.v1.ForeignConnector.scope:type_name -> postroad.directory.v1.Scope
-	26,  // 119: postroad.directory.v1.ForeignConnector.lmtp:type_name -> postroad.directory.v1.LMTP
-	48,  // 120: postroad.directory.v1.ForeignConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
-	46,  // 121: postroad.directory.v1.ForeignConnector.detection:type_name -> postroad.directory.v1.Detection
-	0,   // 122: postroad.directory.v1.ForeignConnector.drain:type_name -> postroad.directory.v1.DrainMode
-	23,  // 123: postroad.directory.v1.ForeignConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
-	6,   // 124: postroad.directory.v1.ForeignConnector.spread:type_name -> postroad.directory.v1.Spread
-	49,  // 125: postroad.directory.v1.ForeignConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
-	50,  // 126: postroad.directory.v1.ForeignConnector.bridgehead_virtual_servers:type_name -> postroad.directory.v1.BridgeheadVirtualServer
-	7,   // 127: postroad.directory.v1.ForeignConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
-	10,  // 128: postroad.directory.v1.ForeignConnector.fallback:type_name -> postroad.directory.v1.Fallback
-	60,  // 129: postroad.directory.v1.RecipientPolicy.domains:type_name -> postroad.directory.v1.PolicyDomain
-	62,  // 130: postroad.directory.v1.Recipient.mailbox:type_name -> postroad.directory.v1.Mailbox
-	64,  // 131: postroad.directory.v1.Recipient.contact:type_name -> postroad.directory.v1.Contact
-	65,  // 132: postroad.directory.v1.Recipient.group:type_name -> postroad.directory.v1.DistributionGroup
-	63,  // 133: postroad.directory.v1.Mailbox.quota:type_name -> postroad.directory.v1.Quota
-	13,  // 134: postroad.directory.v1.MessageFilter.action:type_name -> postroad.directory.v1.FilterAction
-	69,  // 135: postroad.directory.v1.Account.keys:type_name -> postroad.directory.v1.ScramKeys
-	14,  // 136: postroad.directory.v1.MailRule.action:type_name -> postroad.directory.v1.MailRuleAction
-	137, // [137:137] is the sub-list for method output_type
-	137, // [137:137] is the sub-list for method input_type
-	137, // [137:137] is the sub-list for extension type_name
-	137, // [137:137] is the sub-list for extension extendee
-	0,   // [0:137] is the sub-list for field type_name
+	23,  // 24: postroad.directory.v1.Server.outbound:type_name -> postroad.directory.v1.ServerOutbound
+	21,  // 25: postroad.directory.v1.Server.back_pressure:type_name -> postroad.directory.v1.BackPressure
+	24,  // 26: postroad.directory.v1.Server.drain_note:type_name -> postroad.directory.v1.DrainNote
+	26,  // 27: postroad.directory.v1.LocalDelivery.maildir:type_name -> postroad.directory.v1.Maildir
+	27,  // 28: postroad.directory.v1.LocalDelivery.lmtp:type_name -> postroad.directory.v1.LMTP
+	38,  // 29: postroad.directory.v1.VirtualServer.tls:type_name -> postroad.directory.v1.ServerTLS
+	40,  // 30: postroad.directory.v1.VirtualServer.authentication:type_name -> postroad.directory.v1.ServerAuthentication
+	41,  // 31: postroad.directory.v1.VirtualServer.relay:type_name -> postroad.directory.v1.RelayPolicy
+	42,  // 32: postroad.directory.v1.VirtualServer.limits:type_name -> postroad.directory.v1.InboundLimits
+	43,  // 33: postroad.directory.v1.VirtualServer.retry:type_name -> postroad.directory.v1.RetryClock
+	45,  // 34: postroad.directory.v1.VirtualServer.outbound:type_name -> postroad.directory.v1.Outbound
+	1,   // 35: postroad.directory.v1.VirtualServer.preset:type_name -> postroad.directory.v1.Preset
+	2,   // 36: postroad.directory.v1.VirtualServer.state:type_name -> postroad.directory.v1.RunState
+	29,  // 37: postroad.directory.v1.VirtualServer.connection_control:type_name -> postroad.directory.v1.ConnectionControl
+	30,  // 38: postroad.directory.v1.VirtualServer.protocol:type_name -> postroad.directory.v1.ProtocolPolicy
+	31,  // 39: postroad.directory.v1.VirtualServer.sender_policy:type_name -> postroad.directory.v1.SenderPolicy
+	32,  // 40: postroad.directory.v1.VirtualServer.recipient_filter:type_name -> postroad.directory.v1.RecipientFilter
+	33,  // 41: postroad.directory.v1.VirtualServer.filtering:type_name -> postroad.directory.v1.FilterUse
+	34,  // 42: postroad.directory.v1.VirtualServer.block_lists:type_name -> postroad.directory.v1.BlockLists
+	36,  // 43: postroad.directory.v1.VirtualServer.protocol_log:type_name -> postroad.directory.v1.ProtocolLog
+	37,  // 44: postroad.directory.v1.VirtualServer.display_names:type_name -> postroad.directory.v1.DisplayNames
+	3,   // 45: postroad.directory.v1.ProtocolPolicy.line_ends:type_name -> postroad.directory.v1.LinePolicy
+	3,   // 46: postroad.directory.v1.ProtocolPolicy.nuls:type_name -> postroad.directory.v1.LinePolicy
+	73,  // 47: postroad.directory.v1.ProtocolPolicy.max_hold:type_name -> google.protobuf.Duration
+	73,  // 48: postroad.directory.v1.ProtocolPolicy.min_deliver_by:type_name -> google.protobuf.Duration
+	73,  // 49: postroad.directory.v1.RecipientFilter.tarpit:type_name -> google.protobuf.Duration
+	35,  // 50: postroad.directory.v1.BlockLists.lists:type_name -> postroad.directory.v1.BlockList
+	73,  // 51: postroad.directory.v1.BlockLists.timeout:type_name -> google.protobuf.Duration
+	4,   // 52: postroad.directory.v1.ProtocolLog.rotation:type_name -> postroad.directory.v1.LogRotation
+	39,  // 53: postroad.directory.v1.ServerTLS.certificates:type_name -> postroad.directory.v1.CertificateFiles
+	73,  // 54: postroad.directory.v1.InboundLimits.timeout:type_name -> google.protobuf.Duration
+	73,  // 55: postroad.directory.v1.InboundLimits.auth_failure_window:type_name -> google.protobuf.Duration
+	73,  // 56: postroad.directory.v1.InboundLimits.auth_failure_delay:type_name -> google.protobuf.Duration
+	73,  // 57: postroad.directory.v1.InboundLimits.message_timeout:type_name -> google.protobuf.Duration
+	73,  // 58: postroad.directory.v1.InboundLimits.handshake_timeout:type_name -> google.protobuf.Duration
+	73,  // 59: postroad.directory.v1.RetryClock.first:type_name -> google.protobuf.Duration
+	73,  // 60: postroad.directory.v1.RetryClock.second:type_name -> google.protobuf.Duration
+	73,  // 61: postroad.directory.v1.RetryClock.third:type_name -> google.protobuf.Duration
+	73,  // 62: postroad.directory.v1.RetryClock.subsequent:type_name -> google.protobuf.Duration
+	73,  // 63: postroad.directory.v1.RetryClock.delay_notice:type_name -> google.protobuf.Duration
+	73,  // 64: postroad.directory.v1.RetryClock.expiration:type_name -> google.protobuf.Duration
+	73,  // 65: postroad.directory.v1.RetryClock.local_delay_notice:type_name -> google.protobuf.Duration
+	73,  // 66: postroad.directory.v1.RetryClock.local_expiration:type_name -> google.protobuf.Duration
+	73,  // 67: postroad.directory.v1.RetryClock.stalled_after:type_name -> google.protobuf.Duration
+	44,  // 68: postroad.directory.v1.RetryClock.high_priority:type_name -> postroad.directory.v1.PriorityTimes
+	44,  // 69: postroad.directory.v1.RetryClock.low_priority:type_name -> postroad.directory.v1.PriorityTimes
+	73,  // 70: postroad.directory.v1.PriorityTimes.delay_notice:type_name -> google.protobuf.Duration
+	73,  // 71: postroad.directory.v1.PriorityTimes.expiration:type_name -> google.protobuf.Duration
+	73,  // 72: postroad.directory.v1.Outbound.idle_timeout:type_name -> google.protobuf.Duration
+	5,   // 73: postroad.directory.v1.Outbound.tls:type_name -> postroad.directory.v1.TLSPolicy
+	46,  // 74: postroad.directory.v1.Outbound.timeouts:type_name -> postroad.directory.v1.OutboundTimeouts
+	58,  // 75: postroad.directory.v1.Outbound.credentials:type_name -> postroad.directory.v1.OutboundCredentials
+	73,  // 76: postroad.directory.v1.OutboundTimeouts.connect:type_name -> google.protobuf.Duration
+	73,  // 77: postroad.directory.v1.OutboundTimeouts.greeting:type_name -> google.protobuf.Duration
+	73,  // 78: postroad.directory.v1.OutboundTimeouts.mail:type_name -> google.protobuf.Duration
+	73,  // 79: postroad.directory.v1.OutboundTimeouts.recipient:type_name -> google.protobuf.Duration
+	73,  // 80: postroad.directory.v1.OutboundTimeouts.data:type_name -> google.protobuf.Duration
+	73,  // 81: postroad.directory.v1.OutboundTimeouts.block:type_name -> google.protobuf.Duration
+	73,  // 82: postroad.directory.v1.OutboundTimeouts.end:type_name -> google.protobuf.Duration
+	73,  // 83: postroad.directory.v1.Detection.glitch_interval:type_name -> google.protobuf.Duration
+	73,  // 84: postroad.directory.v1.Detection.probe_interval:type_name -> google.protobuf.Duration
+	48,  // 85: postroad.directory.v1.Detection.damping:type_name -> postroad.directory.v1.Damping
+	73,  // 86: postroad.directory.v1.Detection.idle_probe_interval:type_name -> google.protobuf.Duration
+	73,  // 87: postroad.directory.v1.Damping.half_life:type_name -> google.protobuf.Duration
+	73,  // 88: postroad.directory.v1.Damping.maximum:type_name -> google.protobuf.Duration
+	49,  // 89: postroad.directory.v1.RoutingGroupConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
+	47,  // 90: postroad.directory.v1.RoutingGroupConnector.detection:type_name -> postroad.directory.v1.Detection
+	7,   // 91: postroad.directory.v1.RoutingGroupConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
+	0,   // 92: postroad.directory.v1.RoutingGroupConnector.drain:type_name -> postroad.directory.v1.DrainMode
+	24,  // 93: postroad.directory.v1.RoutingGroupConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
+	6,   // 94: postroad.directory.v1.RoutingGroupConnector.spread:type_name -> postroad.directory.v1.Spread
+	50,  // 95: postroad.directory.v1.RoutingGroupConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
+	51,  // 96: postroad.directory.v1.RoutingGroupConnector.bridgehead_virtual_servers:type_name -> postroad.directory.v1.BridgeheadVirtualServer
+	8,   // 97: postroad.directory.v1.RoutingGroupConnector.link_state_carrier:type_name -> postroad.directory.v1.LinkStateCarrier
+	53,  // 98: postroad.directory.v1.SMTPConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
+	9,   // 99: postroad.directory.v1.SMTPConnector.scope:type_name -> postroad.directory.v1.Scope
+	57,  // 100: postroad.directory.v1.SMTPConnector.connected_groups:type_name -> postroad.directory.v1.ConnectedGroup
+	49,  // 101: postroad.directory.v1.SMTPConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
+	47,  // 102: postroad.directory.v1.SMTPConnector.detection:type_name -> postroad.directory.v1.Detection
+	7,   // 103: postroad.directory.v1.SMTPConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
+	10,  // 104: postroad.directory.v1.SMTPConnector.fallback:type_name -> postroad.directory.v1.Fallback
+	5,   // 105: postroad.directory.v1.SMTPConnector.tls:type_name -> postroad.directory.v1.TLSPolicy
+	58,  // 106: postroad.directory.v1.SMTPConnector.credentials:type_name -> postroad.directory.v1.OutboundCredentials
+	0,   // 107: postroad.directory.v1.SMTPConnector.drain:type_name -> postroad.directory.v1.DrainMode
+	24,  // 108: postroad.directory.v1.SMTPConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
+	6,   // 109: postroad.directory.v1.SMTPConnector.spread:type_name -> postroad.directory.v1.Spread
+	50,  // 110: postroad.directory.v1.SMTPConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
+	51,  // 111: postroad.directory.v1.SMTPConnector.bridgehead_virtual_servers:type_name -> postroad.directory.v1.BridgeheadVirtualServer
+	56,  // 112: postroad.directory.v1.SMTPConnector.dequeue:type_name -> postroad.directory.v1.Dequeue
+	11,  // 113: postroad.directory.v1.SMTPConnector.smart_host_order:type_name -> postroad.directory.v1.SmartHostOrder
+	55,  // 114: postroad.directory.v1.SMTPConnector.smart_host_weights:type_name -> postroad.directory.v1.SmartHostWeight
+	12,  // 115: postroad.directory.v1.Dequeue.method:type_name -> postroad.directory.v1.DequeueMethod
+	58,  // 116: postroad.directory.v1.Dequeue.credentials:type_name -> postroad.directory.v1.OutboundCredentials
+	73,  // 117: postroad.directory.v1.Dequeue.interval:type_name -> google.protobuf.Duration
+	53,  // 118: postroad.directory.v1.ForeignConnector.address_spaces:type_name -> postroad.directory.v1.AddressSpace
+	9,   // 119: postroad.directory.v1.ForeignConnector.scope:type_name -> postroad.directory.v1.Scope
+	27,  // 120: postroad.directory.v1.ForeignConnector.lmtp:type_name -> postroad.directory.v1.LMTP
+	49,  // 121: postroad.directory.v1.ForeignConnector.restrictions:type_name -> postroad.directory.v1.Restrictions
+	47,  // 122: postroad.directory.v1.ForeignConnector.detection:type_name -> postroad.directory.v1.Detection
+	0,   // 123: postroad.directory.v1.ForeignConnector.drain:type_name -> postroad.directory.v1.DrainMode
+	24,  // 124: postroad.directory.v1.ForeignConnector.drain_note:type_name -> postroad.directory.v1.DrainNote
+	6,   // 125: postroad.directory.v1.ForeignConnector.spread:type_name -> postroad.directory.v1.Spread
+	50,  // 126: postroad.directory.v1.ForeignConnector.bridgehead_weights:type_name -> postroad.directory.v1.BridgeheadWeight
+	51,  // 127: postroad.directory.v1.ForeignConnector.bridgehead_virtual_servers:type_name -> postroad.directory.v1.BridgeheadVirtualServer
+	7,   // 128: postroad.directory.v1.ForeignConnector.on_link_down:type_name -> postroad.directory.v1.OnLinkDown
+	10,  // 129: postroad.directory.v1.ForeignConnector.fallback:type_name -> postroad.directory.v1.Fallback
+	61,  // 130: postroad.directory.v1.RecipientPolicy.domains:type_name -> postroad.directory.v1.PolicyDomain
+	63,  // 131: postroad.directory.v1.Recipient.mailbox:type_name -> postroad.directory.v1.Mailbox
+	65,  // 132: postroad.directory.v1.Recipient.contact:type_name -> postroad.directory.v1.Contact
+	66,  // 133: postroad.directory.v1.Recipient.group:type_name -> postroad.directory.v1.DistributionGroup
+	64,  // 134: postroad.directory.v1.Mailbox.quota:type_name -> postroad.directory.v1.Quota
+	13,  // 135: postroad.directory.v1.MessageFilter.action:type_name -> postroad.directory.v1.FilterAction
+	70,  // 136: postroad.directory.v1.Account.keys:type_name -> postroad.directory.v1.ScramKeys
+	14,  // 137: postroad.directory.v1.MailRule.action:type_name -> postroad.directory.v1.MailRuleAction
+	138, // [138:138] is the sub-list for method output_type
+	138, // [138:138] is the sub-list for method input_type
+	138, // [138:138] is the sub-list for extension type_name
+	138, // [138:138] is the sub-list for extension extendee
+	0,   // [0:138] is the sub-list for field type_name
 }
 
 func init() { file_postroad_directory_v1_directory_proto_init() }
@@ -7039,16 +7099,16 @@ func file_postroad_directory_v1_directory_proto_init() {
 		(*Object_Schedule)(nil),
 		(*Object_MailRule)(nil),
 	}
-	file_postroad_directory_v1_directory_proto_msgTypes[9].OneofWrappers = []any{
+	file_postroad_directory_v1_directory_proto_msgTypes[10].OneofWrappers = []any{
 		(*LocalDelivery_Maildir)(nil),
 		(*LocalDelivery_Lmtp)(nil),
 	}
-	file_postroad_directory_v1_directory_proto_msgTypes[31].OneofWrappers = []any{}
-	file_postroad_directory_v1_directory_proto_msgTypes[43].OneofWrappers = []any{
+	file_postroad_directory_v1_directory_proto_msgTypes[32].OneofWrappers = []any{}
+	file_postroad_directory_v1_directory_proto_msgTypes[44].OneofWrappers = []any{
 		(*ForeignConnector_DropDirectory)(nil),
 		(*ForeignConnector_Lmtp)(nil),
 	}
-	file_postroad_directory_v1_directory_proto_msgTypes[46].OneofWrappers = []any{
+	file_postroad_directory_v1_directory_proto_msgTypes[47].OneofWrappers = []any{
 		(*Recipient_Mailbox)(nil),
 		(*Recipient_Contact)(nil),
 		(*Recipient_Group)(nil),
@@ -7059,7 +7119,7 @@ func file_postroad_directory_v1_directory_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postroad_directory_v1_directory_proto_rawDesc), len(file_postroad_directory_v1_directory_proto_rawDesc)),
 			NumEnums:      15,
-			NumMessages:   57,
+			NumMessages:   58,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -2046,7 +2046,7 @@ func (x *Outlook) GetClass() string {
 type Block struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// "frozen message", "rule", "frozen queue", "outbound", "set aside", "directory",
-	// "deferred", "unreachable", "schedule", "remote", "link", "retry".
+	// "deferred", "unreachable", "schedule", "remote", "link", "retry", "expiration".
 	Kind string `protobuf:"bytes,1,opt,name=kind,proto3" json:"kind,omitempty"`
 	// In words: who, why, what lets it go.
 	Text string `protobuf:"bytes,2,opt,name=text,proto3" json:"text,omitempty"`
@@ -2419,7 +2419,10 @@ type ActResult struct {
 	// Queues, of those asked for, that stay as they are, and why.
 	Stays map[string]string `protobuf:"bytes,12,rep,name=stays,proto3" json:"stays,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// Retry: links that waited, and try now.
-	Links         int64 `protobuf:"varint,13,opt,name=links,proto3" json:"links,omitempty"`
+	Links int64 `protobuf:"varint,13,opt,name=links,proto3" json:"links,omitempty"`
+	// Deleted with a report: messages of which a report was due and none was made, as a
+	// bound of reports was reached. They are in the badmail folder.
+	Untold        int64 `protobuf:"varint,14,opt,name=untold,proto3" json:"untold,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2541,6 +2544,13 @@ func (x *ActResult) GetStays() map[string]string {
 func (x *ActResult) GetLinks() int64 {
 	if x != nil {
 		return x.Links
+	}
+	return 0
+}
+
+func (x *ActResult) GetUntold() int64 {
+	if x != nil {
+		return x.Untold
 	}
 	return 0
 }
@@ -2982,7 +2992,7 @@ const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	"\amissing\x18\x02 \x03(\v2+.postroad.queue.v1.ActResponse.MissingEntryR\amissing\x1a:\n" +
 	"\fMissingEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\x93\x04\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xab\x04\n" +
 	"\tActResult\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x16\n" +
 	"\x06queues\x18\x02 \x01(\x03R\x06queues\x12\x1a\n" +
@@ -2999,7 +3009,8 @@ const file_postroad_queue_v1_queue_proto_rawDesc = "" +
 	" \x03(\tR\x06sample\x12\x14\n" +
 	"\x05error\x18\v \x01(\tR\x05error\x12=\n" +
 	"\x05stays\x18\f \x03(\v2'.postroad.queue.v1.ActResult.StaysEntryR\x05stays\x12\x14\n" +
-	"\x05links\x18\r \x01(\x03R\x05links\x1a:\n" +
+	"\x05links\x18\r \x01(\x03R\x05links\x12\x16\n" +
+	"\x06untold\x18\x0e \x01(\x03R\x06untold\x1a:\n" +
 	"\fRefusedEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01\x1a8\n" +

@@ -43,6 +43,10 @@ const (
 	// A report was made.
 	EventKind_EVENT_KIND_DSN       EventKind = 10
 	EventKind_EVENT_KIND_DUPLICATE EventKind = 11
+	// Held back by an administrator or a rule.
+	EventKind_EVENT_KIND_FREEZE EventKind = 12
+	// Let go again.
+	EventKind_EVENT_KIND_THAW EventKind = 13
 )
 
 // Enum value maps for EventKind.
@@ -60,6 +64,8 @@ var (
 		9:  "EVENT_KIND_FAIL",
 		10: "EVENT_KIND_DSN",
 		11: "EVENT_KIND_DUPLICATE",
+		12: "EVENT_KIND_FREEZE",
+		13: "EVENT_KIND_THAW",
 	}
 	EventKind_value = map[string]int32{
 		"EVENT_KIND_UNSPECIFIED": 0,
@@ -74,6 +80,8 @@ var (
 		"EVENT_KIND_FAIL":        9,
 		"EVENT_KIND_DSN":         10,
 		"EVENT_KIND_DUPLICATE":   11,
+		"EVENT_KIND_FREEZE":      12,
+		"EVENT_KIND_THAW":        13,
 	}
 )
 
@@ -480,7 +488,11 @@ type FollowResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Events []*Event               `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
 	// Nodes that did not answer, with the reason.
-	Missing       map[string]string `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Missing map[string]string `protobuf:"bytes,2,rep,name=missing,proto3" json:"missing,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// Nodes whose clock differs by a second or more from that of the node that took the
+	// message, as its way shows: by how much it is ahead; below 0, behind. Events are in
+	// order without that; their times are those of the nodes.
+	ClocksAheadUs map[string]int64 `protobuf:"bytes,3,rep,name=clocks_ahead_us,json=clocksAheadUs,proto3" json:"clocks_ahead_us,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"varint,2,opt,name=value"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -529,6 +541,13 @@ func (x *FollowResponse) GetMissing() map[string]string {
 	return nil
 }
 
+func (x *FollowResponse) GetClocksAheadUs() map[string]int64 {
+	if x != nil {
+		return x.ClocksAheadUs
+	}
+	return nil
+}
+
 var File_postroad_tracking_v1_tracking_proto protoreflect.FileDescriptor
 
 const file_postroad_tracking_v1_tracking_proto_rawDesc = "" +
@@ -572,13 +591,17 @@ const file_postroad_tracking_v1_tracking_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"=\n" +
 	"\rFollowRequest\x12\x18\n" +
 	"\amessage\x18\x01 \x01(\tR\amessage\x12\x12\n" +
-	"\x04node\x18\x02 \x01(\tR\x04node\"\xce\x01\n" +
+	"\x04node\x18\x02 \x01(\tR\x04node\"\xf1\x02\n" +
 	"\x0eFollowResponse\x123\n" +
 	"\x06events\x18\x01 \x03(\v2\x1b.postroad.tracking.v1.EventR\x06events\x12K\n" +
-	"\amissing\x18\x02 \x03(\v21.postroad.tracking.v1.FollowResponse.MissingEntryR\amissing\x1a:\n" +
+	"\amissing\x18\x02 \x03(\v21.postroad.tracking.v1.FollowResponse.MissingEntryR\amissing\x12_\n" +
+	"\x0fclocks_ahead_us\x18\x03 \x03(\v27.postroad.tracking.v1.FollowResponse.ClocksAheadUsEntryR\rclocksAheadUs\x1a:\n" +
 	"\fMissingEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01*\xa3\x02\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1a@\n" +
+	"\x12ClocksAheadUsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\x03R\x05value:\x028\x01*\xcf\x02\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12EVENT_KIND_RECEIVE\x10\x01\x12\x16\n" +
@@ -592,7 +615,9 @@ const file_postroad_tracking_v1_tracking_proto_rawDesc = "" +
 	"\x0fEVENT_KIND_FAIL\x10\t\x12\x12\n" +
 	"\x0eEVENT_KIND_DSN\x10\n" +
 	"\x12\x18\n" +
-	"\x14EVENT_KIND_DUPLICATE\x10\v2\xb5\x01\n" +
+	"\x14EVENT_KIND_DUPLICATE\x10\v\x12\x15\n" +
+	"\x11EVENT_KIND_FREEZE\x10\f\x12\x13\n" +
+	"\x0fEVENT_KIND_THAW\x10\r2\xb5\x01\n" +
 	"\x0fTrackingService\x12M\n" +
 	"\x04Find\x12!.postroad.tracking.v1.FindRequest\x1a\".postroad.tracking.v1.FindResponse\x12S\n" +
 	"\x06Follow\x12#.postroad.tracking.v1.FollowRequest\x1a$.postroad.tracking.v1.FollowResponseBDZBgithub.com/postroad/postroad/proto/postroad/tracking/v1;trackingv1b\x06proto3"
@@ -610,7 +635,7 @@ func file_postroad_tracking_v1_tracking_proto_rawDescGZIP() []byte {
 }
 
 var file_postroad_tracking_v1_tracking_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_postroad_tracking_v1_tracking_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_postroad_tracking_v1_tracking_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_postroad_tracking_v1_tracking_proto_goTypes = []any{
 	(EventKind)(0),         // 0: postroad.tracking.v1.EventKind
 	(*Event)(nil),          // 1: postroad.tracking.v1.Event
@@ -620,6 +645,7 @@ var file_postroad_tracking_v1_tracking_proto_goTypes = []any{
 	(*FollowResponse)(nil), // 5: postroad.tracking.v1.FollowResponse
 	nil,                    // 6: postroad.tracking.v1.FindResponse.MissingEntry
 	nil,                    // 7: postroad.tracking.v1.FollowResponse.MissingEntry
+	nil,                    // 8: postroad.tracking.v1.FollowResponse.ClocksAheadUsEntry
 }
 var file_postroad_tracking_v1_tracking_proto_depIdxs = []int32{
 	0, // 0: postroad.tracking.v1.Event.kind:type_name -> postroad.tracking.v1.EventKind
@@ -627,15 +653,16 @@ var file_postroad_tracking_v1_tracking_proto_depIdxs = []int32{
 	6, // 2: postroad.tracking.v1.FindResponse.missing:type_name -> postroad.tracking.v1.FindResponse.MissingEntry
 	1, // 3: postroad.tracking.v1.FollowResponse.events:type_name -> postroad.tracking.v1.Event
 	7, // 4: postroad.tracking.v1.FollowResponse.missing:type_name -> postroad.tracking.v1.FollowResponse.MissingEntry
-	2, // 5: postroad.tracking.v1.TrackingService.Find:input_type -> postroad.tracking.v1.FindRequest
-	4, // 6: postroad.tracking.v1.TrackingService.Follow:input_type -> postroad.tracking.v1.FollowRequest
-	3, // 7: postroad.tracking.v1.TrackingService.Find:output_type -> postroad.tracking.v1.FindResponse
-	5, // 8: postroad.tracking.v1.TrackingService.Follow:output_type -> postroad.tracking.v1.FollowResponse
-	7, // [7:9] is the sub-list for method output_type
-	5, // [5:7] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	8, // 5: postroad.tracking.v1.FollowResponse.clocks_ahead_us:type_name -> postroad.tracking.v1.FollowResponse.ClocksAheadUsEntry
+	2, // 6: postroad.tracking.v1.TrackingService.Find:input_type -> postroad.tracking.v1.FindRequest
+	4, // 7: postroad.tracking.v1.TrackingService.Follow:input_type -> postroad.tracking.v1.FollowRequest
+	3, // 8: postroad.tracking.v1.TrackingService.Find:output_type -> postroad.tracking.v1.FindResponse
+	5, // 9: postroad.tracking.v1.TrackingService.Follow:output_type -> postroad.tracking.v1.FollowResponse
+	8, // [8:10] is the sub-list for method output_type
+	6, // [6:8] is the sub-list for method input_type
+	6, // [6:6] is the sub-list for extension type_name
+	6, // [6:6] is the sub-list for extension extendee
+	0, // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_postroad_tracking_v1_tracking_proto_init() }
@@ -649,7 +676,7 @@ func file_postroad_tracking_v1_tracking_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_postroad_tracking_v1_tracking_proto_rawDesc), len(file_postroad_tracking_v1_tracking_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
