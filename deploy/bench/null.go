@@ -3,26 +3,33 @@ package bench
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
-	"sync"
-	"syscall"
 )
 
-// Null is a relay with nothing in it but what none can do without: SMTP in, a log
+// Null is a relay with nothing in it but what none can do without: SMTP in, a store
 // that is synced before the 250, SMTP out. It knows no routes, keeps no queues and
-// cannot start again. What it does on a machine is the most that can be asked of a
-// relay there.
+// does not look, when it starts, for what it kept. What it does on a machine is the
+// most that can be asked of a relay with its store there.
 type Null struct {
 	l     net.Listener
-	log   *journal
+	store keeper
 	ready chan letter
 }
 
-type letter struct{ from, to, text string }
+type letter struct {
+	number         uint64 // the store's
+	from, to, text string
+}
+
+// keeper is where a Null keeps mail.
+type keeper interface {
+	// keep returns when the letter is durable, and sets its number.
+	keep(*letter) error
+	// delivered forgets a letter, or notes that it may be forgotten; it need not be durable.
+	delivered(letter) error
+}
 
 const (
 	nullOut    = 8   // connections to the next hop, as many as Postroad opens by default
@@ -30,17 +37,13 @@ const (
 	nullRoom   = 256 // messages between in and out
 )
 
-// NewNull begins to relay to the next hop; the log is made in the folder dir.
-func NewNull(dir, next string) (*Null, error) {
-	log, err := newJournal(dir)
-	if err != nil {
-		return nil, err
-	}
+// NewNull begins to relay to the next hop.
+func NewNull(store keeper, next string) (*Null, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
-	n := &Null{l: l, log: log, ready: make(chan letter, nullRoom)}
+	n := &Null{l: l, store: store, ready: make(chan letter, nullRoom)}
 	for range nullOut {
 		go n.deliver(next)
 	}
@@ -90,7 +93,7 @@ func (n *Null) session(c net.Conn) {
 			if m.text, err = readText(r); err != nil {
 				return
 			}
-			if n.log.write(m.from, m.to, m.text) != nil {
+			if n.store.keep(&m) != nil {
 				return
 			}
 			n.ready <- m
@@ -128,7 +131,7 @@ func readText(r *bufio.Reader) (string, error) {
 
 // deliver sends one message after the other without waiting for replies.
 func (n *Null) deliver(next string) {
-	var out chan struct{}
+	var out chan letter
 	var w *bufio.Writer
 	for m := range n.ready {
 		if w == nil {
@@ -136,7 +139,7 @@ func (n *Null) deliver(next string) {
 			if err != nil {
 				panic(err) // there is nowhere to keep mail: the measurement is over
 			}
-			w, out = bufio.NewWriterSize(c, 64<<10), make(chan struct{}, nullWindow)
+			w, out = bufio.NewWriterSize(c, 64<<10), make(chan letter, nullWindow)
 			fmt.Fprint(w, "EHLO null.test\r\n")
 			go n.replies(bufio.NewReader(c), out)
 		}
@@ -146,87 +149,29 @@ func (n *Null) deliver(next string) {
 			w.Flush()
 		}
 		select {
-		case out <- struct{}{}:
+		case out <- m:
 		default:
 			w.Flush()
-			out <- struct{}{}
+			out <- m
 		}
 	}
 }
 
-// replies notes in the log what was delivered.
-func (n *Null) replies(r *bufio.Reader, out chan struct{}) {
+// replies tells the store what was delivered.
+func (n *Null) replies(r *bufio.Reader, out chan letter) {
 	for _, code := range []string{"220", "250"} {
 		if err := expect(r, code); err != nil {
 			panic(err)
 		}
 	}
-	for range out {
+	for m := range out {
 		for range 3 { // MAIL, RCPT, BDAT
 			if err := expect(r, "250"); err != nil {
 				panic(err)
 			}
 		}
-		n.log.note("delivered\r\n")
-	}
-}
-
-// journal is a file to which many write at a time and share the syncs.
-type journal struct {
-	f    *os.File
-	wake chan struct{}
-
-	mu      sync.Mutex
-	pending []byte
-	group   *group
-}
-
-type group struct {
-	done chan struct{}
-	err  error
-}
-
-func newJournal(dir string) (*journal, error) {
-	f, err := os.CreateTemp(dir, "null-*.log")
-	if err != nil {
-		return nil, err
-	}
-	j := &journal{f: f, wake: make(chan struct{}, 1), group: &group{done: make(chan struct{})}}
-	go j.run()
-	return j, nil
-}
-
-// write returns when the text is durable.
-func (j *journal) write(text ...string) error {
-	g := j.note(text...)
-	select {
-	case j.wake <- struct{}{}:
-	default:
-	}
-	<-g.done
-	return g.err
-}
-
-// note writes with the next group.
-func (j *journal) note(text ...string) *group {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	for _, t := range text {
-		j.pending = append(j.pending, t...)
-	}
-	return j.group
-}
-
-func (j *journal) run() {
-	var spare []byte
-	for range j.wake {
-		j.mu.Lock()
-		text, g := j.pending, j.group
-		j.pending, j.group = spare[:0], &group{done: make(chan struct{})}
-		j.mu.Unlock()
-		_, err := j.f.Write(text)
-		g.err = errors.Join(err, syscall.Fdatasync(int(j.f.Fd())))
-		close(g.done)
-		spare = text
+		if err := n.store.delivered(m); err != nil {
+			panic(err)
+		}
 	}
 }

@@ -10,12 +10,13 @@ import (
 	"time"
 )
 
-// BenchmarkBound sets Postroad beside a relay that does nothing but what none can
-// do without, in a process of its own: what the machine allows at best.
+// BenchmarkBound sets Postroad beside two relays that do nothing but what none can
+// do without, each in a process of its own: what the machine allows at best with
+// Postroad's store, and with no store at all.
 func BenchmarkBound(b *testing.B) {
 	sink := newSink(b)
 	relays := relaying(b, sink.Address())
-	relays = append(relays[:1:1], startNull(b, sink.Address()))
+	relays = append(relays[:1:1], startNull(b, onPebble, sink.Address()), startNull(b, onLog, sink.Address()))
 	load := Load{Messages: messages, Size: 10 << 10, Sessions: 32, PerConn: 50, To: "someone@sink.test"}
 	rate := make(map[string][]float64)
 	for b.Loop() {
@@ -25,20 +26,41 @@ func BenchmarkBound(b *testing.B) {
 			}
 		}
 	}
-	ours, bound := median(rate["postroad"]), median(rate["null"])
-	fmt.Printf("ratio: Postroad relays %.0f %% of what a relay without routes and queues does (%.0f to %.0f)\n", 100*ours/bound, ours, bound)
-	b.ReportMetric(100*ours/bound, "%-of-null")
+	ours := median(rate["postroad"])
+	for _, null := range []string{onPebble, onLog} {
+		bound := median(rate[null])
+		fmt.Printf("ratio: Postroad relays %.0f %% of what a relay without routes and queues does that keeps mail in %s (%.0f to %.0f)\n",
+			100*ours/bound, null, ours, bound)
+		b.ReportMetric(100*ours/bound, "%-of-null-"+null)
+	}
 }
 
-// nullEnv names the next hop of the process of a Null; nullDir its folder.
+// What a Null keeps mail in.
 const (
-	nullEnv = "POSTROAD_BENCH_NULL"
-	nullDir = "POSTROAD_BENCH_NULL_DIR"
+	onPebble = "pebble"
+	onLog    = "log"
+)
+
+// The process of a Null: its next hop, its folder, what it keeps mail in.
+const (
+	nullEnv   = "POSTROAD_BENCH_NULL"
+	nullDir   = "POSTROAD_BENCH_NULL_DIR"
+	nullStore = "POSTROAD_BENCH_NULL_STORE"
 )
 
 // runNull says its address on its output and relays until it is killed.
 func runNull(next string) {
-	n, err := NewNull(os.Getenv(nullDir), next)
+	var store keeper
+	var err error
+	if dir := os.Getenv(nullDir); os.Getenv(nullStore) == onLog {
+		store, err = newJournal(dir)
+	} else {
+		store, err = newPebbleKeeper(dir)
+	}
+	var n *Null
+	if err == nil {
+		n, err = NewNull(store, next)
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -47,9 +69,9 @@ func runNull(next string) {
 	n.Serve()
 }
 
-func startNull(tb testing.TB, next string) relay {
+func startNull(tb testing.TB, store, next string) relay {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), nullEnv+"="+next, nullDir+"="+tb.TempDir())
+	cmd.Env = append(os.Environ(), nullEnv+"="+next, nullDir+"="+tb.TempDir(), nullStore+"="+store)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	if err == nil {
@@ -63,24 +85,28 @@ func startNull(tb testing.TB, next string) relay {
 	if err != nil {
 		tb.Fatalf("the null relay did not start: %v", err)
 	}
-	return relay{"null", strings.TrimSpace(address), func() []int { return []int{cmd.Process.Pid} }, func() {}, ""}
+	return relay{store, strings.TrimSpace(address), func() []int { return []int{cmd.Process.Pid} }, func() {}, ""}
 }
 
 func TestNullRelays(t *testing.T) {
-	sink, err := NewSink(200)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sink.Close()
-	null := startNull(t, sink.Address())
-	if _, err := (Load{null.address, 200, 3000, 4, 30, "x@sink.test", 0}).Send(); err != nil {
-		t.Fatal(err)
-	}
-	if _, dups, missing := sink.Wait(10 * time.Second); dups != 0 || missing != 0 {
-		t.Errorf("%d duplicates, %d missing", dups, missing)
-	}
-	if got := sink.Tally(); got.Transactions != 200 || got.Recipients != 200 {
-		t.Errorf("%+v", got)
+	for _, store := range []string{onPebble, onLog} {
+		t.Run(store, func(t *testing.T) {
+			sink, err := NewSink(200)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer sink.Close()
+			null := startNull(t, store, sink.Address())
+			if _, err := (Load{null.address, 200, 3000, 4, 30, "x@sink.test", 0}).Send(); err != nil {
+				t.Fatal(err)
+			}
+			if _, dups, missing := sink.Wait(10 * time.Second); dups != 0 || missing != 0 {
+				t.Errorf("%d duplicates, %d missing", dups, missing)
+			}
+			if got := sink.Tally(); got.Transactions != 200 || got.Recipients != 200 {
+				t.Errorf("%+v", got)
+			}
+		})
 	}
 }
 
