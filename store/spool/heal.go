@@ -25,6 +25,7 @@ import (
 //	heal.copied      and a whole copy beside it
 //	heal.kept        and the table in the quarantine too, by a second name
 //	heal.replaced    the copy in its place
+//	heal.restored    what could be read of the spool itself before, written again
 //	heal.reconciled  some of the messages told the truth about, durably
 //	heal.done        all of them; the record in the quarantine
 const (
@@ -32,6 +33,7 @@ const (
 	faultHealCopied     = "heal.copied"
 	faultHealKept       = "heal.kept"
 	faultHealReplaced   = "heal.replaced"
+	faultHealRestored   = "heal.restored"
 	faultHealReconciled = "heal.reconciled"
 	faultHealDone       = "heal.done"
 )
@@ -130,8 +132,7 @@ func (s *Spool) healTables(o Options, h *healing, names []string, all bool) erro
 		slices.Sort(names)
 		names = slices.Compact(names)
 	}
-	meta, err := s.lostMeta(h)
-	if err != nil {
+	if err := s.noteMeta(h); err != nil {
 		return err
 	}
 	err = s.guarded(s.db.Close)
@@ -167,58 +168,11 @@ func (s *Spool) healTables(o Options, h *healing, names []string, all bool) erro
 	if s.db, err = s.openStore(s.dir, o); err != nil {
 		return err
 	}
-	return s.putBackMeta(meta)
+	return s.putBackMeta(h)
 }
 
 // errLeft: a table was left as it was, and the spool may be opened on it.
 var errLeft = errors.New("the table is left as it was")
-
-// lostMeta notes what of the spool itself cannot be read: once the table is mended,
-// older states of it would be found. It gives what can be.
-func (s *Spool) lostMeta(h *healing) (map[string][]byte, error) {
-	lost := map[string]*bool{keyEpoch: &h.Epoch, keySince: &h.Ledger, keyControl: &h.Control}
-	for n := range stripes {
-		lost[string(appendLedgerKey(nil, n))] = &h.Ledger
-	}
-	meta := map[string][]byte{}
-	for key, lost := range lost {
-		v, err := s.get([]byte(key))
-		switch {
-		case err == nil:
-			meta[key] = v
-		case unread(err):
-			*lost = true
-		case !errors.Is(err, ErrNotFound):
-			return nil, err
-		}
-	}
-	return meta, nil
-}
-
-// putBackMeta writes what could be read before: a table that is lost as a whole may have
-// had it in a part that was whole.
-func (s *Spool) putBackMeta(meta map[string][]byte) error {
-	b := s.db.NewBatch()
-	for key, v := range meta {
-		now, err := s.get([]byte(key))
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			if unread(err) { // in a table that is left as it was
-				continue
-			}
-			return err
-		}
-		if err == nil && bytes.Equal(now, v) {
-			continue
-		}
-		if err := b.Set([]byte(key), v, nil); err != nil {
-			return err
-		}
-	}
-	if b.Empty() {
-		return b.Close()
-	}
-	return s.commitSynced(b)
-}
 
 // healTable reads a table whole and replaces it if that is needed.
 func (s *Spool) healTable(h *healing, name string, t table) (mended bool, err error) {

@@ -20,7 +20,7 @@ import (
 )
 
 func healPoints() []string {
-	return []string{faultHealNoted, faultHealCopied, faultHealKept, faultHealReplaced, faultHealReconciled, faultHealDone}
+	return []string{faultHealNoted, faultHealCopied, faultHealKept, faultHealReplaced, faultHealRestored, faultHealReconciled, faultHealDone}
 }
 
 // quarantined lists what is in the quarantine of a spool on the operating system's files.

@@ -76,6 +76,9 @@ type healing struct {
 	Lost []span `json:"lost"`
 	// What of the spool itself could not be read any more.
 	Epoch, Ledger, Control bool `json:",omitempty"`
+	// Meta is what could be read of it before the tables were replaced, until it is written
+	// again.
+	Meta []metaRecord `json:"meta,omitempty"`
 
 	// Damaged messages lost a part; they are set aside when they are met. Doubtful ones
 	// may have been further, or finished: nobody can tell any more.
