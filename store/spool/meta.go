@@ -21,14 +21,14 @@ type metaRecord struct {
 // before any table is replaced: one that is lost as a whole may have had it in a part that
 // was whole. What an earlier healing noted, and could not write again, stands.
 func (s *Spool) noteMeta(h *healing) error {
-	note := func(key []byte, lost *bool) error {
+	note := func(key []byte, lost func()) error {
 		if slices.ContainsFunc(h.Meta, func(m metaRecord) bool { return bytes.Equal(m.Key, key) }) {
 			return nil
 		}
 		v, err := s.get(key)
 		switch {
 		case unread(err):
-			*lost = true
+			lost()
 			return nil
 		case err != nil && !errors.Is(err, ErrNotFound):
 			return err
@@ -36,12 +36,18 @@ func (s *Spool) noteMeta(h *healing) error {
 		h.Meta = append(h.Meta, metaRecord{Key: key, Value: v, Absent: err != nil})
 		return nil
 	}
-	err := errors.Join(note([]byte(keyEpoch), &h.Epoch), note([]byte(keyControl), &h.Control),
-		note([]byte(keyControlLost), &h.Control), note([]byte(keySince), &h.Ledger))
+	ledger := func() { h.Ledger = true }
+	err := errors.Join(note([]byte(keyEpoch), func() { h.Epoch = true }), note([]byte(keySince), ledger))
 	for n := 0; err == nil && n < stripes; n++ {
-		err = note(appendLedgerKey(nil, n), &h.Ledger)
+		err = note(appendLedgerKey(nil, n), ledger)
 	}
-	return err
+	// Of keyControlLost a deletion says nothing where what is below it cannot be read: see
+	// Control, which believes what it can read.
+	return errors.Join(err, note([]byte(keyControl), func() { h.Control = true }), note([]byte(keyControlLost), func() {
+		if !h.Control {
+			h.Meta = append(h.Meta, metaRecord{Key: []byte(keyControlLost), Absent: true})
+		}
+	}))
 }
 
 // putBackMeta writes what noteMeta noted, durably, before anything else is written.
