@@ -141,14 +141,14 @@ func (c *cluster) issue(n trust.Name) trust.Files {
 // outgoing connection is ever made: after a restart its ports are still free.
 func (c *cluster) settle() {
 	c.t.Helper()
-	i := byte(0)
+	i, network := byte(0), claimNetwork(c.t)
 	for _, o := range c.objs {
 		s := o.GetServer()
 		if s == nil {
 			continue
 		}
 		i++
-		name, free := o.GetMetadata().GetName(), freeAddresses(c.t, net.IPv4(127, 0, 77, i), 4)
+		name, free := o.GetMetadata().GetName(), freeAddresses(c.t, net.IPv4(127, 77, network, i), 4)
 		s.SmtpAddress, s.GossipAddress, s.AdminAddress = free[0], free[1], free[2]
 		for _, v := range c.objs {
 			if vs := v.GetVirtualServer(); vs.GetServer() == name {
@@ -162,6 +162,20 @@ func (c *cluster) settle() {
 			Gossip: free[1], Admin: free[2], Metrics: free[3],
 		}}
 	}
+}
+
+// claimNetwork gives the third octet of a network that no other cluster has, of this process
+// or another, until the test ends.
+func claimNetwork(t testing.TB) byte {
+	t.Helper()
+	for n := range 256 {
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.77.%d.254:10000", n)); err == nil {
+			t.Cleanup(func() { _ = l.Close() })
+			return byte(n)
+		}
+	}
+	t.Fatal("all networks from 127.77.0.0 to 127.77.255.0 are taken by other tests")
+	return 0
 }
 
 func freeAddresses(t testing.TB, host net.IP, n int) []string {
