@@ -27,9 +27,13 @@ func (s *Spool) suspect(path string) {
 	if s.readOnly || !isTable(name) {
 		return
 	}
-	if _, noted := s.suspects.LoadOrStore(name, true); noted {
+	noted := make(chan struct{})
+	if first, met := s.suspects.LoadOrStore(name, noted); met {
+		// Whoever goes on may end the spool, and the next start looks for the note.
+		<-first.(chan struct{})
 		return
 	}
+	defer close(noted)
 	if err := noteSuspect(fs, s.dir, name); err != nil {
 		s.log.Warn("spool_suspect_not_noted", zap.String("file", path), zap.Error(err))
 	}
