@@ -45,18 +45,18 @@ func parseChunk(arg string) (k chunk, err error) {
 }
 
 // badChunk answers a malformed BDAT. The chunk that follows must never be read as
-// commands; where its size is unknown the connection ends.
-func (c *Conn) badChunk(k chunk, err error) reply {
-	r := syntax("Syntax error: " + err.Error())
+// commands; where its size is unknown the connection ends. The error is why the chunk
+// did not come.
+func (c *Conn) badChunk(k chunk, err error) (reply, error) {
 	switch err {
 	case errChunkSize:
-		return hangup(552, smtp.EnhancedCode{5, 3, 4}, "Syntax error: "+err.Error())
+		return hangup(552, smtp.EnhancedCode{5, 3, 4}, "Syntax error: "+err.Error()), nil
 	case errChunkLast:
 		if e := c.discard(k.size, c.contentClock()); e != nil {
-			return c.lost(e)
+			return reply{}, e
 		}
 	}
-	return r
+	return syntax("Syntax error: " + err.Error()), nil
 }
 
 // discard reads n octets away.
@@ -79,7 +79,11 @@ func (c *Conn) discard(n int64, t contentClock) error {
 func (c *Conn) bdat(arg string) reply {
 	k, err := parseChunk(arg)
 	if err != nil {
-		return c.badChunk(k, err)
+		r, e := c.badChunk(k, err)
+		if e != nil {
+			return c.lost(e)
+		}
+		return r
 	}
 	r := c.chunkRefused(k)
 	if !c.cfg.offers(ExtChunking) {
@@ -262,7 +266,11 @@ func (k *chunks) nextChunk() error {
 		case cmd.verb == "BDAT":
 			next, err := parseChunk(cmd.arg)
 			if err != nil {
-				c.send(c.badChunk(next, err))
+				r, e := c.badChunk(next, err)
+				if e != nil {
+					return e // the session is in its Data: it is reset after that
+				}
+				c.send(r)
 				continue
 			}
 			k.chunk, k.left = next, next.size
