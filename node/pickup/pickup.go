@@ -54,8 +54,9 @@ type Config struct {
 // Pickup empties one folder.
 type Pickup struct {
 	c      Config
-	closed string            // as last logged
-	told   map[string]string // files that wait, and what was logged of them
+	closed string                 // as last logged
+	told   map[string]string      // files that wait, and what was logged of them
+	taken  map[string]fs.FileInfo // accepted, and not deleted yet
 }
 
 // New makes the folder. Errors are those of the file system.
@@ -69,7 +70,7 @@ func New(c Config) (*Pickup, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("pickup folder: %w", err)
 	}
-	return &Pickup{c: c, told: map[string]string{}}, nil
+	return &Pickup{c: c, told: map[string]string{}, taken: map[string]fs.FileInfo{}}, nil
 }
 
 // Run takes files until ctx ends. A folder that cannot be read is logged and
@@ -148,7 +149,12 @@ func (p *Pickup) tell(name string, err error) {
 
 // take handles one file; an error leaves it where it is.
 func (p *Pickup) take(name string) error {
-	f, l, err := p.open(name)
+	about, err := os.Lstat(filepath.Join(p.c.Dir, name))
+	var f *os.File
+	var l *Letter
+	if err == nil {
+		f, l, err = p.open(name)
+	}
 	var wrong *unfit
 	switch {
 	case errors.As(err, &wrong):
@@ -163,20 +169,16 @@ func (p *Pickup) take(name string) error {
 	if l != nil {
 		names = append(names, filepath.Base(f.Name()))
 	}
-	switch refused, err := p.submit(name, f, l); {
-	case err != nil:
-		return err
-	case refused != nil:
-		return p.refuse(refused, names...)
-	}
-	// The envelope file goes first: without it there is no message.
-	for _, n := range names {
-		if err := os.Remove(filepath.Join(p.c.Dir, n)); err != nil {
+	if !same(p.taken[name], about) {
+		switch refused, err := p.submit(name, f, l); {
+		case err != nil:
 			return err
+		case refused != nil:
+			return p.refuse(refused, names...)
 		}
+		p.taken[name] = about
 	}
-	// Durable, or the message would come again after a power cut.
-	return syncFolder(p.c.Dir)
+	return p.clear(names)
 }
 
 // withContent adds the file that stands beside an envelope which cannot be read.
