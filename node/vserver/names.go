@@ -69,12 +69,12 @@ func (d displayNames) resolveNames(content io.Reader, name nameOf) io.Reader {
 		line, err := in.ReadSlice('\n')
 		head.Write(line)
 		switch {
-		case errors.Is(err, bufio.ErrBufferFull) && head.Len() < maxNamedHeader:
-			continue
-		case err != nil && err != io.EOF:
+		case err != nil && err != io.EOF && !errors.Is(err, bufio.ErrBufferFull):
 			return io.MultiReader(&head, failing{err})
 		case head.Len() >= maxNamedHeader:
 			return io.MultiReader(&head, in)
+		case errors.Is(err, bufio.ErrBufferFull):
+			continue
 		case err == io.EOF, isBlank(line):
 			return io.MultiReader(bytes.NewReader(d.header(head.Bytes(), name)), in)
 		}
