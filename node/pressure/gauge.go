@@ -86,8 +86,18 @@ func (g *Gauge) Judge(l Limits, s Sample) (changes []Change) {
 	return changes
 }
 
-// level is that of a measurement. What frees is left when a quarter more than the
-// threshold is free, what grows when it is a tenth below.
+// margin is how much more than a threshold must be free for its level to be left: a
+// quarter, but of a share no more than half of what is above it, or there might be no
+// such measurement.
+func (r Resource) margin(threshold int64) int64 {
+	if r == Inodes {
+		return min(threshold/4, (100_00-threshold)/2)
+	}
+	return threshold / 4
+}
+
+// level is that of a measurement. What frees is left when there is a margin above the
+// threshold, what grows when it is a tenth below.
 func (r Resource) level(t Threshold, v int64, was Level) Level {
 	if v == Unknown {
 		return Normal
@@ -99,7 +109,7 @@ func (r Resource) level(t Threshold, v int64, was Level) Level {
 		case r.grows():
 			return v >= threshold
 		case held:
-			return v < threshold+threshold/4
+			return v < threshold+r.margin(threshold)
 		}
 		return v < threshold
 	}

@@ -38,6 +38,24 @@ func TestLevelsHaveHysteresis(t *testing.T) {
 	}
 }
 
+// A threshold near all that there is can be left, too.
+func TestHighThresholdsAreLeft(t *testing.T) {
+	limits := usual()
+	limits[Inodes] = Threshold{90_00, 85_00}
+	var g Gauge
+	for i, s := range []struct {
+		free int64
+		want Level
+	}{
+		{89_99, Medium}, {94_99, Medium}, {95_00, Normal}, {84_99, High}, {92_49, High}, {92_50, Medium}, {95_00, Normal},
+	} {
+		g.Judge(limits, Sample{Unknown, s.free, Unknown, Unknown})
+		if got := g.Of(Inodes); got != s.want {
+			t.Errorf("step %d, %d: %s, want %s", i, s.free, got, s.want)
+		}
+	}
+}
+
 // Whatever is measured, a level is entered exactly beyond its threshold, and never
 // left on the wrong side of it; each change is told once.
 func TestGaugeHoldsItsRules(t *testing.T) {
