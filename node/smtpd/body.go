@@ -174,7 +174,7 @@ func (t contentClock) fill(c *Conn) error {
 	if t.until.Before(d) {
 		d = t.until
 	}
-	c.raw.SetReadDeadline(d)
+	c.raw.SetDeadline(d) // as in wait
 	c.in.grow()
 	return c.in.fill()
 }

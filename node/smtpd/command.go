@@ -167,7 +167,7 @@ func (c *Conn) wait(deadline time.Time) bool {
 		return false
 	}
 	c.waiting = true
-	c.raw.SetReadDeadline(deadline)
+	c.raw.SetDeadline(deadline) // of both: TLS may have to write while it reads
 	return true
 }
 

@@ -152,6 +152,7 @@ func (p *pieces) Read(b []byte) (int, error) {
 }
 
 func (p *pieces) Write(b []byte) (int, error)      { return len(b), nil }
+func (p *pieces) SetDeadline(time.Time) error      { return nil }
 func (p *pieces) SetReadDeadline(time.Time) error  { return nil }
 func (p *pieces) SetWriteDeadline(time.Time) error { return nil }
 
