@@ -75,16 +75,21 @@ func (t *Submitter) Submit(s *mail.Submission, content io.Reader) error {
 // calls Announce, or calls Discard on its Body.
 func (t *Submitter) Prepare(s *mail.Submission, content io.Reader) (spool.Incoming, error) {
 	t.name(s.Envelope)
-	body := t.c.Store.NewBody()
+	body, whole := t.c.Store.NewBody(), false
+	defer func() { // also after a panic in content: its connection ends, the node goes on
+		if !whole {
+			body.Discard()
+		}
+	}()
 	st := t.streams.Get().(*stream)
 	h, err := st.run(body, s, content, t.mark)
 	st.content.Reset(nil)
 	st.limited, st.out = limited{}, writer{}
 	t.streams.Put(st)
 	if err != nil {
-		body.Discard()
 		return spool.Incoming{}, err
 	}
+	whole = true
 	e := s.Envelope
 	e.Hops, e.Size, e.LongLines = h.received, body.Size(), h.nature.long
 	if e.Body == mail.Body7Bit && h.nature.eightBit {
