@@ -242,7 +242,8 @@ func (s *session) retire() {
 	s.changed.Broadcast()
 }
 
-// await blocks the writer until ok, asked under mu, or until nothing can come any more.
+// await blocks the writer until ok, asked under mu, or until nothing can come any more. Then
+// it is false whatever ok says: to a peer that has left nothing more is sent.
 func (s *session) await(ok func() bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -251,7 +252,7 @@ func (s *session) await(ok func() bool) bool {
 		s.changed.Wait()
 	}
 	s.waiting = nil
-	return s.failed == nil && ok()
+	return s.failed == nil && !s.gone && ok()
 }
 
 func (s *session) healthy() bool {
