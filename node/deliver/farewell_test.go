@@ -2,10 +2,15 @@ package deliver
 
 import (
 	"bufio"
+	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/postroad/postroad/node/mail"
 )
@@ -65,4 +70,73 @@ func TestNothingAfterTheFarewell(t *testing.T) {
 			}
 		}
 	}
+}
+
+// slowContent stops in the middle of itself for a second.
+type slowContent struct{ inMemory }
+
+func (c slowContent) Open() (io.ReadCloser, error) {
+	half := len(c.inMemory) / 2
+	return io.NopCloser(io.MultiReader(bytes.NewReader(c.inMemory[:half]), pause(time.Second), bytes.NewReader(c.inMemory[half:]))), nil
+}
+
+// pause is a reader without octets, which takes its time to say so.
+type pause time.Duration
+
+func (p pause) Read([]byte) (int, error) {
+	time.Sleep(time.Duration(p))
+	return 0, io.EOF
+}
+
+// The same while the content is on its way: a message that goes over another connection is
+// not made whole over this one.
+func TestContentEndsWithTheFarewell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		long := message(strings.Repeat(body, 4000), "long@x.example")
+		long.Content = slowContent{long.Content.(inMemory)}
+		var taken atomic.Int32
+		d := &pipeDialer{}
+		d.server = func(n int, conn net.Conn) {
+			s, mails := &raw{conn, bufio.NewReader(conn)}, 0
+			s.greet("fake.example", "PIPELINING", "CHUNKING")
+			for {
+				line, err := s.r.ReadString('\n')
+				if err != nil || line == "QUIT\r\n" {
+					s.say("221 bye\r\n")
+					return
+				}
+				verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+				if verb == "MAIL" {
+					if mails++; n == 0 && mails == 2 {
+						s.say("421 4.7.0 enough for now\r\n")
+					}
+				}
+				if verb == "BDAT" {
+					var size int64
+					_, _ = fmt.Sscan(rest, &size)
+					if _, err := io.CopyN(io.Discard, s.r, size); err == nil && size == long.Content.Size() {
+						taken.Add(1)
+					}
+				}
+				if n > 0 || mails < 2 {
+					s.say("250 ok\r\n")
+				}
+			}
+		}
+		feed := newFeed(t, many(1)[0])
+		feed.idle = func() bool {
+			feed.mu.Lock()
+			defer feed.mu.Unlock()
+			feed.todo = append(feed.todo, long)
+			feed.idle = nil
+			return true
+		}
+		if err := serveBy(t, d, smartHost(), feed); err != nil {
+			t.Error(err)
+		}
+		feed.expect(map[string]string{"u0@x.example": "delivered 2.0.0", "long@x.example": "delivered 2.0.0"})
+		if n := taken.Load(); n != 1 {
+			t.Errorf("the host has the message %d times", n)
+		}
+	})
 }

@@ -14,10 +14,9 @@ func (s *session) read() {
 		r, err := s.peer.in.read()
 		s.mu.Lock()
 		over = s.takeAll(r, err)
-		failed := s.failed != nil
 		some := len(s.ready) > 0
 		s.mu.Unlock()
-		if failed {
+		if over { // nothing would be answered, so the writer's content shall not arrive either
 			_ = s.peer.wire.Close()
 		}
 		if some {
