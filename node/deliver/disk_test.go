@@ -149,6 +149,44 @@ func TestStepsToTheDisk(t *testing.T) {
 	}
 }
 
+// In a container each start of the node has the number of the one before, so what a crash left
+// may have the name that this attempt takes. It holds up no mail.
+func TestNameOfALostAttempt(t *testing.T) {
+	for name, c := range stores {
+		root := t.TempDir()
+		a := New(Options{Hostname: "me.example", MaildirRoot: filepath.Join(root, "box")})
+		d := &ledgerDisk{root: root, fail: slices.IndexFunc(c.steps, func(s string) bool { return strings.HasPrefix(s, "rename") }) + 1}
+		a.disk = d
+		hop, m := c.hop(root), message(body, "u@x.example")
+		var left []byte // by the crash
+		path := ""
+		d.atFailure = func() {
+			for _, dir := range []string{"box/u@x.example/tmp", "drop"} {
+				for _, n := range files(t, filepath.Join(root, dir)) {
+					path = filepath.Join(root, dir, n)
+					left, _ = os.ReadFile(path)
+				}
+			}
+		}
+		if err := a.Serve(t.Context(), hop, newFeed(t, m)); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, left, 0o600); err != nil || len(left) == 0 {
+			t.Fatalf("%s: %q: %v", name, path, err)
+		}
+		feed := newFeed(t, m)
+		if err := New(Options{Hostname: "me.example", MaildirRoot: filepath.Join(root, "box")}).Serve(t.Context(), hop, feed); err != nil {
+			t.Fatal(err)
+		}
+		if got := feed.check()["u@x.example"]; !strings.HasPrefix(got, "delivered") {
+			t.Errorf("%s: %s: %s", name, got, feed.got["u@x.example"].Text)
+		}
+		if l := leftovers(t, root); len(l) != 0 || len(c.visible(t, root)) != 1 {
+			t.Errorf("%s: %q is left, a reader finds %q", name, l, c.visible(t, root))
+		}
+	}
+}
+
 // aboveMount is a disk on which a folder's names cannot be made durable: that of another
 // file system.
 type aboveMount struct {

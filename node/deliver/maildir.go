@@ -33,7 +33,7 @@ import (
 // its record of that, makes it come twice. NAME is made of what the first node
 // gave the message and every node hands on, so the second file replaces the first
 // unless its reader has already moved it: a duplicate is left only then. Names in
-// tmp carry the process and a counter, so attempts never meet.
+// tmp carry the process and a counter, so attempts that run never meet.
 
 // mailboxes remembers which maildirs exist, to spare the look.
 type mailboxes struct {
@@ -169,6 +169,7 @@ func (a *Agent) writeSynced(path, header string, c mail.Content) (size int64, er
 		return 0, err
 	}
 	defer func() { _ = rc.Close() }()
+	_ = os.Remove(path) // of a process that died and had the number of this one, as in a container
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return 0, err
