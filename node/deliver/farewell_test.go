@@ -140,3 +140,50 @@ func TestContentEndsWithTheFarewell(t *testing.T) {
 		}
 	})
 }
+
+// A host that refuses content before its end may say so at the end again. That is no answer
+// to what comes next, which goes over another connection.
+func TestRefusedTwice(t *testing.T) {
+	for _, keyword := range []string{"HELP", "PIPELINING"} {
+		for _, again := range []string{"552 5.3.4 too big\r\n", ""} {
+			synctest.Test(t, func(t *testing.T) {
+				connections := 0
+				d := &pipeDialer{}
+				d.server = func(n int, conn net.Conn) {
+					connections = max(connections, n+1)
+					s := &raw{conn, bufio.NewReader(conn)}
+					s.greet("fake.example", "LIMITS RCPTMAX=1", keyword)
+					for {
+						line, err := s.r.ReadString('\n')
+						switch {
+						case err != nil:
+							return
+						case line != "DATA\r\n":
+							s.say("250 ok\r\n")
+						case n == 0:
+							s.say("354 go on\r\n")
+							_, _ = s.r.ReadByte()
+							s.say("552 5.3.4 too big\r\n")
+							s.until(".\r\n")
+							s.say(again)
+						default:
+							s.say("354 go on\r\n")
+							s.until(".\r\n")
+							s.say("250 2.0.0 taken\r\n")
+						}
+					}
+				}
+				m := message(strings.Repeat(body, 4000), "one@x.example", "two@x.example")
+				m.Content = slowContent{m.Content.(inMemory)}
+				feed := newFeed(t, m)
+				if err := serveBy(t, d, smartHost(), feed); err != nil {
+					t.Errorf("%s: %v", keyword, err)
+				}
+				feed.expect(map[string]string{"one@x.example": "failed 5.3.4", "two@x.example": "delivered 2.0.0"})
+				if connections != 2 {
+					t.Errorf("%s: %d connections", keyword, connections)
+				}
+			})
+		}
+	}
+}

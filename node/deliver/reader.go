@@ -74,13 +74,21 @@ func (s *session) take(r *reply) *mail.Outcome {
 	if r.code == 421 {
 		return s.shutdown(r)
 	}
+	if len(s.pending) == 0 && s.adrift && r.class() > 3 {
+		return nil
+	}
 	if len(s.pending) == 0 {
 		return breach(fmt.Sprintf("a reply (%d) that nothing was sent for", r.code))
 	}
 	e := &s.pending[0]
-	// Content alone may be refused before all of it was sent.
-	if (r.class() < 4 || e.step != stepEnd) && s.peer.wire.handed.Load() < e.end {
-		return breach(fmt.Sprintf("%d for %s before it was sent", r.code, e.step))
+	if s.peer.wire.handed.Load() < e.end {
+		// Content alone may be refused before all of it was sent.
+		if r.class() < 4 || e.step != stepEnd {
+			return breach(fmt.Sprintf("%d for %s before it was sent", r.code, e.step))
+		}
+		// What such a host says to the dot, if anything, is not the answer to the next MAIL. A
+		// chunk has a size, after which each host listens again.
+		s.adrift = s.adrift || e.f.dataCode == 354
 	}
 	switch e.step {
 	case stepReset:

@@ -45,6 +45,7 @@ type session struct {
 	closing  bool          // QUIT was sent, or the peer said 421 with nothing in flight
 	ours     bool          // the failure is this node's own, not the peer's
 	ails     bool          // the peer has put off mail for a reason of its own
+	adrift   bool          // content was refused before its end, and perhaps at its end again
 	hurry    bool          // writing is over; what was received already is still read
 	gone     bool          // the reader has ended in peace; nothing more will be answered
 	carry    []*delivery   // taken, and not begun or not ended
@@ -258,7 +259,7 @@ func (s *session) await(ok func() bool) bool {
 func (s *session) healthy() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.failed == nil && !s.closing && len(s.doubted) == 0
+	return s.failed == nil && !s.closing && !s.adrift && len(s.doubted) == 0
 }
 
 // expects says whether answers are to come.

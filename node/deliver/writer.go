@@ -79,7 +79,7 @@ func (s *session) leave() {
 		return
 	}
 	s.mu.Lock()
-	gone := s.closing
+	gone := s.closing || s.adrift
 	s.closing = true
 	s.mu.Unlock()
 	if !gone && s.send([]byte("QUIT\r\n"), expectation{step: stepQuit}) && s.flush() {
@@ -231,7 +231,7 @@ func (s *session) enter(f *flight) (failed *mail.Outcome, err error) {
 	switch {
 	case s.failed != nil:
 		return s.failed, nil
-	case s.closing:
+	case s.closing, s.adrift:
 		return nil, errClosed
 	}
 	s.flights = append(s.flights, f)
