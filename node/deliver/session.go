@@ -280,7 +280,8 @@ func (s *session) awaitReply() {
 
 // arm keeps the deadline for the oldest reply to come. It is asked before the first
 // read of each and after each write, so that a long message on its way counts as a
-// sign of life. Small corrections are left out: setting a timer costs more.
+// sign of life. It is up to an eighth late, never early, which spares small corrections:
+// setting a timer costs more.
 func (s *session) arm() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -299,8 +300,8 @@ func (s *session) arm() {
 		limit = max(limit, s.peer.limits.Mail) // mail depends on the answer to QUIT
 	}
 	at := time.Now().Add(limit)
-	if off := at.Sub(s.deadline); s.deadline.IsZero() || off > limit/8 || off < -limit/8 {
-		s.deadline = at
-		_ = s.peer.wire.SetReadDeadline(at)
+	if late := s.deadline.Sub(at); late < 0 || late > limit/8 {
+		s.deadline = at.Add(limit / 8)
+		_ = s.peer.wire.SetReadDeadline(s.deadline)
 	}
 }

@@ -1,7 +1,9 @@
 package deliver
 
 import (
+	"bufio"
 	"fmt"
+	"net"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -247,6 +249,37 @@ func TestSilence(t *testing.T) {
 					t.Errorf("gave up after %v, want %v", took, c.after)
 				}
 			})
+		})
+	}
+}
+
+// Each answer has all of its time (RFC 5321 section 4.5.3.2), however soon after the one
+// before its wait begins.
+func TestEachAnswerHasItsTime(t *testing.T) {
+	for _, before := range []time.Duration{0, time.Second, 10 * time.Second, 30 * time.Second, time.Minute} {
+		synctest.Test(t, func(t *testing.T) {
+			long := outsideTimeouts
+			d := &pipeDialer{server: func(_ int, conn net.Conn) {
+				s := &raw{conn, bufio.NewReader(conn)}
+				s.greet("fake.example", "PIPELINING")
+				s.until("DATA")
+				for _, a := range []struct {
+					after time.Duration
+					says  string
+				}{{before, "250 ok\r\n"}, {long.Rcpt - time.Second, "250 ok\r\n"}, {before, "250 ok\r\n"}, {long.Data - time.Second, "354 go on\r\n"}} {
+					time.Sleep(a.after)
+					s.say(a.says)
+				}
+				s.until(".\r\n")
+				time.Sleep(long.End - time.Second)
+				s.say("250 2.0.0 taken\r\n")
+				s.until("QUIT")
+			}}
+			feed := newFeed(t, message(body, "one@x.example", "two@x.example"))
+			if err := serveBy(t, d, smartHost(), feed); err != nil {
+				t.Errorf("%v before: %v", before, err)
+			}
+			feed.expect(map[string]string{"one@x.example": "delivered 2.0.0", "two@x.example": "delivered 2.0.0"})
 		})
 	}
 }
