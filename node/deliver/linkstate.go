@@ -25,6 +25,8 @@ func (a *Agent) LinkState(ctx context.Context, hop mail.Hop) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	stop := context.AfterFunc(ctx, func() { _ = p.wire.Close() })
+	defer stop()
 	if !p.ext.linkState {
 		p.quit(p.limits.Quit)
 		return nil, ErrNoLinkState
