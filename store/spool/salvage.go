@@ -184,7 +184,9 @@ func (x *surgeon) footer(format sstable.TableFormat) (end []byte, meta, index bl
 	}
 	var n, m int
 	meta, n = block.DecodeHandle(end[1:])
-	if index, m = block.DecodeHandle(end[1+n:]); n == 0 || m == 0 {
+	index, m = block.DecodeHandle(end[1+n:])
+	sum := block.ChecksumType(end[0]) // Pebble panics when it is asked for one that it does not know
+	if n == 0 || m == 0 || sum != block.ChecksumTypeCRC32c && sum != block.ChecksumTypeXXHash64 {
 		err = errEnd
 	}
 	return end, meta, index, err
