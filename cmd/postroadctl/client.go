@@ -109,14 +109,16 @@ func (c *client) run(ask func(ctx context.Context, cmd *cobra.Command, conn grpc
 // there, so that it does not flicker; a pipe gets one answer after the other.
 func redraw(cmd *cobra.Command, ask func() error) error {
 	out := cmd.OutOrStdout()
-	if !isTerminal(out) {
+	screen, ok := out.(visible)
+	if !ok || !isTerminal(screen.Writer) {
 		return ask()
 	}
-	var screen bytes.Buffer
-	cmd.SetOut(&screen)
+	var answer bytes.Buffer
+	cmd.SetOut(&answer)
 	err := ask()
 	cmd.SetOut(out)
-	fmt.Fprintf(out, "\x1b[H\x1b[2J%s", screen.Bytes())
+	fmt.Fprint(screen.Writer, "\x1b[H\x1b[2J")
+	fmt.Fprintf(out, "%s", answer.Bytes())
 	return err
 }
 

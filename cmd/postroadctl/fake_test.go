@@ -66,7 +66,7 @@ func (f *fakeNode) serve(t *testing.T) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	path := filepath.Join(dir, f.name+".sock")
+	path := filepath.Join(dir, "node.sock")
 	l, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)

@@ -27,6 +27,7 @@ func main() {
 
 // execute runs one command line and returns the exit code.
 func execute(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	stdout, stderr = visible{stdout}, visible{stderr}
 	root := newRoot()
 	root.SetArgs(args)
 	root.SetIn(stdin)

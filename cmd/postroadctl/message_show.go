@@ -56,7 +56,9 @@ it is given up. ID is its queue ID ('queue messages', the 250 that it got) or it
 // outlook prints what is known of a message in one queue.
 func outlook(w io.Writer, o *queuev1.Outlook, now time.Time) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	line := func(name, format string, args ...any) { fmt.Fprintf(t, "%s\t%s\n", name, fmt.Sprintf(format, args...)) }
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(t, "%s\t%s\n", name, cell(fmt.Sprintf(format, args...)))
+	}
 	m := o.GetMessage()
 	line("message", "%s on %s, <%s>, %s", m.GetQueueId(), m.GetNode(), m.GetMessageId(), size(m.GetSize()))
 	line("from", "<%s>, accepted %s", m.GetSender(), momentOf(m.GetReceivedUnixMs(), now))

@@ -75,14 +75,18 @@ func (c *client) document(w io.Writer, b []byte) error {
 func (c *client) table(w io.Writer, header string, rows [][]string) error {
 	if c.format == "name" {
 		for _, r := range rows {
-			fmt.Fprintln(w, r[0])
+			fmt.Fprintln(w, cell(r[0]))
 		}
 		return nil
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, header)
 	for _, r := range rows {
-		fmt.Fprintln(t, strings.Join(r, "\t"))
+		cells := make([]string, len(r))
+		for i, s := range r {
+			cells[i] = cell(s)
+		}
+		fmt.Fprintln(t, strings.Join(cells, "\t"))
 	}
 	return t.Flush()
 }
