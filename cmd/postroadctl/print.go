@@ -62,8 +62,12 @@ func (c *client) messages(w io.Writer, list []member) error {
 
 func (c *client) document(w io.Writer, b []byte) error {
 	if c.format == "yaml" {
-		var err error
-		if b, err = yaml.JSONToYAML(b); err != nil {
+		var plain bytes.Buffer // the reader of YAML refuses characters that JSON may have as they are
+		_, err := visible{&plain}.Write(b)
+		if err == nil {
+			b, err = yaml.JSONToYAML(plain.Bytes())
+		}
+		if err != nil {
 			return err
 		}
 	}

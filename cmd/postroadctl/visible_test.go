@@ -8,6 +8,8 @@ import (
 	"time"
 	"unicode"
 
+	"sigs.k8s.io/yaml"
+
 	queuev1 "github.com/postroad/postroad/proto/postroad/queue/v1"
 )
 
@@ -29,6 +31,22 @@ func TestNothingControlsTheTerminal(t *testing.T) {
 		}
 		if strings.HasSuffix(line, "json") && !json.Valid([]byte(stdout)) {
 			t.Errorf("%s: no JSON: %s", line, stdout)
+		}
+	}
+}
+
+// A sender with a character that YAML does not take hides no answer.
+func TestHostileYAML(t *testing.T) {
+	for _, text := range []string{hostile, "\x7f", "\u0080", "\u009f"} {
+		var out bytes.Buffer
+		c := &client{format: "yaml"}
+		if done, err := c.message(&out, &queuev1.Message{Sender: text}); !done || err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		var back struct{ Sender string }
+		if err := yaml.Unmarshal(out.Bytes(), &back); err != nil || back.Sender != text {
+			t.Errorf("%q became %q, %v", text, back.Sender, err)
 		}
 	}
 }
