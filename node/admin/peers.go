@@ -67,11 +67,7 @@ func (p *peers) named(name string) (Peer, bool) {
 	return Peer{}, false
 }
 
-// one asks one node.
-func one[T any](ctx context.Context, p *peers, to Peer, ask func(context.Context, grpc.ClientConnInterface) (T, error)) (T, error) {
-	return oneWithin(ctx, p, to, p.patience(ctx), ask)
-}
-
+// oneWithin asks one node.
 func oneWithin[T any](ctx context.Context, p *peers, to Peer, within time.Duration, ask func(context.Context, grpc.ClientConnInterface) (T, error)) (T, error) {
 	ctx, cancel := context.WithTimeout(onBehalf(ctx), within)
 	defer cancel()
@@ -90,10 +86,11 @@ func passOn[T any](ctx context.Context, p *peers, to Peer, ask func(context.Cont
 
 // passOnWithin is passOn for what takes its time.
 func passOnWithin[T any](ctx context.Context, p *peers, to Peer, within time.Duration, ask func(context.Context, grpc.ClientConnInterface) (T, error)) (T, error) {
+	within = spared(ctx, within)
 	a, err := oneWithin(ctx, p, to, within, ask)
 	switch status.Code(err) {
 	case codes.Unavailable, codes.DeadlineExceeded:
-		err = status.Errorf(codes.Unavailable, "%s at %s: %s", to.Name, to.Address, p.plain(err))
+		err = status.Errorf(codes.Unavailable, "%s at %s: %s", to.Name, to.Address, plain(err, within))
 	}
 	return a, err
 }
@@ -107,17 +104,30 @@ func patient(ctx context.Context, d time.Duration) context.Context {
 
 func (p *peers) patience(ctx context.Context) time.Duration {
 	if d, ok := ctx.Value(patienceKey{}).(time.Duration); ok {
-		return max(d, p.timeout)
+		return spared(ctx, max(d, p.timeout))
 	}
-	return p.timeout
+	return spared(ctx, p.timeout)
+}
+
+// lastWord bounds what is kept of the caller's time for the answer to it.
+const lastWord = time.Second
+
+// spared is how long a node may take, so that the caller still learns in its own time who
+// is silent, and what the others said and did.
+func spared(ctx context.Context, d time.Duration) time.Duration {
+	if deadline, ok := ctx.Deadline(); ok {
+		left := time.Until(deadline)
+		d = min(d, left-min(left/5, lastWord))
+	}
+	return d
 }
 
 // plain is why a node did not answer, without gRPC's frame and without the
 // address, which everybody who asked knows.
-func (p *peers) plain(err error) string {
+func plain(err error, within time.Duration) string {
 	s := status.Convert(err)
 	if s.Code() == codes.DeadlineExceeded {
-		return fmt.Sprintf("no answer within %v", p.timeout)
+		return fmt.Sprintf("no answer within %v", within.Round(100*time.Millisecond))
 	}
 	text, _ := transport.Cause(s.Message())
 	if i := strings.LastIndex(text, ": connect: "); i >= 0 {
@@ -137,16 +147,17 @@ func allBut[T any](ctx context.Context, p *peers, silent map[string]string, ask 
 	answers, missing = make(map[string]T), make(map[string]string)
 	var mu sync.Mutex
 	var wg sync.WaitGroup
+	within := p.patience(ctx)
 	for _, to := range p.list() {
 		if _, ok := silent[to.Name]; ok {
 			continue
 		}
 		wg.Go(func() {
-			a, err := one(ctx, p, to, ask)
+			a, err := oneWithin(ctx, p, to, within, ask)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
-				missing[to.Name] = to.Address + ": " + p.plain(err)
+				missing[to.Name] = to.Address + ": " + plain(err, within)
 				return
 			}
 			answers[to.Name] = a

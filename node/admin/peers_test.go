@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"errors"
 	"maps"
 	"net"
@@ -15,6 +16,7 @@ import (
 	nodev1 "github.com/postroad/postroad/proto/postroad/node/v1"
 	queuev1 "github.com/postroad/postroad/proto/postroad/queue/v1"
 	topologyv1 "github.com/postroad/postroad/proto/postroad/topology/v1"
+	trackingv1 "github.com/postroad/postroad/proto/postroad/tracking/v1"
 )
 
 // mute is the address of a host that takes connections and says nothing.
@@ -136,6 +138,31 @@ func TestEveryNodeIsAskedAndTheSilentAreNamed(t *testing.T) {
 			t.Errorf("digests %v, want %v", got, want)
 		}
 	})
+}
+
+// Who asks learns in its own time who is silent, however long a node may take: an order
+// that the others carried out is not to look like one that failed.
+func TestSilentNodeHidesNoAnswer(t *testing.T) {
+	w := newWorld(t)
+	paris := w.start(&fakeNode{name: "paris", peers: []Peer{{"mute", mute(t)}}}, func(c *Config) { c.PeerTimeout = time.Minute })
+	conn := w.local(paris)
+	within := func() context.Context {
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		t.Cleanup(cancel)
+		return ctx
+	}
+	a, err := queuev1.NewQueueServiceClient(conn).Act(within(), &queuev1.ActRequest{AllNodes: true})
+	if err != nil || len(a.GetMissing()) != 1 || !strings.Contains(a.GetMissing()["mute"], "no answer within ") || strings.Contains(a.GetMissing()["mute"], "1m0s") {
+		t.Errorf("act: %v, %v; want to hear that mute is silent", a, err)
+	}
+	f, err := trackingv1.NewTrackingServiceClient(conn).Find(within(), &trackingv1.FindRequest{AllNodes: true})
+	if err != nil || f.GetMissing()["mute"] == "" {
+		t.Errorf("find: %v, %v; want to hear that mute is silent", f, err)
+	}
+	_, err = topologyv1.NewTopologyServiceClient(conn).Explain(within(), &topologyv1.ExplainRequest{From: "mute"})
+	if requireCode(t, err, codes.Unavailable); !strings.Contains(err.Error(), "mute at 127.0.0.1:") {
+		t.Errorf("explain: error %v does not name the silent node", err)
+	}
 }
 
 // Without AllNodes nobody else is asked.
