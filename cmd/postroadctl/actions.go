@@ -227,17 +227,22 @@ func (c *client) act(cmd *cobra.Command, conn grpc.ClientConnInterface, req *que
 		if f.dryRun {
 			return c.printAct(cmd, m, req, " (dry run)")
 		}
+		// What is not in the counts is told before the question: there the order may touch more.
+		silent, cut := missing(cmd.ErrOrStderr(), m.GetMissing()), unfinished(m)
 		// A standing freeze is worth asking for though nothing waits.
 		if touched(m) > 0 || req.GetLike() != nil && notFound(m, req) == nil {
+			if cut != nil {
+				fmt.Fprintln(cmd.ErrOrStderr(), cut)
+			}
 			fmt.Fprintf(cmd.ErrOrStderr(), "%s %s", verbOf(req), actWords(m, req))
 			if err := confirmed(cmd.InOrStdin(), cmd.ErrOrStderr()); err != nil {
 				return err
 			}
-		} else if err := notFound(m, req); err != nil {
+		} else if err := firstError(cut, notFound(m, req)); err != nil {
 			return err
 		} else {
 			fmt.Fprintln(w, "there is nothing to do")
-			return firstError(staying(m), missing(cmd.ErrOrStderr(), m.GetMissing()))
+			return firstError(staying(m), silent)
 		}
 	}
 	m, err := ask(false)
@@ -320,11 +325,18 @@ func (c *client) printAct(cmd *cobra.Command, m *queuev1.ActResponse, req *queue
 		for _, id := range r.GetUnrouted() {
 			failed = &failure{fmt.Errorf("%s: %s is in no queue of a destination yet, so there is nothing to redirect; try again when it is routed", r.GetNode(), id), exitConflict}
 		}
+	}
+	return firstError(unfinished(m), failed, staying(m), notFound(m, req), missing(cmd.ErrOrStderr(), m.GetMissing()))
+}
+
+// unfinished names a node that came to no end.
+func unfinished(m *queuev1.ActResponse) error {
+	for _, r := range m.GetResults() {
 		if r.GetError() != "" {
-			failed = &failure{fmt.Errorf("%s: not done to the end: %s", r.GetNode(), r.GetError()), exitFailed}
+			return &failure{fmt.Errorf("%s: not done to the end: %s", r.GetNode(), r.GetError()), exitFailed}
 		}
 	}
-	return firstError(failed, staying(m), notFound(m, req), missing(cmd.ErrOrStderr(), m.GetMissing()))
+	return nil
 }
 
 // staying names queues that were asked for and stay as they are.

@@ -50,6 +50,7 @@ func outboundCommand(c *client, disable bool, cmd *cobra.Command) *cobra.Command
 			return err
 		}
 		if !f.dryRun && !f.yes {
+			_ = missing(cmd.ErrOrStderr(), m.GetMissing()) // they are not in the words, but the order is for them too
 			fmt.Fprint(cmd.ErrOrStderr(), outboundWords(m, disable))
 			if err := confirmed(cmd.InOrStdin(), cmd.ErrOrStderr()); err != nil {
 				return err
