@@ -23,6 +23,7 @@ import (
 
 	"github.com/postroad/postroad/cmd/endpoints"
 	"github.com/postroad/postroad/node/trust"
+	nodev1 "github.com/postroad/postroad/proto/postroad/node/v1"
 )
 
 const (
@@ -51,6 +52,19 @@ func (c *client) passedOn() string {
 		return ""
 	}
 	return c.node
+}
+
+// itself is for orders that are not passed on: they must not be carried out by another
+// node than the one that --node names.
+func (c *client) itself(ctx context.Context, conn grpc.ClientConnInterface) error {
+	if c.passedOn() == "" {
+		return nil
+	}
+	s, err := nodev1.NewNodeServiceClient(conn).Status(ctx, &nodev1.StatusRequest{})
+	if err == nil && s.GetName() != c.node {
+		err = &failure{fmt.Errorf("--node %s: it is %s that answers, and this is not passed on; name a socket or an address of %s with --endpoint", c.node, s.GetName(), c.node), exitUsage}
+	}
+	return err
 }
 
 func (c *client) flags(f *pflag.FlagSet) {

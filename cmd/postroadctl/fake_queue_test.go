@@ -65,7 +65,7 @@ func (f fakeQueue) Messages(ctx context.Context, r *queuev1.MessagesRequest) (*q
 	}, {
 		Node: f.name, QueueId: "06H2", Recipients: []string{"olav@example.test"}, Size: 10,
 		ReceivedUnixMs: 1_800_000_000_000, Hold: "rule/night", FrozenReason: "waits for the day",
-	}}}, mood(ctx, r.GetQueue())
+	}}}, mood(ctx, firstWord(r.GetNode(), r.GetQueue()))
 }
 
 func (f fakeQueue) Shape(ctx context.Context, r *queuev1.ShapeRequest) (*queuev1.ShapeResponse, error) {

@@ -326,6 +326,10 @@ func (f fakeNodes) Nodes(context.Context, *nodev1.NodesRequest) (*nodev1.NodesRe
 
 // Ledger balances on the asked node alone; with all nodes asked there is one that
 // lost a message.
+func (f fakeNodes) Status(context.Context, *nodev1.StatusRequest) (*nodev1.StatusResponse, error) {
+	return &nodev1.StatusResponse{Name: f.name}, nil
+}
+
 func (f fakeNodes) Ledger(_ context.Context, r *nodev1.LedgerRequest) (*nodev1.LedgerResponse, error) {
 	since := time.Date(2026, 5, 4, 12, 30, 0, 0, time.UTC).UnixMilli()
 	line := func(name string, in bool, messages, recipients int64) *nodev1.LedgerLine {

@@ -31,7 +31,7 @@ func quarantineList(c *client) *cobra.Command {
 		Short: "Show them, what of them cannot be read, and what is known of them",
 		Args:  needs(),
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, _ []string) error {
-			m, err := queuev1.NewQueueServiceClient(conn).Messages(ctx, &queuev1.MessagesRequest{Queue: quarantineQueue, Limit: 1000})
+			m, err := queuev1.NewQueueServiceClient(conn).Messages(ctx, &queuev1.MessagesRequest{Queue: quarantineQueue, Limit: 1000, Node: c.passedOn()})
 			if err != nil {
 				return err
 			}
@@ -55,6 +55,9 @@ func quarantineChange(c *client, verb, short, done string, remove bool) *cobra.C
 		Short: short,
 		RunE: c.run(func(ctx context.Context, cmd *cobra.Command, conn grpc.ClientConnInterface, args []string) error {
 			req.Messages = args
+			if err := c.itself(ctx, conn); err != nil {
+				return err
+			}
 			m, err := queuev1.NewQueueServiceClient(conn).Quarantine(ctx, req)
 			if err != nil {
 				return err
