@@ -61,8 +61,9 @@ func (q *queueService) List(ctx context.Context, req *queuev1.ListRequest) (*que
 	if after != "" {
 		resp.Queues = slices.DeleteFunc(resp.Queues, func(q *queuev1.Queue) bool { return places[q] <= after })
 	}
-	// A node that has more gave a whole page, so this page ends before what it kept back.
-	if n := int(req.GetPageSize()); n > 0 && (more || len(resp.Queues) > n) {
+	// A node that has more gave a whole page, so this page ends before what it kept back;
+	// one of another version, which has another order, may have given less.
+	if n := min(int(req.GetPageSize()), len(resp.Queues)); n > 0 && (more || len(resp.Queues) > n) {
 		resp.Queues = resp.Queues[:n]
 		resp.NextPageToken = sealToken(places[resp.Queues[n-1]], search)
 	}

@@ -1,12 +1,16 @@
 package admin
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"testing"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 
+	"github.com/postroad/postroad/node/trust"
 	queuev1 "github.com/postroad/postroad/proto/postroad/queue/v1"
 )
 
@@ -179,5 +183,30 @@ func TestShapeOfAllNodes(t *testing.T) {
 	resp, err = c.Shape(t.Context(), &queuev1.ShapeRequest{Node: "oslo", By: "sender-domain"})
 	if err != nil || len(resp.GetRows()) != 2 || resp.GetRows()[1].GetName() != "only oslosender-domain" {
 		t.Errorf("of oslo: %v, %v", resp, err)
+	}
+}
+
+// oddNode says that it has more, and gives less than a page: one of another version, with
+// another order of its queues.
+type oddNode struct {
+	queuev1.UnimplementedQueueServiceServer
+}
+
+func (oddNode) List(context.Context, *queuev1.ListRequest) (*queuev1.ListResponse, error) {
+	return &queuev1.ListResponse{Queues: []*queuev1.Queue{{Node: "odd", Id: "q"}}, NextPageToken: "more"}, nil
+}
+
+func TestShortPageOfAnotherNode(t *testing.T) {
+	w := newWorld(t)
+	l := listen(t)
+	g := grpc.NewServer(grpc.Creds(credentials.NewTLS(w.identity(trust.RoleServer, "odd").ServerTLS())))
+	queuev1.RegisterQueueServiceServer(g, oddNode{})
+	done := make(chan error, 1)
+	go func() { done <- g.Serve(l) }()
+	defer func() { g.Stop(); <-done }()
+	paris := w.start(&fakeNode{name: "paris", peers: []Peer{{"odd", l.Addr().String()}}})
+	m, err := queuev1.NewQueueServiceClient(w.local(paris)).List(t.Context(), &queuev1.ListRequest{AllNodes: true, PageSize: 10})
+	if err != nil || len(m.GetQueues()) != 1 || m.GetNextPageToken() == "" {
+		t.Errorf("%v, %v", m, err)
 	}
 }
