@@ -21,18 +21,22 @@ type change struct {
 	batch   *pebble.Batch
 	put     map[directory.Key]*directoryv1.Object
 	deleted map[directory.Key]bool
-	freed   map[string]string // address key -> name of the owner that has lost it
+	freed   map[freed]bool
 	taken   map[string]string // address key -> name of the new owner
 	count   int               // recipients more or fewer
 	config  bool
 	swept   []byte
 }
 
+// freed is an address that one of its owners has lost: after a snapshot that was cut off,
+// two stored recipients may have it.
+type freed struct{ address, owner string }
+
 func newChange(c *Catalog) *change {
 	return &change{
 		c: c, batch: c.db.NewBatch(),
 		put: map[directory.Key]*directoryv1.Object{}, deleted: map[directory.Key]bool{},
-		freed: map[string]string{}, taken: map[string]string{},
+		freed: map[freed]bool{}, taken: map[string]string{},
 	}
 }
 
@@ -120,7 +124,7 @@ func (ch *change) release(name string) (bool, error) {
 		return false, err
 	}
 	for _, a := range old.GetRecipient().GetAddresses() {
-		ch.freed[directory.AddressKey(a)] = name
+		ch.freed[freed{directory.AddressKey(a), name}] = true
 	}
 	for _, m := range old.GetRecipient().GetGroup().GetMembers() {
 		if err := ch.batch.Delete(memberPath(m, name), nil); err != nil {
@@ -158,19 +162,19 @@ func (ch *change) store(k directory.Key, o *directoryv1.Object) error {
 }
 
 func (ch *change) settleAddresses() error {
-	for key, owner := range ch.freed {
-		if _, again := ch.taken[key]; again {
+	for f := range ch.freed {
+		if _, again := ch.taken[f.address]; again {
 			continue
 		}
 		// In a snapshot an earlier page may have given it to somebody else.
-		now, err := ch.c.read(addressPath(key))
+		now, err := ch.c.read(addressPath(f.address))
 		if err != nil {
 			return err
 		}
-		if string(now) != owner {
+		if string(now) != f.owner {
 			continue
 		}
-		if err := ch.batch.Delete(addressPath(key), nil); err != nil {
+		if err := ch.batch.Delete(addressPath(f.address), nil); err != nil {
 			return err
 		}
 	}

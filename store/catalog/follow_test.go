@@ -3,6 +3,7 @@ package catalog
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync/atomic"
@@ -196,4 +197,22 @@ func TestReadersDuringWrites(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// Nobody has an address that two recipients had, one of them since a snapshot that was cut off.
+func TestAddressAfterCutOffSnapshot(t *testing.T) {
+	c := opened(t, Options{})
+	var before, page, after []*directoryv1.Object
+	want := map[string]string{}
+	for i := range 20 {
+		a, z, moved := fmt.Sprintf("a%02d", i), fmt.Sprintf("z%02d", i), fmt.Sprintf("moved%d@t", i)
+		before = append(before, mailbox(a, a+"@t"), mailbox(z, z+"@t", moved))
+		page = append(page, mailbox(a, a+"@t", moved))
+		after = append(after, mailbox(a, a+"@t"), mailbox(z, z+"@t"))
+		want[moved], want[a+"@t"], want[z+"@t"] = "", a, z
+	}
+	must(t, c.apply(snapshot(1, append(before, organization())...)))
+	must(t, c.apply(directory.Event{Position: at(2), Put: append(page, organization()), Snapshot: true, Begin: true}))
+	must(t, c.apply(snapshot(3, append(after, organization())...)))
+	owners(t, c, want)
 }
