@@ -45,13 +45,12 @@ func (q *queueService) Messages(ctx context.Context, req *queuev1.MessagesReques
 			return q.client(c).Messages(ctx, one)
 		})
 	}
-	here, err := q.s.cfg.Node.Messages(&queuev1.MessagesRequest{Queue: req.GetQueue(), Limit: int32(limit), Filter: req.GetFilter(), PageToken: after})
-	if err != nil && !req.GetAllNodes() {
-		return nil, queueError(err)
-	}
+	here, unread := q.s.cfg.Node.Messages(&queuev1.MessagesRequest{Queue: req.GetQueue(), Limit: int32(limit), Filter: req.GetFilter(), PageToken: after})
 	pages := pages{}
-	if err == nil {
+	if unread == nil {
 		pages.add(here)
+	} else if unread = queueError(unread, req.GetQueue()); !req.GetAllNodes() {
+		return nil, unread
 	}
 	var missing map[string]string
 	if req.GetAllNodes() {
@@ -63,6 +62,9 @@ func (q *queueService) Messages(ctx context.Context, req *queuev1.MessagesReques
 			}
 			return resp, err
 		})
+		if unread != nil && status.Code(unread) != codes.NotFound {
+			missing[q.s.cfg.Node.Status().GetName()] = status.Convert(unread).Message()
+		}
 		for _, a := range answers {
 			if a == nil {
 				continue

@@ -48,11 +48,15 @@ func parse(s filter.Subject, text string) (*filter.Filter, error) {
 	return f, nil
 }
 
-// queueError is why a node could not answer for its messages.
-func queueError(err error) error {
+// queueError is why a node could not answer for its messages: of a queue ("": of all) it
+// does not have, unless it could not read them.
+func queueError(err error, queue string) error {
 	var syntax *filter.SyntaxError
-	if errors.As(err, &syntax) {
+	switch {
+	case errors.As(err, &syntax):
 		return status.Error(codes.InvalidArgument, err.Error())
+	case queue == "":
+		return status.Error(codes.Internal, err.Error())
 	}
 	return status.Error(codes.NotFound, err.Error())
 }

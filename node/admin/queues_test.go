@@ -2,8 +2,10 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"google.golang.org/grpc"
@@ -184,6 +186,25 @@ func TestShapeOfAllNodes(t *testing.T) {
 	if err != nil || len(resp.GetRows()) != 2 || resp.GetRows()[1].GetName() != "only oslosender-domain" {
 		t.Errorf("of oslo: %v, %v", resp, err)
 	}
+}
+
+// A node that cannot read its messages is not one that has none.
+func TestNodeThatCannotReadIsNamed(t *testing.T) {
+	w := newWorld(t)
+	oslo := w.start(&fakeNode{name: "oslo", failure: errors.New("disk: input/output error")})
+	paris := w.start(&fakeNode{name: "paris", failure: oslo.node.failure, peers: []Peer{{"oslo", oslo.address}}})
+	c := queuev1.NewQueueServiceClient(w.local(paris))
+	m, err := c.Messages(t.Context(), &queuev1.MessagesRequest{AllNodes: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"oslo", "paris"} {
+		if !strings.Contains(m.GetMissing()[name], "input/output error") {
+			t.Errorf("of %s is said %q", name, m.GetMissing()[name])
+		}
+	}
+	_, err = c.Messages(t.Context(), &queuev1.MessagesRequest{})
+	requireCode(t, err, codes.Internal)
 }
 
 // oddNode says that it has more, and gives less than a page: one of another version, with
