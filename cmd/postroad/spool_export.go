@@ -25,7 +25,8 @@ func spoolExportCommand() *cobra.Command {
 them yet; without IDs all messages. The node must not run on the spool. Nothing
 is taken out of it: a node that is started on it again sends the same mail.
 
-A file can be read and edited, and given to any node by "postroad spool import".
+A file that ends in .part is half a message: the export was broken off, do it again
+into another folder. A file can be read and edited, and given to any node by "postroad spool import".
 A message that cannot be read is named and the rest is exported (exit code 1).`,
 		Example: "  postroad spool export --data /var/lib/postroad --to /var/tmp/rescued",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -66,6 +67,7 @@ func (x *exporter) run(ctx context.Context, dir string, ids []string) (err error
 		}
 		x.message(id)
 	}
+	err = errors.Join(err, syncFolder(x.to))
 	fmt.Fprintf(x.out, "%d messages written to %s\n", x.written, x.to)
 	if err == nil && x.bad > 0 {
 		err = fmt.Errorf("%d messages could not be exported", x.bad)
@@ -97,18 +99,39 @@ func (x *exporter) export(id mail.ID) (err error) {
 		return err
 	}
 	defer body.Close()
-	path := filepath.Join(x.to, id.String()+".eml")
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	return writeWhole(filepath.Join(x.to, id.String()+".eml"), func(w io.Writer) error { return pickup.Write(w, env, to, body) })
+}
+
+// writeWhole makes a file that is not there yet appear whole or not at all, whenever the
+// process dies: half a message must not look like one. Another attempt goes over what is left.
+func writeWhole(path string, fill func(io.Writer) error) error {
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("%s is there already; name another folder, or move it away", path)
+	}
+	part := path + ".part"
+	f, err := os.OpenFile(part, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	if err = pickup.Write(f, env, to, body); err == nil {
+	if err = fill(f); err == nil {
 		err = f.Sync()
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		err = errors.Join(err, os.Remove(path)) // half a message must not look like one
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(part, path)
+	}
+	if err != nil {
+		err = errors.Join(err, os.Remove(part))
 	}
 	return err
+}
+
+// syncFolder makes the names in a folder durable.
+func syncFolder(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 func spoolImportCommand() *cobra.Command {
