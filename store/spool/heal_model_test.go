@@ -190,6 +190,9 @@ func (m *history) judgeHealed(t *rapid.T, h healing, lost map[string]int) {
 		case errors.Is(err, ErrCorrupt) != damaged && !isAside(m.s, id):
 			t.Fatalf("message %x: %v, named as damaged: %v", id, err, damaged)
 		case damaged:
+			if x == nil {
+				back++
+			}
 			continue
 		case x == nil && err == nil && !doubtful:
 			t.Fatalf("message %x came back, and nobody says so", id)
