@@ -143,15 +143,12 @@ func stepOf(p *topologyv1.HistoryStep) (*step, error) {
 	return t, nil
 }
 
-// append is called with mu held, when what the line says is in memory already.
+// append is called with mu held.
 func (l *Log) append(line []byte) error {
-	if l.cut {
-		return l.rewrite()
-	}
 	n, err := l.file.Write(line)
 	l.appended += int64(n)
 	if err != nil {
-		l.cut = true
+		// Half a record would hide what comes after it.
 		return errors.Join(fmt.Errorf("history: %w", err), l.rewrite())
 	}
 	if l.appended > int64(l.size+slack) {
@@ -191,7 +188,7 @@ func (l *Log) rewrite() error {
 	if l.file != nil {
 		_ = l.file.Close() // nothing more is written to it
 	}
-	l.file, l.appended, l.cut = f, int64(len(all)), false
+	l.file, l.appended = f, int64(len(all))
 	return nil
 }
 

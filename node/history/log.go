@@ -34,7 +34,6 @@ type Log struct {
 	size     int     // of all steps, in octets
 	file     *os.File
 	appended int64  // octets in the file
-	cut      bool   // it may end with half a record, which would hide what comes after it
 	taken    uint64 // the newest number that was given out
 	reserved uint64 // the newest that may be, as the file says
 }
