@@ -11,6 +11,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/postroad/postroad/node/mail"
@@ -31,7 +33,8 @@ type Entry struct {
 
 // Keep writes a message into a folder, which it makes if it has to. When it
 // returns nil both files are on the disk for good; on an error neither is there
-// under its name. A message that is there already is replaced by itself.
+// under its name. A message that is there already is replaced by itself, its
+// recipients and reasons are added to those there.
 func Keep(folder string, e *mail.Envelope, reason string, content io.Reader, now time.Time) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return fmt.Errorf("badmail: %w", err)
@@ -47,6 +50,7 @@ func Keep(folder string, e *mail.Envelope, reason string, content io.Reader, now
 	for _, r := range e.Recipients {
 		entry.Recipients = append(entry.Recipients, r.Address.String())
 	}
+	entry.add(filepath.Join(folder, id+".json"))
 	about, err := json.MarshalIndent(entry, "", "  ")
 	if err != nil {
 		return fmt.Errorf("badmail: %w", err)
@@ -67,6 +71,27 @@ func Keep(folder string, e *mail.Envelope, reason string, content io.Reader, now
 		return err
 	}
 	return sync(folder)
+}
+
+// add takes over what was kept of the message before: its recipients may be given up
+// at different times. What is there and cannot be read must not keep mail out.
+func (e *Entry) add(path string) {
+	var before Entry
+	b, err := os.ReadFile(path)
+	if err != nil || json.Unmarshal(b, &before) != nil {
+		return
+	}
+	for _, r := range e.Recipients {
+		if !slices.Contains(before.Recipients, r) {
+			before.Recipients = append(before.Recipients, r)
+		}
+	}
+	e.Recipients = before.Recipients
+	if strings.Contains(before.Reason, e.Reason) {
+		e.Reason = before.Reason
+	} else if before.Reason != "" {
+		e.Reason = before.Reason + "; " + e.Reason
+	}
 }
 
 // write makes a file appear whole or not at all.

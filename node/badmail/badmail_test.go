@@ -48,6 +48,44 @@ func TestKeep(t *testing.T) {
 	}
 }
 
+// Recipients of one message may be given up at different times: the envelope names all.
+func TestRecipientsAreAdded(t *testing.T) {
+	folder := t.TempDir()
+	e := envelope()
+	keep := func(local, reason string) {
+		t.Helper()
+		e.Recipients = []mail.Recipient{{Address: mail.Address{Local: local, Domain: "y.test"}}}
+		if err := Keep(folder, e, reason, strings.NewReader("Subject: x\r\n\r\n"), time.Now()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(folder, e.ID.String()+".json")
+	got := func() (e Entry) {
+		t.Helper()
+		about, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(about, &e); err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	keep("b", "b is unknown")
+	keep("c", "c is full")
+	keep("b", "b is unknown") // a repetition after a crash
+	if e := got(); !slices.Equal(e.Recipients, []string{"b@y.test", "c@y.test"}) || e.Reason != "b is unknown; c is full" {
+		t.Errorf("%+v", e)
+	}
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil { // what cannot be read is no reason to keep nothing
+		t.Fatal(err)
+	}
+	keep("c", "c is full")
+	if e := got(); !slices.Equal(e.Recipients, []string{"c@y.test"}) || e.Reason != "c is full" {
+		t.Errorf("%+v", e)
+	}
+}
+
 func TestNothingHalfIsLeft(t *testing.T) {
 	folder := t.TempDir()
 	broken := errors.New("the client hung up")
