@@ -225,9 +225,10 @@ func (l *Log) rotate(at time.Time) error {
 			continue
 		}
 		l.period, l.file, l.out, l.size = period, f, bufio.NewWriterSize(f, 32<<10), st.Size()
+		l.prune()
 		n, headErr := io.WriteString(l.out, l.header(at))
 		l.size += int64(n)
-		return errors.Join(err, headErr, l.out.Flush(), l.prune())
+		return errors.Join(err, headErr, l.out.Flush())
 	}
 	return errors.Join(err, fmt.Errorf("%s: too many files of one period", l.c.Folder))
 }
@@ -236,19 +237,21 @@ func (l *Log) header(at time.Time) string {
 	return "#Software: Postroad\n#Version: 1.0\n#Date: " + at.Format(time.DateTime) + "\n#Fields: " + strings.Join(l.c.Fields, " ") + "\n"
 }
 
-// prune removes the oldest files.
-func (l *Log) prune() error {
+// prune removes the oldest files. One that stays is no reason to write no records, nor
+// is a clock that was ahead: the file that is written to is then the oldest.
+func (l *Log) prune() {
 	if l.c.Keep <= 0 {
-		return nil
+		return
 	}
 	names, err := filepath.Glob(filepath.Join(l.c.Folder, "ex*.log"))
-	if err != nil || len(names) <= l.c.Keep {
-		return err
-	}
 	slices.Sort(names)
-	var errs []error
-	for _, n := range names[:len(names)-l.c.Keep] {
-		errs = append(errs, os.Remove(n))
+	errs := []error{err}
+	for _, n := range names[:max(0, len(names)-l.c.Keep)] {
+		if n != l.file.Name() {
+			errs = append(errs, os.Remove(n))
+		}
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		l.log.Warn("protocol_log_files_stay", zap.String("folder", l.c.Folder), zap.Error(err))
+	}
 }

@@ -154,6 +154,44 @@ func TestComesBack(t *testing.T) {
 	}
 }
 
+// Old files that are beyond the number kept and cannot be removed, or are of a day to
+// come by a clock that was wrong, cost no record.
+func TestWritesWhateverIsThere(t *testing.T) {
+	at := time.Date(2026, 3, 1, 1, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct{ there, want string }{
+		"one that cannot be removed": {"ex20260101-00001.log/x", "ex20260101-00001.log ex20260301-00001.log"},
+		"one that is yet to come":    {"ex20270101-00001.log", "ex20260301-00001.log ex20270101-00001.log"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			path := filepath.Join(folder, c.there)
+			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			l := open(t, Config{Folder: folder, Fields: []string{"cs-method"}, Keep: 1}, func() time.Time { return at })
+			l.Add(&Record{Time: at, Verb: "FIRST"})
+			l.lookForFile()
+			l.Add(&Record{Time: at, Verb: "SECOND"})
+			if err := l.Fault(); err != nil {
+				t.Errorf("fault: %v", err)
+			}
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if got := names(t, folder); got != c.want {
+				t.Errorf("%s, want %s", got, c.want)
+			}
+			b, err := os.ReadFile(filepath.Join(folder, "ex20260301-00001.log"))
+			if err != nil || !strings.HasSuffix(string(b), "\nFIRST\nSECOND\n") {
+				t.Errorf("%q %v", b, err)
+			}
+		})
+	}
+}
+
 // A file that another program moves away is written to its end there, and begun anew.
 func TestFileTakenAway(t *testing.T) {
 	folder := t.TempDir()
