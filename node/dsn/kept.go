@@ -17,7 +17,7 @@ type kept struct {
 }
 
 // File gives what is to be kept on disk, for Restore; nil if nothing was counted
-// since the last time. The same counts give the same octets.
+// since the last time, and that was not [Bound.Unsaved]. The same counts give the same octets.
 func (b *Bound) File(now time.Time) ([]byte, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -38,6 +38,13 @@ func (b *Bound) File(now time.Time) ([]byte, error) {
 		b.dirty = false
 	}
 	return text, err
+}
+
+// Unsaved says that what File gave last is not on the disk.
+func (b *Bound) Unsaved() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.dirty = true
 }
 
 // Restore takes over what File gave before a restart; what was counted since counts

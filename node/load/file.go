@@ -12,7 +12,7 @@ import (
 )
 
 // File gives what is to be kept on disk (LoadFile); nil if nothing was counted
-// since the last time.
+// since the last time, and that was not [Counter.Unsaved].
 func (c *Counter) File(now time.Time) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -39,6 +39,13 @@ func (c *Counter) File(now time.Time) ([]byte, error) {
 		c.dirty = false
 	}
 	return b, err
+}
+
+// Unsaved says that what File gave last is not on the disk.
+func (c *Counter) Unsaved() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.dirty = true
 }
 
 // Restore adds what was kept on disk to what has been counted since the start.

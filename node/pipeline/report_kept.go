@@ -51,6 +51,7 @@ func (r *reporter) save(now time.Time) {
 		err = replace(r.counts, b)
 	}
 	if err != nil {
+		r.bound.Unsaved()
 		r.log.Warn("report_counts_not_saved", zap.String("path", r.counts), zap.Error(err))
 	}
 }

@@ -9,7 +9,10 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/postroad/postroad/node/dsn"
+	"github.com/postroad/postroad/node/load"
 	"github.com/postroad/postroad/node/mail"
 	"github.com/postroad/postroad/node/queue"
 	"github.com/postroad/postroad/store/directory"
@@ -87,4 +90,29 @@ func TestReportCountsAreSavedByTheClock(t *testing.T) {
 		cancel()
 		<-done
 	})
+}
+
+// Counts that a full disk did not take are written when it has room, though nothing was
+// counted since: those of reports and those of load.
+func TestCountsAreSavedAfterAFullDisk(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "away")
+	reports, loads := filepath.Join(folder, "reports"), filepath.Join(folder, "load")
+	now := time.Now()
+	r := &reporter{counts: reports, log: zap.NewNop()}
+	r.bound.Take(now, dsn.Limits{PerSender: 1}, "victim@example.org", "")
+	traffic := newTraffic(loads, zap.NewNop(), now)
+	traffic.Sent(load.Purpose{Connector: "internet"}, 9, true, now)
+	for path, save := range map[string]func(time.Time){reports: r.save, loads: traffic.save} {
+		save(now)
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		save(now)
+		if _, err := os.Stat(path); err != nil {
+			t.Error(err)
+		}
+		if err := os.RemoveAll(folder); err != nil {
+			t.Fatal(err)
+		}
+	}
 }

@@ -62,6 +62,7 @@ func (t *traffic) save(now time.Time) {
 		err = replace(t.path, b)
 	}
 	if err != nil {
+		t.Unsaved()
 		t.log.Warn("load_not_saved", zap.String("path", t.path), zap.Error(err))
 	}
 }
