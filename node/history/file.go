@@ -143,12 +143,16 @@ func stepOf(p *topologyv1.HistoryStep) (*step, error) {
 	return t, nil
 }
 
-// append is called with mu held.
+// append is called with mu held, for what the log has in memory already.
 func (l *Log) append(line []byte) error {
+	if l.torn {
+		return l.rewrite()
+	}
 	n, err := l.file.Write(line)
 	l.appended += int64(n)
 	if err != nil {
-		// Half a record would hide what comes after it.
+		// Half a record would hide what comes after it. On a full disk this may have to wait.
+		l.torn = true
 		return errors.Join(fmt.Errorf("history: %w", err), l.rewrite())
 	}
 	if l.appended > int64(l.size+slack) {
@@ -188,7 +192,7 @@ func (l *Log) rewrite() error {
 	if l.file != nil {
 		_ = l.file.Close() // nothing more is written to it
 	}
-	l.file, l.appended = f, int64(len(all))
+	l.file, l.appended, l.torn = f, int64(len(all)), false
 	return nil
 }
 

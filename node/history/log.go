@@ -34,6 +34,7 @@ type Log struct {
 	size     int     // of all steps, in octets
 	file     *os.File
 	appended int64  // octets in the file
+	torn     bool   // it may end with half a record, and lacks one
 	taken    uint64 // the newest number that was given out
 	reserved uint64 // the newest that may be, as the file says
 }
@@ -157,7 +158,7 @@ func (l *Log) Next() (uint64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.taken++
-	if l.taken <= l.reserved {
+	if l.taken <= l.reserved && !l.torn {
 		return l.taken, nil
 	}
 	return l.taken, l.reserve(l.taken + ahead)
