@@ -203,19 +203,21 @@ func (f *files) expire(before time.Time, limit int64, passed time.Duration) erro
 	if f.doubting && f.doubt < certain {
 		first = "" // none by its age
 	}
+	var stay []error
 	for _, x := range all {
 		if f.open != nil && x.day == f.day && x.n == f.n || x.day >= first && total <= limit {
 			continue
 		}
 		if err := os.Remove(x.path); err != nil {
-			return err
+			stay = append(stay, err) // the others need not
+			continue
 		}
 		total -= x.size
 	}
-	if f.doubting && f.doubt >= certain {
+	if f.doubting && f.doubt >= certain && stay == nil {
 		return f.count(false, passed) // the next jump is doubted anew
 	}
-	return uncounted
+	return errors.Join(append(stay, uncounted)...)
 }
 
 // writer turns events into lines of the right files.

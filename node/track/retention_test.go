@@ -59,6 +59,31 @@ func TestFilesRotateAndExpire(t *testing.T) {
 	}
 }
 
+// One file that cannot be removed keeps no other one.
+func TestFilesExpireWithoutOneThatStays(t *testing.T) {
+	dir := t.TempDir()
+	day := func(i int) string { return fileName(dayOf(noon.Add(time.Duration(i)*24*time.Hour)), 1) }
+	if err := os.MkdirAll(filepath.Join(dir, day(0), "not empty"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for i := 1; i < 4; i++ {
+		if err := os.WriteFile(filepath.Join(dir, day(i)), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f := &files{dir: dir, doubting: true, doubt: certain} // that they are so old was doubted long enough
+	if err := f.expire(noon.Add(3*24*time.Hour), 1<<30, 0); err == nil {
+		t.Error("a file that stays is no error")
+	}
+	left, err := list(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(left) != 2 || left[1].day != dayOf(noon.Add(3*24*time.Hour)) {
+		t.Errorf("left %+v, want what cannot be removed and the last day", left)
+	}
+}
+
 // A clock that jumps takes the log of a week with it only when nobody has put it right
 // for a day.
 func TestClockJumpKeepsTheLog(t *testing.T) {
