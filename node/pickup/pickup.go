@@ -349,6 +349,12 @@ func syncFolder(dir string) error {
 // Leave writes a message into the folder dir so that a node that runs, or starts
 // later, takes it whole or not at all. write writes the file.
 func Leave(dir string, write func(io.Writer) error) (err error) {
+	// First: what fails when the message is in its place would have it left twice.
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
 	f, err := os.CreateTemp(dir, ".new-*")
 	if err != nil {
 		return err
@@ -370,7 +376,7 @@ func Leave(dir string, write func(io.Writer) error) (err error) {
 	if err := os.Rename(f.Name(), filepath.Join(dir, name)); err != nil {
 		return err
 	}
-	return syncFolder(dir)
+	return d.Sync()
 }
 
 // freeFolder is where names can go so that nothing is written over: bad, bad/2, bad/3. The names

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -224,6 +225,24 @@ func TestRun(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// On an error nothing is left to be sent: who gets one leaves the message once more.
+func TestLeaveOrError(t *testing.T) {
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	err := Leave(dir, func(io.Writer) error { // from now on no file can be opened
+		return syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: 0, Max: before.Max})
+	})
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if left := files(t, dir); (err == nil) != (len(left) == 1) {
+		t.Errorf("error %v, and left %v", err, left)
+	}
 }
 
 // What Write writes, Read reads; edited receivers keep what was asked for them.
