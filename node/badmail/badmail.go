@@ -36,8 +36,12 @@ type Entry struct {
 // under its name. A message that is there already is replaced by itself, its
 // recipients and reasons are added to those there.
 func Keep(folder string, e *mail.Envelope, reason string, content io.Reader, now time.Time) error {
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return fmt.Errorf("badmail: %w", err)
+	return keep(syncFolder, folder, e, reason, content, now)
+}
+
+func keep(sync func(string) error, folder string, e *mail.Envelope, reason string, content io.Reader, now time.Time) error {
+	if err := makeFolder(sync, folder); err != nil {
+		return err
 	}
 	id := e.ID.String()
 	entry := Entry{
@@ -117,18 +121,6 @@ func write(path string, fill func(io.Writer) error) (err error) {
 		return fmt.Errorf("badmail: %w", err)
 	}
 	if err = os.Rename(f.Name(), path); err != nil {
-		return fmt.Errorf("badmail: %w", err)
-	}
-	return nil
-}
-
-func sync(folder string) error {
-	d, err := os.Open(folder)
-	if err != nil {
-		return fmt.Errorf("badmail: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
 		return fmt.Errorf("badmail: %w", err)
 	}
 	return nil

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -45,6 +46,56 @@ func TestKeep(t *testing.T) {
 	}
 	if got.Sender != "a@x.test" || !slices.Equal(got.Recipients, []string{"b@y.test"}) || got.Reason != "nobody wants it" || got.ClientHost != "192.0.2.1" {
 		t.Errorf("%+v", got)
+	}
+}
+
+// A folder that was made is on the disk for good before what is in it: its name stands
+// in the one above. What is above those of others is not this process's to sync.
+func TestFoldersAreSynced(t *testing.T) {
+	root := t.TempDir()
+	top := filepath.Join(root, "top")
+	between, folder := filepath.Join(top, "new"), filepath.Join(top, "new", "badmail")
+	for name, c := range map[string]struct {
+		fails  string
+		by     error
+		want   []string // synced
+		spared bool
+	}{
+		"all":                         {"", nil, []string{root, top, between, folder}, true},
+		"not that of the outer one":   {top, syscall.EIO, []string{root, top}, false},
+		"not that of the inner one":   {between, syscall.EIO, []string{root, top, between}, false},
+		"not what is in it":           {folder, syscall.EIO, []string{root, top, between, folder}, false},
+		"a broken disk above":         {root, syscall.EIO, []string{root}, false},
+		"a closed folder above":       {root, syscall.EACCES, []string{root, top, between, folder}, true},
+		"a closed folder of its own":  {top, syscall.EACCES, []string{root, top}, false},
+		"above syncs no folders":      {root, syscall.EINVAL, []string{root, top, between, folder}, true},
+		"a read-only system above it": {root, syscall.EROFS, []string{root, top, between, folder}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := os.Mkdir(top, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			defer os.RemoveAll(top)
+			var synced []string
+			sync := func(folder string) error {
+				if synced = append(synced, folder); folder == c.fails {
+					return c.by
+				}
+				return nil
+			}
+			err := keep(sync, folder, envelope(), "x", strings.NewReader(""), time.Now())
+			if (err == nil) != c.spared || !slices.Equal(synced, c.want) {
+				t.Errorf("%v, synced %v", err, synced)
+			}
+			if c.by != syscall.EIO || c.fails == folder {
+				return
+			}
+			synced = nil // what was not synced the first time is the second
+			_ = keep(sync, folder, envelope(), "x", strings.NewReader(""), time.Now())
+			if synced[0] != c.fails {
+				t.Errorf("once more, synced %v", synced)
+			}
+		})
 	}
 }
 
