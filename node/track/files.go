@@ -95,7 +95,7 @@ const doubtName = "doubt"
 
 // to makes the day's last file the open one.
 func (f *files) to(day string) error {
-	if f.open != nil && f.day == day && f.size < f.limit {
+	if f.open != nil && f.day == day && f.size < f.limit && f.there() {
 		return nil
 	}
 	f.close()
@@ -118,6 +118,17 @@ func (f *files) to(day string) error {
 	}
 	f.open, f.day, f.n, f.size, f.grown = o, day, last.n, last.size, true
 	return f.mend()
+}
+
+// there says whether the open file is still the one of its name. Somebody may have taken it
+// away: what is written to it then nobody would find, and its room stays taken.
+func (f *files) there() bool {
+	named, err := os.Stat(f.open.Name())
+	if err != nil {
+		return !errors.Is(err, os.ErrNotExist)
+	}
+	mine, err := f.open.Stat()
+	return err != nil || os.SameFile(named, mine)
 }
 
 // mend ends a line that a crash or a full disk left unfinished, so that only

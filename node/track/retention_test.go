@@ -84,6 +84,30 @@ func TestFilesExpireWithoutOneThatStays(t *testing.T) {
 	}
 }
 
+// Who makes room on a full disk may remove the file of today, or move it away: what
+// comes then goes where it is found.
+func TestFileTakenAway(t *testing.T) {
+	dir := t.TempDir()
+	l := opened(t, Config{Dir: dir})
+	path := filepath.Join(dir, fileName(dayOf(noon), 1))
+	for i, take := range []func() error{
+		func() error { return nil },
+		func() error { return os.Remove(path) },
+		func() error { return os.Rename(path, path+".old") },
+		func() error { // and another one is in its place
+			return errors.Join(os.Rename(path, path+".older"), os.WriteFile(path, nil, 0o600))
+		},
+	} {
+		if err := take(); err != nil {
+			t.Fatal(err)
+		}
+		l.Record(event(byte(i+1), noon, mail.EventReceive))
+		if got := found(t, l, Query{}); len(got) != 1 || got[0].ID != (mail.ID{byte(i + 1)}) {
+			t.Errorf("found %+v, want event %d", got, i+1)
+		}
+	}
+}
+
 // A clock that jumps takes the log of a week with it only when nobody has put it right
 // for a day.
 func TestClockJumpKeepsTheLog(t *testing.T) {
