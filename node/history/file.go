@@ -21,9 +21,13 @@ const slack = 4 << 20
 // it is kept.
 var ErrDamaged = errors.New("history: damaged")
 
+// ErrUnsaved: the file cannot be written, for a full disk perhaps. It is as it was, and
+// is written with what comes next.
+var ErrUnsaved = errors.New("history: not saved")
+
 // Open reads the history of the last run and goes on with it. A log is returned
-// in any case but one: the file cannot be opened. With [ErrDamaged] it has what
-// could be read.
+// in any case but one: the file cannot be read. With [ErrDamaged] it has what
+// could be read; with [ErrUnsaved] it has all.
 func Open(path string) (*Log, error) {
 	l := &Log{path: path, base: make(state), last: make(state)}
 	b, err := os.ReadFile(path)
@@ -32,7 +36,8 @@ func Open(path string) (*Log, error) {
 	}
 	damage := l.read(b)
 	if err := l.rewrite(); err != nil {
-		return nil, err
+		l.torn = true
+		return l, errors.Join(damage, fmt.Errorf("%w: %w", ErrUnsaved, err))
 	}
 	return l, damage
 }

@@ -1,6 +1,7 @@
 package history
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -81,4 +82,48 @@ func TestNumbersAfterAFullDisk(t *testing.T) {
 	if got, err := killed(t, path).Next(); err != nil || got <= last {
 		t.Errorf("after a kill %d follows %d: %v", got, last, err)
 	}
+}
+
+// A node starts on a full disk, with the history that it has; what comes is written when
+// there is room.
+func TestOpenOnAFullDisk(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history")
+	l := open(t, path)
+	if err := l.Note(change(1), all([]*directoryv1.Object{object("k", 1)})); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	full(t, 10, func() {
+		var err error
+		if l, err = Open(path); !errors.Is(err, ErrUnsaved) || l == nil || len(l.List(0)) != 1 {
+			t.Fatalf("%v, %v", l, err)
+		}
+	})
+	if again := killed(t, path); len(again.List(0)) != 1 {
+		t.Errorf("%d versions, want that of before", len(again.List(0)))
+	}
+	last, err := l.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Note(change(last), all(nil)); err != nil {
+		t.Fatal(err)
+	}
+	again := killed(t, path)
+	if got, err := again.Next(); err != nil || got <= last || len(again.List(0)) != 2 {
+		t.Errorf("%d versions of 2; after a kill %d follows %d: %v", len(again.List(0)), got, last, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
+	full(t, 10, func() {
+		if l, err = Open(path); l == nil {
+			t.Fatal(err)
+		}
+		if l.Close() == nil {
+			t.Error("a full disk is no error")
+		}
+	})
 }

@@ -26,11 +26,15 @@ type past struct {
 }
 
 // newPast goes on with the history of the last run. What of it is damaged is lost,
-// and told: it explains, it does not decide.
+// and told, and so is a disk that takes none of it: it explains, it does not decide.
 func newPast(path string, log *zap.Logger) (*past, error) {
 	l, err := history.Open(path)
 	if errors.Is(err, history.ErrDamaged) {
 		log.Warn("history_damaged", zap.String("path", path), zap.Int("versions_kept", len(l.List(0))), zap.Error(err))
+		err = nil
+	}
+	if errors.Is(err, history.ErrUnsaved) {
+		log.Warn("history_not_saved", zap.String("path", path), zap.Error(err))
 		err = nil
 	}
 	if err != nil {
