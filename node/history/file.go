@@ -160,7 +160,7 @@ func (l *Log) append(line []byte) error {
 		l.torn = true
 		return errors.Join(fmt.Errorf("history: %w", err), l.rewrite())
 	}
-	if l.appended > int64(l.size+slack) {
+	if l.appended > l.whole+int64(l.size+slack) {
 		return l.rewrite()
 	}
 	return nil
@@ -176,6 +176,7 @@ func (l *Log) rewrite() error {
 	if err != nil {
 		return err
 	}
+	whole := int64(len(all))
 	for _, t := range l.steps {
 		line, err := t.encode()
 		if err != nil {
@@ -197,7 +198,7 @@ func (l *Log) rewrite() error {
 	if l.file != nil {
 		_ = l.file.Close() // nothing more is written to it
 	}
-	l.file, l.appended, l.torn = f, int64(len(all)), false
+	l.file, l.appended, l.whole, l.torn = f, int64(len(all)), whole, false
 	return nil
 }
 

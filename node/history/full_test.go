@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -126,4 +127,31 @@ func TestOpenOnAFullDisk(t *testing.T) {
 			t.Error("a full disk is no error")
 		}
 	})
+}
+
+// A large configuration is not written anew with each version.
+func TestLargeBaseIsWrittenSeldom(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "history")
+	l := open(t, path)
+	made := all([]*directoryv1.Object{object(strings.Repeat("k", 2*slack), 1)})
+	for v := range uint64(MaxVersions + 1) { // until what is large belongs to the base
+		if err := l.Note(change(v+1), made); err != nil {
+			t.Fatal(err)
+		}
+		made = Made{Objects: []*directoryv1.Object{object("k", int32(v))}}
+	}
+	before, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Note(change(MaxVersions+2), made); err != nil {
+		t.Fatal(err)
+	}
+	after, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !os.SameFile(before, after) || after.Size()-before.Size() > 1000 {
+		t.Errorf("one small version, and %d octets were written anew", after.Size())
+	}
 }

@@ -34,6 +34,7 @@ type Log struct {
 	size     int     // of all steps, in octets
 	file     *os.File
 	appended int64  // octets in the file
+	whole    int64  // those of them that are the base
 	torn     bool   // it may end with half a record, and lacks one
 	taken    uint64 // the newest number that was given out
 	reserved uint64 // the newest that may be, as the file says
