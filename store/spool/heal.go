@@ -8,9 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-	"github.com/cockroachdb/pebble/v2/sstable"
-	"github.com/cockroachdb/pebble/v2/sstable/colblk"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/zap"
 )
@@ -324,38 +321,6 @@ func patched(out vfs.File, in vfs.File, size int64, patches []patch) error {
 	}
 	return until(size)
 }
-
-// emptyTable makes a table of that size which has nothing but a deletion of its first
-// key. Its end tells where everything is, from the beginning on, so that room may lie
-// before the end.
-func emptyTable(known bounds, size int64) ([]byte, error) {
-	var m memory
-	keys, format := colblk.DefaultKeySchema(pebble.DefaultComparer, keyBundle), pebble.FormatTableFormatV6.MaxTableFormat()
-	w := sstable.NewRawWriter(&m, sstable.WriterOptions{Comparer: pebble.DefaultComparer, KeySchema: &keys, TableFormat: format, MergerName: pebble.DefaultMerger.Name})
-	k := known.smallest
-	k.SetKind(pebble.InternalKeyKindDelete)
-	if err := errors.Join(w.Add(k, nil, false), w.Close()); err != nil {
-		return nil, err
-	}
-	end := len(m.b) - format.FooterSize()
-	room := size - int64(len(m.b))
-	if room < 0 {
-		return nil, fmt.Errorf("%w: it has %d octets, fewer than an empty one with %d", errLeft, size, len(m.b))
-	}
-	return slices.Concat(m.b[:end], make([]byte, room), m.b[end:]), nil
-}
-
-// memory is a file that a table is written to.
-type memory struct{ b []byte }
-
-// Write implements objstorage.Writable.
-func (m *memory) Write(b []byte) error { m.b = append(m.b, b...); return nil }
-
-// Finish implements objstorage.Writable.
-func (*memory) Finish() error { return nil }
-
-// Abort implements objstorage.Writable.
-func (*memory) Abort() {}
 
 // healed puts the record away.
 func (s *Spool) healed(h *healing) error {

@@ -36,6 +36,58 @@ func scan(f vfs.File) (n int, err error) {
 	return n, errors.Join(it.Error(), it.Close(), r.Close())
 }
 
+// A table that has one key only, of which nothing can be found, has room for an empty one.
+func TestSmallestTableIsReplaced(t *testing.T) {
+	fs := vfs.NewMem()
+	s, err := Open("data", Options{FS: fs, tune: func(p *pebble.Options) { p.DisableAutomaticCompactions = true }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(s.db.Flush(), s.db.Delete([]byte("k"), nil), s.db.Flush(), s.db.Set([]byte("k"), nil, nil), s.db.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	known, err := s.knownTables()
+	if err != nil || len(known) != 3 {
+		t.Fatal(len(known), err)
+	}
+	closeSpool(t, s)
+	for name, table := range known {
+		f, err := fs.Open("data/store/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		st, err := f.Stat()
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+		replaceWhole(t, table.bounds, st.Size())
+	}
+}
+
+// replaceWhole makes an empty table, which must be sound.
+func replaceWhole(t *testing.T, known bounds, size int64) {
+	t.Helper()
+	b, err := emptyTable(known, size)
+	if err != nil || int64(len(b)) != size {
+		t.Fatalf("%d octets of %d: %v", len(b), size, err)
+	}
+	fs := vfs.NewMem()
+	if err := writeFile(fs, "", "empty", string(b)); err != nil {
+		t.Fatal(err)
+	}
+	f, err := fs.Open("empty")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	if n, err := scan(f); err != nil || n != 1 {
+		t.Errorf("%d keys, %v", n, err)
+	}
+	if d, err := examine(f, known, func() {}); err != nil || d.whole || len(d.patches) > 0 {
+		t.Errorf("%+v, %v", d, err)
+	}
+}
+
 // Whichever bit of a table is wrong, it is found, and what replaces it can be read. Without
 // the end of a table nothing of it can be found.
 func TestAnyBrokenBit(t *testing.T) {
@@ -112,5 +164,6 @@ func breakBits(t *testing.T, fs vfs.FS, name string, known bounds) {
 			t.Fatalf("octet %d, bit %d, %+v: %d keys of %d, %v", at, bit%8, d.cause, n, keys, err)
 		}
 	}
+	replaceWhole(t, known, int64(len(all)))
 	t.Logf("%d octets: with %d bits a block is lost, with %d the table", len(all), blocks, whole)
 }
